@@ -1,0 +1,104 @@
+import { z } from "zod";
+import { COLOURS, type Act } from "./protocol";
+
+/** An act that is none, or that breaks a rule. Nothing was touched. */
+export class InvalidAct extends Error {}
+
+/** The state does not allow the act. Nothing was touched. The message says why, and the way out. */
+export class Refused extends Error {}
+
+/** The act was begun and failed. What served before still serves. */
+export class Failed extends Error {}
+
+/**
+ * The rules are those of the stack's config (`config.ts`), checked again here, because the host trusts nobody: what
+ * passes is safe in an argument list, a path and an Nginx configuration.
+ */
+const colour = z.enum(COLOURS);
+const percent = z.number().int().min(0).max(100);
+const version = z.string().regex(/^v?[0-9]+(\.[0-9]+){1,3}(-[0-9A-Za-z.]+)?$/);
+const hostPath = z.string().regex(/^(\/[A-Za-z0-9._@-]+)+$/);
+const urlPath = z.string().regex(/^\/[A-Za-z0-9._~/-]*$/);
+const relativeScript = z
+  .string()
+  .regex(/^[A-Za-z0-9._@][A-Za-z0-9._@/-]*$/)
+  .refine((path) => !path.split("/").includes(".."));
+// eslint-disable-next-line no-control-regex -- control characters are what the rule keeps out
+const argument = z.string().min(1).max(4096).regex(/^[^\u0000-\u001f\u007f]*$/);
+const command = z.array(argument).max(64);
+const repository = z
+  .string()
+  .max(2048)
+  .regex(/^(https:\/\/|http:\/\/|ssh:\/\/|git:\/\/|file:\/\/\/|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:)[A-Za-z0-9._~:@%+/-]+$/);
+
+const releaseIntent = z.strictObject({
+  version,
+  tag: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._+-]*(\/[A-Za-z0-9][A-Za-z0-9._+-]*)*$/),
+  repository,
+  commit: z
+    .string()
+    .regex(/^[0-9a-f]{40}$/)
+    .nullable(),
+  install: command,
+  build: command,
+  prune: command,
+  script: relativeScript,
+  args: command,
+});
+
+const settings = z.strictObject({
+  domains: z.array(z.string().regex(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/)).min(1),
+  ports: z.strictObject({ blue: z.number().int().min(1024).max(65535), green: z.number().int().min(1024).max(65535) }),
+  instances: z.number().int().min(1).max(64),
+  tls: z.strictObject({ certificate: hostPath, key: hostPath }),
+  health: z.strictObject({
+    path: urlPath,
+    passes: z.number().int().min(1),
+    failures: z.number().int().min(1),
+    intervalMs: z.number().int().min(10),
+    timeoutMs: z.number().int().min(10),
+    deadlineSeconds: z.number().int().min(1),
+  }),
+  drainSeconds: z.number().int().min(0),
+  keepaliveRequests: z.number().int().min(1),
+  keepaliveSeconds: z.number().int().min(0),
+  idCookie: z.string().regex(/^[a-z][a-z0-9_]*$/),
+  testers: z.strictObject({
+    name: z.string().regex(/^[a-z][a-z0-9-]*$/),
+    secret: z.string().regex(/^([A-Za-z0-9_-]{16,128})?$/),
+  }),
+  stablePaths: z.array(urlPath),
+  maxBodyMegabytes: z.number().int().min(1),
+  releasesKept: z.number().int().min(1),
+});
+
+const act = z.discriminatedUnion("act", [
+  z.strictObject({ act: z.literal("configure"), site: settings }),
+  z.strictObject({
+    act: z.literal("plan"),
+    versions: z.strictObject({ blue: version.or(z.literal("")), green: version.or(z.literal("")) }),
+    traffic: z.strictObject({ stable: colour, weight: percent }),
+  }),
+  z.strictObject({ act: z.literal("release"), colour, release: releaseIntent.nullable() }),
+  z.strictObject({ act: z.literal("traffic"), stable: colour, weight: percent }),
+  z.strictObject({ act: z.literal("status") }),
+]);
+
+/**
+ * Reads an act.
+ * @throws InvalidAct that names every fault by its path. It never repeats a value: an act may hold a secret.
+ */
+export function parseAct(text: string): Act {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new InvalidAct("the act is not JSON; send one JSON object on standard input");
+  }
+  const parsed = act.safeParse(json);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".") || "act"}: ${issue.message}`);
+    throw new InvalidAct(`the act breaks ${faults.length} rule(s): ${faults.join("; ")}`);
+  }
+  return parsed.data;
+}

@@ -1,0 +1,102 @@
+import { spawn } from "node:child_process";
+
+/** A program to run; an argument list, never a shell line. */
+export interface Command {
+  readonly argv: readonly string[];
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Run as this user; default: the conductor's own. */
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Longest run, in seconds; the whole process group is ended after it. */
+  readonly timeoutSeconds: number;
+}
+
+/** A program that ended badly. */
+export class CommandFailed extends Error {
+  constructor(
+    readonly argv: readonly string[],
+    /** How it ended, in words. */
+    readonly how: string,
+    /** Its last lines of output, standard output and error together. */
+    readonly lastLines: readonly string[],
+  ) {
+    super(`\`${argv.join(" ")}\` ${how}${lastLines.length > 0 ? `:\n${lastLines.map((l) => `  ${l}`).join("\n")}` : ""}`);
+  }
+}
+
+/** How many of a failed program's last lines are told. */
+const LAST_LINES = 20;
+
+/**
+ * Runs a program to its end and returns what it wrote to standard output.
+ * @throws CommandFailed with the last lines, where it cannot be started, ends badly, or takes too long.
+ */
+export function runCommand(command: Command, onLine: (line: string) => void = () => undefined): Promise<string> {
+  const [program = "", ...args] = command.argv;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      cwd: command.cwd,
+      env: command.env === undefined ? process.env : { ...command.env },
+      ...(command.uid === undefined ? {} : { uid: command.uid }),
+      ...(command.gid === undefined ? {} : { gid: command.gid }),
+      stdio: ["ignore", "pipe", "pipe"],
+      // A group of its own, so that a time limit ends what the program started, too.
+      detached: true,
+    });
+    const output: string[] = [];
+    const lastLines: string[] = [];
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      if (child.pid !== undefined) {
+        process.kill(-child.pid, "SIGKILL");
+      }
+    }, command.timeoutSeconds * 1000);
+    const keep = (line: string): void => {
+      lastLines.push(line);
+      if (lastLines.length > LAST_LINES) {
+        lastLines.shift();
+      }
+      onLine(line);
+    };
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => output.push(chunk));
+    eachLine(child.stdout, keep);
+    eachLine(child.stderr, keep);
+    child.on("error", (error) => {
+      clearTimeout(timer);
+      reject(new CommandFailed(command.argv, `could not be started (${error.message})`, []));
+    });
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      if (code === 0) {
+        resolve(output.join(""));
+        return;
+      }
+      const how = late
+        ? `took longer than ${command.timeoutSeconds} s`
+        : signal === null
+          ? `ended with exit code ${code ?? "unknown"}`
+          : `was ended by ${signal}`;
+      reject(new CommandFailed(command.argv, how, lastLines));
+    });
+  });
+}
+
+/** Longest line that is kept; the rest of it is cut. */
+const LINE_LIMIT = 2000;
+
+function eachLine(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+  let rest = "";
+  stream.setEncoding("utf8");
+  stream.on("data", (chunk: string) => {
+    const lines = (rest + chunk).split("\n");
+    rest = (lines.pop() ?? "").slice(0, LINE_LIMIT);
+    lines.forEach((line) => onLine(line.slice(0, LINE_LIMIT)));
+  });
+  stream.on("end", () => {
+    if (rest !== "") {
+      onLine(rest);
+    }
+  });
+}

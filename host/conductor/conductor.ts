@@ -1,0 +1,122 @@
+import { Refused } from "./acts";
+import { applySiteConfiguration } from "./site-files";
+import { Lane } from "./lane";
+import type { Paths } from "./paths";
+import { planSteps } from "./plan";
+import { COLOURS, type Act, type ConfigureAct, type ConfigureResult, type PlanResult } from "./protocol";
+import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
+import { release, type ReleaseHost } from "./release";
+import { statusOf, type Site } from "./site";
+import { setTraffic } from "./traffic";
+
+/** What any act answers with. */
+export type ActResult = ConfigureResult | PlanResult | ReleaseResult | TrafficResult | SiteStatus;
+
+/** Tells one line of progress. */
+export type Progress = (line: string) => void;
+
+interface UnderWay {
+  readonly content: string;
+  readonly result: Promise<ActResult>;
+  readonly listeners: Set<Progress>;
+}
+
+/**
+ * Takes the site's acts one after the other. An act that is sent again while it is under way is joined, not repeated;
+ * an act goes on when nobody listens any more. `plan` and `status` change nothing and wait for nobody.
+ */
+export class Conductor {
+  private readonly lane = new Lane();
+  private readonly acts: UnderWay[] = [];
+
+  constructor(
+    private readonly host: ReleaseHost,
+    private readonly paths: Paths,
+  ) {}
+
+  /** Finishes the act that was under way when the conductor last ended. Its fault is told, not thrown. */
+  async recover(log: Progress): Promise<void> {
+    const { unfinished } = this.host.store;
+    await this.host.frontDoor.set(this.host.store.site);
+    if (unfinished === null) {
+      return;
+    }
+    log(`finishing the act that was under way: ${name(unfinished)}`);
+    try {
+      await this.take(unfinished, log);
+    } catch (error) {
+      log(`${name(unfinished)}: ${(error as Error).message}`);
+    }
+  }
+
+  /**
+   * Carries an act out.
+   * @throws Refused, Failed
+   */
+  take(act: Act, progress: Progress): Promise<ActResult> {
+    if (act.act === "status") {
+      return Promise.resolve(statusOf(this.host.store.site, this.acts.at(0)?.content ?? null));
+    }
+    const content = JSON.stringify(act);
+    const joined = this.acts.find((one) => one.content === content);
+    if (joined !== undefined) {
+      joined.listeners.add(progress);
+      return joined.result;
+    }
+    const listeners = new Set([progress]);
+    const tell: Progress = (line) => listeners.forEach((listener) => listener(line));
+    const result = this.lane.run(() => this.carryOut(act, tell));
+    const entry: UnderWay = { content, result, listeners };
+    this.acts.push(entry);
+    const forget = (): void => void this.acts.splice(this.acts.indexOf(entry), 1);
+    result.then(forget, forget);
+    return result;
+  }
+
+  private async carryOut(act: Exclude<Act, { act: "status" }>, progress: Progress): Promise<ActResult> {
+    const { store, frontDoor } = this.host;
+    if (act.act === "plan") {
+      return { steps: planSteps(store.site, act) };
+    }
+    await store.begin(act);
+    try {
+      switch (act.act) {
+        case "configure":
+          return await this.configure(act);
+        case "release":
+          return await release(this.host, act, progress);
+        case "traffic":
+          return await setTraffic(store, frontDoor, act, progress);
+      }
+    } finally {
+      await store.end();
+    }
+  }
+
+  private async configure(act: ConfigureAct): Promise<ConfigureResult> {
+    const { store, frontDoor } = this.host;
+    requireSamePorts(store.site, act.site);
+    const configuration = await applySiteConfiguration({
+      settings: act.site,
+      paths: this.paths,
+      probeKey: store.site.probeKey,
+    });
+    await frontDoor.set(await store.update((site) => ({ ...site, settings: act.site })));
+    return { configuration };
+  }
+}
+
+/** @throws Refused where a colour that runs would be looked for on another port than it listens on. */
+function requireSamePorts(site: Site, settings: SiteSettings): void {
+  for (const colour of COLOURS) {
+    const port = site.settings?.ports[colour];
+    if (site.colours[colour].release !== null && port !== settings.ports[colour]) {
+      throw new Refused(`${colour} listens on port ${port ?? 0}; retire ${colour} before its port is changed`);
+    }
+  }
+}
+
+/** Names an act without its content, which may hold a secret. */
+export function name(act: Act): string {
+  return act.act === "release" ? `release ${act.colour}` : act.act;
+}

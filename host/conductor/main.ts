@@ -1,0 +1,43 @@
+/**
+ * The conductor: owns what is live on this host. Started by systemd as `node conductor.js APP`, with the socket that
+ * acts come in by as file descriptor 3.
+ */
+import { execFileSync } from "node:child_process";
+import { setTimeout as pause } from "node:timers/promises";
+import { Conductor } from "./conductor";
+import { nginxFrontDoor } from "./front-door";
+import { HealthWatch } from "./health-watch";
+import { pathsOf } from "./paths";
+import { releasesOnDisk } from "./prepare";
+import { launcherProber } from "./prober";
+import { systemdProcesses } from "./processes";
+import { createConductorServer } from "./server";
+import { openStore } from "./store";
+
+/** systemd's socket activation passes the first socket as this file descriptor. */
+const ACTIVATED_SOCKET = 3;
+
+async function main(app: string): Promise<void> {
+  // Goes to the journal, which adds the time.
+  const log = (line: string): void => console.log(line);
+  const paths = pathsOf(app);
+  const store = await openStore(paths.site, paths.journal);
+  const frontDoor = nginxFrontDoor(paths);
+  const prober = launcherProber(paths);
+  const processes = systemdProcesses(app, paths);
+  const id = (flag: string): number => Number(execFileSync("id", [flag, paths.user], { encoding: "utf8" }));
+  const releases = releasesOnDisk(app, paths, { uid: id("-u"), gid: id("-g") });
+  const conductor = new Conductor({ store, frontDoor, processes, prober, releases }, paths);
+
+  const recovered = conductor.recover(log);
+  const server = createConductorServer(conductor, log);
+  server.listen({ fd: ACTIVATED_SOCKET });
+  log(`conducting ${app}, generation ${store.site.generation}`);
+  await recovered;
+  await new HealthWatch(store, frontDoor, prober, log).run(pause);
+}
+
+main(process.argv[2] ?? "").catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+});

@@ -1,0 +1,62 @@
+/** Where everything of one application lives on a host. */
+export interface Paths {
+  /** The truth: what is live. */
+  readonly site: string;
+  /** The act under way, if any. */
+  readonly journal: string;
+  /** Bare repository that tags are fetched into. */
+  readonly source: string;
+  /** One record a finished release, out of reach of the user that builds and runs them. */
+  readonly records: string;
+  /** HOME of installs and builds. */
+  readonly home: string;
+  /** Parent of the release directories. */
+  readonly releases: string;
+  /** Unix socket that acts come in by, for hosts without socket activation. */
+  readonly socket: string;
+  /** Unix socket to the njs part of the front door. */
+  readonly frontDoor: string;
+  /** Directory of the instances' private health sockets, one directory a colour in it. */
+  readonly health: string;
+  /** Logs of the releases. */
+  readonly logs: string;
+  /** Directory of each colour's PM2. */
+  readonly pm2: string;
+  /** Nginx configuration of the site. */
+  readonly siteConfiguration: string;
+  /** Traffic state that Nginx starts with. */
+  readonly trafficFallback: string;
+  /** Program that every instance starts with. */
+  readonly launcher: string;
+  /** Directory of the njs modules. */
+  readonly njs: string;
+  /** systemd unit of a colour is `<unit>@<colour>.service`. */
+  readonly unit: string;
+  /** User that builds and runs the releases. */
+  readonly user: string;
+}
+
+/** Returns the paths of application `app`, a name of lower-case letters, digits and dashes. */
+export function pathsOf(app: string): Paths {
+  const software = `/usr/local/lib/${app}`;
+  const state = `/var/lib/${app}`;
+  return {
+    site: `${state}/site.json`,
+    journal: `${state}/journal.json`,
+    source: `${state}/build/source.git`,
+    records: `${state}/releases`,
+    home: `${state}/build/home`,
+    releases: "/var/www",
+    socket: `/run/${app}/conductor.sock`,
+    frontDoor: `/run/${app}/front-door/control.sock`,
+    health: `/run/${app}/health`,
+    logs: `/var/log/${app}`,
+    pm2: `${state}/pm2`,
+    siteConfiguration: `/etc/nginx/conf.d/${app}.conf`,
+    trafficFallback: `/etc/nginx/${app}/traffic-fallback`,
+    launcher: `${software}/launcher.js`,
+    njs: `${software}/nginx`,
+    unit: app,
+    user: "www-data",
+  };
+}

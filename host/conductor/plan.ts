@@ -1,0 +1,73 @@
+import { Refused } from "./acts";
+import { COLOURS, otherColour, type Colour, type PlanAct } from "./protocol";
+import { isAdmitted, routeOf, shareOf, type Site } from "./site";
+
+/**
+ * Finds the steps from what is live to what is asked for. Pure.
+ * @returns the steps in words; none where all is as asked.
+ * @throws Refused where it cannot be reached without taking users to something unproven, with the way out.
+ */
+export function planSteps(site: Site, plan: PlanAct): string[] {
+  const { versions, traffic } = plan;
+  const candidate = otherColour(traffic.stable);
+  if (versions[traffic.stable] === "") {
+    throw new Refused(`${traffic.stable} shall be stable and has no version; set ${traffic.stable}Version`);
+  }
+  if (traffic.weight > 0 && versions[candidate] === "") {
+    throw new Refused(
+      `${candidate} shall get ${traffic.weight} % and has no version; set ${candidate}Version, or canaryWeight 0`,
+    );
+  }
+  const changed = COLOURS.filter((colour) => versions[colour] !== runningVersion(site, colour));
+  for (const colour of changed) {
+    requireReplaceable(site, colour, changed);
+  }
+  return [...changed.map((colour) => describeChange(site, colour, versions[colour])), ...describeTraffic(site, plan)];
+}
+
+function runningVersion(site: Site, colour: Colour): string {
+  return site.colours[colour].release?.intent.version ?? "";
+}
+
+/**
+ * A colour that serves users can be changed only while the other one takes them, and that one must itself stay as it is.
+ * @throws Refused otherwise.
+ */
+export function requireReplaceable(site: Site, colour: Colour, changed: readonly Colour[] = []): void {
+  const share = site.traffic === null ? 0 : shareOf(routeOf(site), colour);
+  const other = otherColour(colour);
+  if (share === 0 || (isAdmitted(site, other) && !changed.includes(other))) {
+    return;
+  }
+  const who = share === 100 ? "everyone" : `${share} % of the users`;
+  const why = changed.includes(other)
+    ? `and ${other} changes too, so that nobody could take them over; change one colour at a time`
+    : `and ${other} cannot take them over (${whyNotAdmitted(site, other)}); put the new version on ${other}`;
+  throw new Refused(`${colour} serves ${who}, ${why}`);
+}
+
+function whyNotAdmitted(site: Site, colour: Colour): string {
+  const { release, healthy, withdrawn } = site.colours[colour];
+  if (release === null) {
+    return "it runs nothing";
+  }
+  if (!healthy) {
+    return "it is not healthy";
+  }
+  return withdrawn ? "it was changed since traffic was set" : "it never had a share";
+}
+
+function describeChange(site: Site, colour: Colour, version: string): string {
+  const before = runningVersion(site, colour);
+  const served = site.traffic !== null && shareOf(routeOf(site), colour) > 0;
+  const first = served ? `its users go to ${otherColour(colour)} first; ` : "";
+  return version === "" ? `${colour}: ${first}retire ${before}` : `${colour}: ${first}${before || "nothing"} -> ${version}`;
+}
+
+function describeTraffic(site: Site, { traffic }: PlanAct): string[] {
+  const now = site.traffic;
+  const { stable, weight } = traffic;
+  return now?.stable === stable && now.weight === weight
+    ? []
+    : [`traffic: ${100 - weight} % to ${stable}, ${weight} % to ${otherColour(stable)}`];
+}

@@ -1,0 +1,100 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { CommandFailed, runCommand } from "./command";
+import { readIfThere, removeDurably, writeDurably } from "./durable-file";
+import type { Paths } from "./paths";
+import type { Colour, SiteSettings } from "./protocol";
+import type { RunningRelease } from "./site";
+
+/** The processes of a colour: PM2 in a systemd unit of its own, so that one colour's PM2 never touches the other's. */
+export interface Processes {
+  /** Stops what the colour runs, and starts `release` in its place. */
+  swap(colour: Colour, release: RunningRelease, settings: SiteSettings): Promise<void>;
+  /** Starts the colour's unit where it is down, or its ecosystem file is not what it should be. */
+  ensure(colour: Colour, release: RunningRelease, settings: SiteSettings): Promise<void>;
+  /** Stops the colour, now and at the next boot. */
+  stop(colour: Colour): Promise<void>;
+}
+
+const SYSTEMCTL_TIMEOUT_SECONDS = 90;
+
+/** Processes by systemd and `pm2-runtime`. */
+export function systemdProcesses(app: string, paths: Paths): Processes {
+  const unit = (colour: Colour): string => `${paths.unit}@${colour}.service`;
+  const file = (colour: Colour): string => join(paths.pm2, colour, "ecosystem.json");
+  const systemctl = async (...argv: string[]): Promise<void> => {
+    await runCommand({ argv: ["systemctl", ...argv], timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS });
+  };
+  const start = async (colour: Colour, text: string): Promise<void> => {
+    await mkdir(join(paths.pm2, colour), { recursive: true });
+    await writeDurably(file(colour), text, 0o644);
+    await systemctl("enable", "--quiet", unit(colour));
+    await systemctl("start", unit(colour));
+  };
+  return {
+    async swap(colour, release, settings) {
+      await systemctl("stop", unit(colour));
+      await start(colour, ecosystem(app, paths, colour, release, settings));
+    },
+    async ensure(colour, release, settings) {
+      const text = ecosystem(app, paths, colour, release, settings);
+      if ((await readIfThere(file(colour))) !== text || !(await isActive(unit(colour)))) {
+        await systemctl("stop", unit(colour));
+        await start(colour, text);
+      }
+    },
+    async stop(colour) {
+      await systemctl("disable", "--quiet", "--now", unit(colour));
+      await removeDurably(file(colour));
+    },
+  };
+}
+
+async function isActive(unit: string): Promise<boolean> {
+  try {
+    await runCommand({ argv: ["systemctl", "is-active", "--quiet", unit], timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS });
+    return true;
+  } catch (error) {
+    if (error instanceof CommandFailed) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** PM2's ecosystem file of a colour, with the guide's names, logs and restarts. Pure. */
+export function ecosystem(
+  app: string,
+  paths: Paths,
+  colour: Colour,
+  release: RunningRelease,
+  settings: SiteSettings,
+): string {
+  const { intent, commit, directory } = release;
+  const application = {
+    name: `${app}-production-${colour}`,
+    script: paths.launcher,
+    args: intent.args,
+    cwd: directory,
+    exec_mode: "cluster",
+    instances: release.instances,
+    env: {
+      NODE_ENV: "production",
+      PORT: String(settings.ports[colour]),
+      APP_COLOUR: colour,
+      APP_VERSION: intent.version,
+      APP_COMMIT: commit,
+      CONDUCTOR_SCRIPT: join(directory, intent.script),
+      CONDUCTOR_HEALTH: join(paths.health, colour),
+    },
+    error_file: join(paths.logs, `${colour}_error.log`),
+    out_file: join(paths.logs, `${colour}_out.log`),
+    log_date_format: "YYYY-MM-DD HH:mm:ss Z",
+    merge_logs: true,
+    autorestart: true,
+    max_restarts: 10,
+    min_uptime: "10s",
+    kill_timeout: 10_000,
+  };
+  return `${JSON.stringify({ apps: [application] }, null, 2)}\n`;
+}

@@ -1,0 +1,201 @@
+/**
+ * What Pulumi's command resources and the conductor say to each other.
+ *
+ * An act is one JSON object on the standard input of `<app>-conductor act`. The conductor answers with progress on
+ * standard error, and on standard output with exactly one JSON object: the act's result. A refused or failed act
+ * prints nothing on standard output and exits with a code from {@link ExitCode}.
+ */
+
+/** The two sides of a blue/green site. */
+export const COLOURS = ["blue", "green"] as const;
+
+/** One side of a blue/green site. */
+export type Colour = (typeof COLOURS)[number];
+
+/** Returns the side that is not `colour`. */
+export function otherColour(colour: Colour): Colour {
+  return colour === "blue" ? "green" : "blue";
+}
+
+/** What a release is, as far as the host is concerned. Two equal intents are one release. */
+export interface ReleaseIntent {
+  /** Version without decoration, e.g. `v1.0.0`. */
+  readonly version: string;
+  /** The tag that {@link ReleaseIntent.version} was published under, e.g. `v1.0.0-production`. */
+  readonly tag: string;
+  /** Where the source comes from: anything that `git fetch` takes as a repository. */
+  readonly repository: string;
+  /** Commit that the tag has to resolve to; null takes what it resolves to now. */
+  readonly commit: string | null;
+  /** Argument list that installs the dependencies; run in the release's directory, before the build. */
+  readonly install: readonly string[];
+  /** Argument list that builds; empty for an application that needs no build. */
+  readonly build: readonly string[];
+  /** Argument list that removes what only the build needed; empty for none. */
+  readonly prune: readonly string[];
+  /** Node script, relative to the release's directory, that PM2 runs in every instance. */
+  readonly script: string;
+  /** Arguments of {@link ReleaseIntent.script}. */
+  readonly args: readonly string[];
+}
+
+/** `configure`: everything about the site that is neither a release nor a share of traffic. */
+export interface ConfigureAct {
+  readonly act: "configure";
+  readonly site: SiteSettings;
+}
+
+/** Settings of the site. They change rarely; a change that Nginx has to know costs one reload. */
+export interface SiteSettings {
+  /** Names the front door answers to; the first one is canonical. */
+  readonly domains: readonly string[];
+  /** Loopback TCP port of each colour. */
+  readonly ports: Readonly<Record<Colour, number>>;
+  /** PM2 cluster instances of each colour. */
+  readonly instances: number;
+  readonly tls: {
+    /** Certificate chain in PEM, a path on the host. */
+    readonly certificate: string;
+    /** Private key in PEM, a path on the host. */
+    readonly key: string;
+  };
+  readonly health: {
+    /** Path that answers 2xx when an instance can serve. */
+    readonly path: string;
+    /** Passes in a row that every instance needs before it counts as healthy. */
+    readonly passes: number;
+    /** Failures in a row after which a healthy colour no longer counts as one. */
+    readonly failures: number;
+    /** Pause between two probes of an instance, in milliseconds. */
+    readonly intervalMs: number;
+    /** Longest wait for the answer to a probe, in milliseconds. */
+    readonly timeoutMs: number;
+    /** Longest wait for a new release to become healthy, in seconds. */
+    readonly deadlineSeconds: number;
+  };
+  /** Longest wait for a withdrawn colour's requests and streams to end before they are closed, in seconds. */
+  readonly drainSeconds: number;
+  /** Requests that one client connection may carry before Nginx closes it. */
+  readonly keepaliveRequests: number;
+  /** How long an idle client connection stays open, in seconds. */
+  readonly keepaliveSeconds: number;
+  /** Name of the first-party cookie that keeps a user on one colour. */
+  readonly idCookie: string;
+  readonly testers: {
+    /** Header, and cookie, that takes a tester to a colour; its value is `<colour>:<secret>`. */
+    readonly name: string;
+    /** Shared secret of the testers; empty closes the testers' route. */
+    readonly secret: string;
+  };
+  /** Paths that stay on the stable colour at any weight, as prefixes (webhooks whose sender has no cookie). */
+  readonly stablePaths: readonly string[];
+  /** Largest request body, in megabytes. */
+  readonly maxBodyMegabytes: number;
+  /** Finished releases kept on disk beside those in use. */
+  readonly releasesKept: number;
+}
+
+/** `plan`: the whole desired state. Touches nothing; refused where it cannot be reached from what is live now. */
+export interface PlanAct {
+  readonly act: "plan";
+  readonly versions: Readonly<Record<Colour, string>>;
+  readonly traffic: TrafficIntent;
+}
+
+/** `release`: what one colour shall run. */
+export interface ReleaseAct {
+  readonly act: "release";
+  readonly colour: Colour;
+  /** Null retires the colour. */
+  readonly release: ReleaseIntent | null;
+}
+
+/** Who gets which share. */
+export interface TrafficIntent {
+  /** The colour that takes all that the other one does not. */
+  readonly stable: Colour;
+  /** Share of the other colour, the candidate, in percent: 0 to 100. */
+  readonly weight: number;
+}
+
+/** `traffic`: sets stable, weight and salt in one step, without a reload. */
+export interface TrafficAct extends TrafficIntent {
+  readonly act: "traffic";
+}
+
+/** `status`: asks what is live. */
+export interface StatusAct {
+  readonly act: "status";
+}
+
+/** Everything that the conductor takes. */
+export type Act = ConfigureAct | PlanAct | ReleaseAct | TrafficAct | StatusAct;
+
+/** One colour as it is now. */
+export interface ColourStatus {
+  /** Version that runs, or null for a retired colour. */
+  readonly version: string | null;
+  /** Commit that {@link ColourStatus.version} was built from. */
+  readonly commit: string | null;
+  /** Directory of the release. */
+  readonly directory: string | null;
+  /** N passes in a row from every instance, and probed ever since. */
+  readonly healthy: boolean;
+  /** May get users' requests, by share or by failover. */
+  readonly admitted: boolean;
+}
+
+/** What is live, as the conductor tells it. */
+export interface SiteStatus {
+  /** Counts up with every change of the truth. */
+  readonly generation: number;
+  /** What was asked for last. */
+  readonly traffic: TrafficIntent & { readonly salt: string };
+  /** Share of users that the candidate gets at this moment, in percent. */
+  readonly effectiveWeight: number;
+  readonly colours: Readonly<Record<Colour, ColourStatus>>;
+  /** Act under way, if any. */
+  readonly underWay: string | null;
+}
+
+/** Result of `configure`. */
+export interface ConfigureResult {
+  /** SHA-256 of the site's Nginx configuration, in hex. */
+  readonly configuration: string;
+}
+
+/** Result of `plan`. */
+export interface PlanResult {
+  /** The steps that the following acts will take, in order, in words. */
+  readonly steps: readonly string[];
+}
+
+/** Result of `release`. Carries nothing that a repetition would change. */
+export interface ReleaseResult {
+  readonly colour: Colour;
+  /** Null, like the next two, for a retired colour. */
+  readonly version: string | null;
+  readonly commit: string | null;
+  readonly directory: string | null;
+}
+
+/** Result of `traffic`. */
+export interface TrafficResult {
+  readonly stable: Colour;
+  readonly weight: number;
+  /** Share that the front door confirmed, in percent. */
+  readonly effectiveWeight: number;
+  /** The version that each colour with a share serves. */
+  readonly serving: Partial<Readonly<Record<Colour, string>>>;
+}
+
+/** Exit codes of `<app>-conductor act`. */
+export const ExitCode = {
+  done: 0,
+  /** The act was begun and failed; what served before still serves. */
+  failed: 1,
+  /** The state does not allow the act; nothing was touched. */
+  refused: 3,
+  /** The act is not one, or breaks a rule; nothing was touched. */
+  invalid: 4,
+} as const;

@@ -1,0 +1,187 @@
+import { isDeepStrictEqual } from "node:util";
+import { Failed } from "./acts";
+import type { FrontDoor } from "./front-door";
+import { requireReplaceable } from "./plan";
+import type { Releases } from "./prepare";
+import { proveHealthy, type Prober } from "./prober";
+import type { Processes } from "./processes";
+import { COLOURS, type Colour, type ReleaseAct, type ReleaseIntent, type ReleaseResult, type SiteSettings } from "./protocol";
+import { RETIRED, withColour, type ColourState } from "./site";
+import type { Store } from "./store";
+import { waitUntil } from "./wait";
+
+/** What a release needs of the host. */
+export interface ReleaseHost {
+  readonly store: Store;
+  readonly frontDoor: FrontDoor;
+  readonly processes: Processes;
+  readonly prober: Prober;
+  readonly releases: Releases;
+}
+
+/**
+ * Makes a colour run what it shall: **prepare** while the old one serves, **withdraw** and drain, **swap** the
+ * processes, **prove** health. A colour that already runs it, well, is left alone.
+ *
+ * A release that does not become healthy is taken back: the colour runs what it ran before, with the share it had.
+ * @throws Refused where users of the colour have nowhere to go. Failed with the step that failed.
+ */
+export async function release(
+  host: ReleaseHost,
+  act: ReleaseAct,
+  progress: (line: string) => void,
+): Promise<ReleaseResult> {
+  const settings = requireSettings(host);
+  if (act.release === null) {
+    await retire(host, act.colour, settings, progress);
+    return { colour: act.colour, version: null, commit: null, directory: null };
+  }
+  try {
+    await become(host, act.colour, act.release, settings, progress);
+  } catch (error) {
+    const outcome = await takeBack(host, act.colour, settings, progress);
+    throw outcome === null ? error : new Failed(`${(error as Error).message}; ${outcome}`);
+  }
+  await host.releases.prune(inUse(host), settings.releasesKept);
+  return resultOf(host, act.colour);
+}
+
+/** Takes the steps that are not taken yet: after a crash that is not all of them. */
+async function become(
+  host: ReleaseHost,
+  colour: Colour,
+  intent: ReleaseIntent,
+  settings: SiteSettings,
+  progress: (line: string) => void,
+): Promise<void> {
+  const { store, processes, prober } = host;
+  const now = store.site.colours[colour];
+  if (now.release === null || !isSame(now.release.intent, intent)) {
+    requireReplaceable(store.site, colour);
+    const installed = { ...(await host.releases.prepare(intent, progress)), instances: settings.instances };
+    // Health changes while a build runs.
+    requireReplaceable(store.site, colour);
+    await withdraw(host, colour, settings, progress);
+    await change(host, colour, { release: installed, healthy: false, wasStable: false });
+    progress(`${colour}: starting ${intent.version}`);
+    await processes.swap(colour, installed, settings);
+    await proveHealthy(prober, colour, installed, settings, progress);
+  } else if (!now.healthy) {
+    progress(`${colour}: ${intent.version} is not healthy; starting what is down`);
+    await processes.ensure(colour, now.release, settings);
+    await proveHealthy(prober, colour, now.release, settings, progress);
+  } else {
+    return;
+  }
+  await change(host, colour, { healthy: true, before: null });
+}
+
+function isSame(a: ReleaseIntent, b: ReleaseIntent): boolean {
+  const content = (intent: ReleaseIntent): string =>
+    JSON.stringify([
+      [intent.version, intent.tag, intent.repository, intent.commit, intent.script],
+      [intent.install, intent.build, intent.prune, intent.args],
+    ]);
+  return content(a) === content(b);
+}
+
+function requireSettings(host: ReleaseHost): SiteSettings {
+  const { settings } = host.store.site;
+  if (settings === null) {
+    throw new Failed("the site has no settings yet; send `configure` first");
+  }
+  return settings;
+}
+
+/**
+ * After a release that failed: puts the colour back to what it was before. Tells how that went; null where nothing
+ * had been changed yet.
+ */
+async function takeBack(
+  host: ReleaseHost,
+  colour: Colour,
+  settings: SiteSettings,
+  progress: (line: string) => void,
+): Promise<string | null> {
+  const { before, release: failed } = host.store.site.colours[colour];
+  if (before === null) {
+    return null;
+  }
+  if (before.release === null) {
+    await host.processes.stop(colour);
+    await change(host, colour, RETIRED);
+    return `${colour} runs nothing, as before`;
+  }
+  const version = before.release.intent.version;
+  if (isDeepStrictEqual(failed, before.release)) {
+    await change(host, colour, before);
+  } else {
+    progress(`${colour}: going back to ${version}`);
+    await change(host, colour, { release: before.release, healthy: false });
+    try {
+      await host.processes.swap(colour, before.release, settings);
+      await proveHealthy(host.prober, colour, before.release, settings, progress);
+    } catch (error) {
+      return `and ${version} did not come back on ${colour}: ${(error as Error).message}`;
+    }
+    await change(host, colour, { ...before, healthy: true });
+  }
+  return `${colour} runs ${version}, as before`;
+}
+
+async function retire(
+  host: ReleaseHost,
+  colour: Colour,
+  settings: SiteSettings,
+  progress: (line: string) => void,
+): Promise<void> {
+  const { release: running } = host.store.site.colours[colour];
+  if (running === null) {
+    return;
+  }
+  requireReplaceable(host.store.site, colour);
+  await withdraw(host, colour, settings, progress);
+  await change(host, colour, RETIRED);
+  await host.processes.stop(colour);
+  progress(`${colour}: retired ${running.intent.version}`);
+  await host.releases.prune(inUse(host), settings.releasesKept);
+}
+
+/** Takes all users off a colour, and waits until what they had begun has ended. */
+async function withdraw(
+  host: ReleaseHost,
+  colour: Colour,
+  settings: SiteSettings,
+  progress: (line: string) => void,
+): Promise<void> {
+  const { store, frontDoor } = host;
+  const now = store.site.colours[colour];
+  await change(host, colour, { withdrawn: true, before: now.before ?? now });
+  if (now.release === null) {
+    return;
+  }
+  const drained = await waitUntil(settings.drainSeconds * 1000, 20, async () => {
+    // A front door that does not answer has nothing under way.
+    return (await frontDoor.read()) === null || (await frontDoor.inFlight(colour)) <= 0;
+  });
+  progress(drained ? `${colour}: drained` : `${colour}: closing what is still open after ${settings.drainSeconds} s`);
+}
+
+/** Changes a colour in the truth, then in the front door. */
+async function change(host: ReleaseHost, colour: Colour, update: Partial<ColourState>): Promise<void> {
+  await host.frontDoor.set(await host.store.update((site) => withColour(site, colour, update)));
+}
+
+function inUse(host: ReleaseHost): string[] {
+  return COLOURS.flatMap((colour) => host.store.site.colours[colour].release?.directory ?? []);
+}
+
+function resultOf(host: ReleaseHost, colour: Colour): ReleaseResult {
+  const { release: running } = host.store.site.colours[colour];
+  return {
+    colour,
+    version: running?.intent.version ?? null,
+    commit: running?.commit ?? null,
+    directory: running?.directory ?? null,
+  };
+}

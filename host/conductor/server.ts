@@ -1,0 +1,67 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { InvalidAct, Refused, parseAct } from "./acts";
+import { name, type Conductor } from "./conductor";
+import { ExitCode } from "./protocol";
+
+/** Longest act, in bytes. */
+const ACT_LIMIT = 1024 * 1024;
+
+/**
+ * The conductor's door: `POST /acts` with an act as the body. The answer comes line by line, so that a shell script can
+ * read it: `progress TEXT` any number of times, then one of `result JSON` and `error EXITCODE TEXT`, where TEXT has
+ * its line ends as `\n`.
+ */
+export function createConductorServer(conductor: Conductor, log: (line: string) => void): Server {
+  return createServer((request, response) => {
+    if (request.method !== "POST" || request.url !== "/acts") {
+      response.writeHead(404).end("error 4 POST /acts is all there is\n");
+      return;
+    }
+    void answer(conductor, request, response, log);
+  });
+}
+
+async function answer(
+  conductor: Conductor,
+  request: IncomingMessage,
+  response: ServerResponse,
+  log: (line: string) => void,
+): Promise<void> {
+  const write = (kind: string, text: string): void => void response.write(`${kind} ${text.replaceAll("\n", "\\n")}\n`);
+  let what = "act";
+  try {
+    const act = parseAct(await readBody(request));
+    what = name(act);
+    response.writeHead(200, { "content-type": "text/plain; charset=utf-8" });
+    const result = await conductor.take(act, (line) => {
+      log(`${what}: ${line}`);
+      write("progress", line);
+    });
+    write("result", JSON.stringify(result));
+  } catch (error) {
+    const { message } = error as Error;
+    log(`${what}: ${message}`);
+    write(`error ${exitCodeOf(error)}`, `${what}: ${message}`);
+  }
+  response.end();
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof InvalidAct) {
+    return ExitCode.invalid;
+  }
+  return error instanceof Refused ? ExitCode.refused : ExitCode.failed;
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > ACT_LIMIT) {
+      throw new InvalidAct(`the act is longer than ${ACT_LIMIT} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

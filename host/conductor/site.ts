@@ -1,0 +1,162 @@
+import split from "../nginx/split.js";
+import {
+  COLOURS,
+  otherColour,
+  type Colour,
+  type ColourStatus,
+  type ReleaseIntent,
+  type SiteSettings,
+  type SiteStatus,
+  type TrafficIntent,
+} from "./protocol";
+
+/** A release on disk: complete, built, never changed again. */
+export interface InstalledRelease {
+  readonly intent: ReleaseIntent;
+  /** Commit that it was built from. */
+  readonly commit: string;
+  readonly directory: string;
+}
+
+/** A release as a colour runs it. */
+export interface RunningRelease extends InstalledRelease {
+  /** PM2 instances that it was started with; a changed setting holds from the colour's next release on. */
+  readonly instances: number;
+}
+
+/** One colour in the truth. */
+export interface ColourState {
+  /** What PM2 runs for this colour; null for a retired colour. */
+  readonly release: RunningRelease | null;
+  /** Every instance passed N times in a row, and has not failed M times in a row since. */
+  readonly healthy: boolean;
+  /**
+   * Changed since users' traffic was set: gets no share and backs nobody up until the next `traffic` act, whatever the
+   * weight says.
+   */
+  readonly withdrawn: boolean;
+  /** Was stable before and is unchanged since: the way back, which may take users by failover. */
+  readonly wasStable: boolean;
+  /** While a change of this colour is under way: what to go back to if it fails. */
+  readonly before: ColourState | null;
+}
+
+/** The truth about what is live. Everything else on the host is derived from it. */
+export interface Site {
+  /** Counts up with every change. */
+  readonly generation: number;
+  readonly settings: SiteSettings | null;
+  /** Secret of the conductor's probes through the front door. */
+  readonly probeKey: string;
+  /** The share that was asked for; null until the first `traffic` act. */
+  readonly traffic: (TrafficIntent & { readonly salt: string }) | null;
+  readonly colours: Readonly<Record<Colour, ColourState>>;
+}
+
+/** A colour that runs nothing. */
+export const RETIRED: ColourState = { release: null, healthy: false, withdrawn: true, wasStable: false, before: null };
+
+/** The truth of a host on which nothing was ever released. */
+export function emptySite(probeKey: string): Site {
+  return {
+    generation: 0,
+    settings: null,
+    probeKey,
+    traffic: null,
+    colours: { blue: RETIRED, green: RETIRED },
+  };
+}
+
+/** Returns the site with one colour changed. */
+export function withColour(site: Site, colour: Colour, change: Partial<ColourState>): Site {
+  return { ...site, colours: { ...site.colours, [colour]: { ...site.colours[colour], ...change } } };
+}
+
+/** May this colour get users' requests, by share or by failover? */
+export function isAdmitted(site: Site, colour: Colour): boolean {
+  const { release, healthy, withdrawn, wasStable } = site.colours[colour];
+  if (site.traffic === null || release === null || !healthy || withdrawn) {
+    return false;
+  }
+  return site.traffic.stable === colour || site.traffic.weight > 0 || wasStable;
+}
+
+/** What the front door shall do now. */
+export interface Route {
+  readonly stable: Colour;
+  /** Share of the other colour, in percent. */
+  readonly weight: number;
+  /** Seed of the split. */
+  readonly seed: number;
+  /** May a request that this colour could not answer be tried on the other one? */
+  readonly failsOver: Readonly<Record<Colour, boolean>>;
+}
+
+/**
+ * Derives the front door's route from the truth. A colour that is not admitted has no share while the other one is;
+ * where neither is admitted the stable colour keeps everything, for a sick answer is better than none.
+ */
+export function routeOf(site: Site): Route {
+  const stable = site.traffic?.stable ?? "blue";
+  const candidate = otherColour(stable);
+  const admitted = { [stable]: isAdmitted(site, stable), [candidate]: isAdmitted(site, candidate) };
+  const both = admitted[stable] === true && admitted[candidate] === true;
+  const asked = site.traffic?.weight ?? 0;
+  const weight = both ? asked : admitted[candidate] === true ? 100 : 0;
+  return {
+    stable,
+    weight,
+    seed: split.seed(site.traffic?.salt ?? ""),
+    failsOver: { blue: both, green: both },
+  };
+}
+
+/** The share, in percent, that a colour has under a route. */
+export function shareOf(route: Route, colour: Colour): number {
+  return route.stable === colour ? 100 - route.weight : route.weight;
+}
+
+/** Writes a route as the string that njs reads (see `nginx/front-door.js`). */
+export function encodeRoute(route: Route): string {
+  const buckets = Math.round((route.weight / 100) * split.BUCKETS);
+  const { blue, green } = route.failsOver;
+  return [route.stable, buckets, route.seed, blue ? 1 : 0, green ? 1 : 0].join(" ");
+}
+
+/** Tells what is live. */
+export function statusOf(site: Site, underWay: string | null): SiteStatus {
+  const colourStatus = (colour: Colour): ColourStatus => {
+    const { release, healthy } = site.colours[colour];
+    return {
+      version: release?.intent.version ?? null,
+      commit: release?.commit ?? null,
+      directory: release?.directory ?? null,
+      healthy,
+      admitted: isAdmitted(site, colour),
+    };
+  };
+  return {
+    generation: site.generation,
+    traffic: site.traffic ?? { stable: "blue", weight: 0, salt: "" },
+    effectiveWeight: routeOf(site).weight,
+    colours: { blue: colourStatus("blue"), green: colourStatus("green") },
+    underWay,
+  };
+}
+
+/**
+ * Returns the site after a `traffic` act: the asked share, no colour withdrawn any more, the colour that was stable
+ * remembered as the way back, and the candidate's release as salt, so that each release has other users go first.
+ */
+export function withTraffic(site: Site, intent: TrafficIntent): Site {
+  const before = site.traffic?.stable;
+  const salt = site.colours[otherColour(intent.stable)].release?.intent.version ?? "";
+  const colours = Object.fromEntries(
+    COLOURS.map((colour) => {
+      const state = site.colours[colour];
+      const wasStable = state.release !== null && (state.wasStable || colour === before || colour === intent.stable);
+      return [colour, { ...state, withdrawn: state.release === null, wasStable }];
+    }),
+  ) as Record<Colour, ColourState>;
+  return { ...site, traffic: { stable: intent.stable, weight: intent.weight, salt }, colours };
+}

@@ -1,0 +1,88 @@
+import { randomBytes } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import { readIfThere, removeDurably, writeDurably } from "./durable-file";
+import { Lane } from "./lane";
+import type { Act } from "./protocol";
+import { emptySite, type Site } from "./site";
+
+/** Keeps the truth and the journal on disk. */
+export interface Store {
+  /** The truth as it was saved last. */
+  readonly site: Site;
+  /**
+   * Changes the truth, and counts its generation up; it holds once this resolves. Changes are made one after the
+   * other. A change that changes nothing writes nothing.
+   */
+  update(change: (site: Site) => Site): Promise<Site>;
+  /** The act that was under way when the conductor last ended, if any. */
+  readonly unfinished: Act | null;
+  /** Records that an act is under way. */
+  begin(act: Act): Promise<void>;
+  /** Records that no act is under way. */
+  end(): Promise<void>;
+}
+
+/**
+ * Opens the store.
+ * @throws Error where the truth cannot be read; it names the file and the way out. The site keeps serving: Nginx and
+ * the instances need no conductor.
+ */
+export async function openStore(sitePath: string, journalPath: string): Promise<Store> {
+  const text = await readIfThere(sitePath);
+  const journal = await readIfThere(journalPath);
+  let site: Site = text === null ? emptySite(randomBytes(16).toString("hex")) : parseSite(text, sitePath);
+  const lane = new Lane();
+  let unfinished = journal === null ? null : parseJournal(journal);
+  return {
+    get site() {
+      return site;
+    },
+    get unfinished() {
+      return unfinished;
+    },
+    update(change) {
+      return lane.run(async () => {
+        const changed = change(site);
+        if (isDeepStrictEqual(changed, site)) {
+          return site;
+        }
+        const next = { ...changed, generation: site.generation + 1 };
+        await writeDurably(sitePath, `${JSON.stringify(next, null, 2)}\n`);
+        site = next;
+        return next;
+      });
+    },
+    async begin(act) {
+      await writeDurably(journalPath, JSON.stringify(act));
+      unfinished = act;
+    },
+    async end() {
+      await removeDurably(journalPath);
+      unfinished = null;
+    },
+  };
+}
+
+function parseSite(text: string, path: string): Site {
+  try {
+    const site = JSON.parse(text) as Partial<Site> | null;
+    if (typeof site?.generation === "number" && typeof site.probeKey === "string" && site.colours !== undefined) {
+      return site as Site;
+    }
+  } catch {
+    // Told below, with the same way out as a file that is JSON and no truth.
+  }
+  throw new Error(
+    `${path} is damaged, so what is live is not known; the site keeps serving as it does. ` +
+      `Look at it, put a sound copy back, or remove it and run \`pulumi up\` again: the releases are taken up where they stand.`,
+  );
+}
+
+/** A journal is written whole or not at all, so what cannot be read never described an act that had begun. */
+function parseJournal(text: string): Act | null {
+  try {
+    return JSON.parse(text) as Act;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,84 @@
+import { Failed, Refused } from "./acts";
+import type { FrontDoor } from "./front-door";
+import { COLOURS, otherColour, type Colour, type TrafficIntent, type TrafficResult } from "./protocol";
+import { encodeRoute, routeOf, shareOf, withTraffic, type Site } from "./site";
+import type { Store } from "./store";
+
+/**
+ * Sets stable, weight and salt in one step: the truth first, then the front door, then proof by users' requests.
+ * Where the proof fails, the share that was before is put back.
+ * @throws Refused where a colour would get users that it cannot serve.
+ */
+export async function setTraffic(
+  store: Store,
+  frontDoor: FrontDoor,
+  intent: TrafficIntent,
+  progress: (line: string) => void,
+): Promise<TrafficResult> {
+  const before = store.site;
+  requireServable(before, intent);
+  const saved = await store.update((site) => withTraffic(site, intent));
+  if (saved !== before || (await frontDoor.read()) !== encodeRoute(routeOf(saved))) {
+    if (!(await frontDoor.set(saved))) {
+      throw new Failed("Nginx does not run; the share is recorded and holds from its start (`systemctl start nginx`)");
+    }
+    progress(`traffic: ${describeShares(saved)}`);
+    await proveOrPutBack(store, frontDoor, before, saved);
+  }
+  return resultOf(store.site);
+}
+
+async function proveOrPutBack(store: Store, frontDoor: FrontDoor, before: Site, saved: Site): Promise<void> {
+  try {
+    await frontDoor.prove(saved);
+  } catch (error) {
+    if (before.traffic !== null) {
+      const { traffic, colours } = before;
+      await frontDoor.set(await store.update((site) => ({ ...site, traffic, colours })));
+      throw new Failed(`${(error as Error).message}; the share that was before is back`);
+    }
+    throw error;
+  }
+}
+
+/** A colour gets more users than it has only while it is healthy. Less of the candidate is always allowed. */
+function requireServable(site: Site, intent: TrafficIntent): void {
+  const now = routeOf(site);
+  const isLessOfSame = site.traffic?.stable === intent.stable && intent.weight <= site.traffic.weight;
+  for (const colour of COLOURS) {
+    const share = colour === intent.stable ? 100 - intent.weight : intent.weight;
+    const gains = site.traffic === null ? share > 0 : share > shareOf(now, colour);
+    if (gains && !isLessOfSame) {
+      requireHealthy(site, colour, share);
+    }
+  }
+  if (site.colours[intent.stable].release === null) {
+    throw new Refused(`${intent.stable} shall be stable and runs nothing; release a version on it first`);
+  }
+}
+
+function requireHealthy(site: Site, colour: Colour, share: number): void {
+  const { release, healthy } = site.colours[colour];
+  if (release === null || !healthy) {
+    const why = release === null ? "it runs nothing" : `${release.intent.version} on it is not healthy`;
+    throw new Refused(`${colour} shall get ${share} % and ${why}; nothing was changed`);
+  }
+}
+
+function describeShares(site: Site): string {
+  const route = routeOf(site);
+  return COLOURS.map((colour) => `${shareOf(route, colour)} % ${colour}`).join(", ");
+}
+
+function resultOf(site: Site): TrafficResult {
+  const route = routeOf(site);
+  const stable = site.traffic?.stable ?? "blue";
+  const serving: Partial<Record<Colour, string>> = {};
+  for (const colour of [stable, otherColour(stable)]) {
+    const version = site.colours[colour].release?.intent.version;
+    if (version !== undefined && shareOf(route, colour) > 0) {
+      serving[colour] = version;
+    }
+  }
+  return { stable, weight: site.traffic?.weight ?? 0, effectiveWeight: route.weight, serving };
+}

@@ -1,0 +1,88 @@
+/**
+ * What PM2 starts in every instance, in the application's place.
+ *
+ * In cluster mode all instances share one port, so that nobody outside can tell which of them answered. The launcher
+ * gives each instance a private unix socket beside it: requests on it are answered by this instance's own HTTP server,
+ * and `/.conductor/identity` tells what runs here. Then it runs the application's script as if PM2 had.
+ *
+ * Inputs, all from PM2's ecosystem file (paths, ports and names only; PM2 writes its environment to disk):
+ *   PORT                     TCP port that the application listens on
+ *   CONDUCTOR_SCRIPT         the application's script, an absolute path
+ *   CONDUCTOR_HEALTH         directory of this colour's private sockets
+ *   APP_VERSION, APP_COMMIT, APP_COLOUR, NODE_APP_INSTANCE
+ */
+import { subscribe } from "node:diagnostics_channel";
+import { rmSync } from "node:fs";
+import { createServer, Server, type IncomingMessage, type ServerResponse } from "node:http";
+import { runMain } from "node:module";
+import type { ListenOptions } from "node:net";
+import { join } from "node:path";
+
+/** How long the application keeps an idle connection: longer than Nginx, which must be the one to close it. */
+const KEEP_ALIVE_MS = 75_000;
+
+/** What an instance tells of itself on its private socket. */
+export interface InstanceIdentity {
+  readonly version: string;
+  readonly commit: string;
+  readonly pid: number;
+  /** Whether the application listens on its port yet. */
+  readonly listening: boolean;
+}
+
+const port = Number(required("PORT"));
+const script = required("CONDUCTOR_SCRIPT");
+let application: Server | undefined;
+
+subscribe("tracing:net.server.listen:asyncStart", (message) => {
+  const { server, options } = message as { server: unknown; options: ListenOptions };
+  if (server instanceof Server && Number(options.port) === port && application === undefined) {
+    application = server;
+    server.keepAliveTimeout = Math.max(server.keepAliveTimeout, KEEP_ALIVE_MS);
+  }
+});
+
+openPrivateSocket();
+process.argv.splice(1, 1, script);
+// `runMain` without an argument runs process.argv[1], be it CommonJS or an ES module, as `node script` does.
+(runMain as (main?: string) => void)();
+
+function required(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === "") {
+    throw new Error(`${name} is not set; the launcher is started by PM2 with the conductor's ecosystem file`);
+  }
+  return value;
+}
+
+function openPrivateSocket(): void {
+  const path = join(required("CONDUCTOR_HEALTH"), `${process.env["NODE_APP_INSTANCE"] ?? "0"}.sock`);
+  // A killed instance leaves its socket behind.
+  rmSync(path, { force: true });
+  const server = createServer(answer);
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  // Without `exclusive` the cluster's primary would listen, and hand connections to any instance.
+  server.listen({ path, exclusive: true });
+  // The application decides how long the process lives, not this socket.
+  server.unref();
+}
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  if (request.url === "/.conductor/identity") {
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(identity()));
+  } else if (application === undefined) {
+    response.writeHead(503).end("the application does not listen yet\n");
+  } else {
+    application.emit("request", request, response);
+  }
+}
+
+function identity(): InstanceIdentity {
+  return {
+    version: process.env["APP_VERSION"] ?? "",
+    commit: process.env["APP_COMMIT"] ?? "",
+    pid: process.pid,
+    listening: application?.listening ?? false,
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * Builds everything that runs without the TypeScript sources beside it, into `dist/`:
+ *   engine.js, sandbox.js, load.js   programs of this machine
+ *   host/, host.tar                  what a host gets; the archive is the same for the same sources
+ */
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+process.chdir(root);
+const common = { bundle: true, platform: "node", format: "cjs", logLevel: "warning", sourcemap: "linked" };
+
+/** Programs of this machine find their packages in node_modules. */
+const programs = { engine: "engine/main.ts", sandbox: "sandbox/main.ts", load: "sandbox/load/main.ts" };
+for (const [name, entry] of Object.entries(programs)) {
+  if (existsSync(entry)) {
+    await build({ ...common, entryPoints: [entry], outfile: `dist/${name}.js`, target: "node24", packages: "external" });
+  }
+}
+
+/** A host has nothing but Node: its programs hold everything. */
+rmSync("dist/host", { recursive: true, force: true });
+mkdirSync("dist/host", { recursive: true });
+for (const [name, entry] of Object.entries({
+  conductor: "host/conductor/main.ts",
+  launcher: "host/launcher/launcher.ts",
+})) {
+  await build({ ...common, entryPoints: [entry], outfile: `dist/host/${name}.js`, target: "node22", sourcemap: false });
+}
+for (const folder of ["bin", "bootstrap", "pm2", "systemd"]) {
+  cpSync(`host/${folder}`, `dist/host/${folder}`, { recursive: true });
+}
+mkdirSync("dist/host/nginx");
+for (const file of ["front-door.js", "nginx.conf", "split.js"]) {
+  cpSync(`host/nginx/${file}`, `dist/host/nginx/${file}`);
+}
+const deterministic = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--mode=u=rwX,go=rX"];
+execFileSync("tar", ["--create", "--file=dist/host.tar", ...deterministic, "--directory=dist/host", "."]);
+writeFileSync("dist/.built", "");
