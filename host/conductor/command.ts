@@ -21,8 +21,17 @@ export class CommandFailed extends Error {
     /** Its last lines of output, standard output and error together. */
     readonly lastLines: readonly string[],
   ) {
-    super(`\`${argv.join(" ")}\` ${how}${lastLines.length > 0 ? `:\n${lastLines.map((l) => `  ${l}`).join("\n")}` : ""}`);
+    super(`\`${argv.join(" ")}\` ${describeEnding(how, lastLines)}`);
   }
+
+  /** How it ended, with its last lines, without its arguments. */
+  get ending(): string {
+    return describeEnding(this.how, this.lastLines);
+  }
+}
+
+function describeEnding(how: string, lastLines: readonly string[]): string {
+  return lastLines.length === 0 ? how : `${how}:\n${lastLines.map((line) => `  ${line}`).join("\n")}`;
 }
 
 /** How many of a failed program's last lines are told. */

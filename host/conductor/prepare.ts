@@ -118,7 +118,7 @@ async function build(input: BuildInput): Promise<InstalledRelease> {
         ...(cwd === undefined ? {} : { cwd }),
       });
     } catch (error) {
-      throw error instanceof CommandFailed ? new Failed(`${intent.version}: ${name} failed: ${error.message}`) : error;
+      throw error instanceof CommandFailed ? new Failed(`${intent.version}: ${name} ${error.ending}`) : error;
     }
   };
   await rm(directory, { recursive: true, force: true });

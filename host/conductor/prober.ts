@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { InstanceIdentity } from "../launcher/launcher";
+import { RELEASE_HEADER } from "../launcher/release-header";
 import { Failed } from "./acts";
 import type { Paths } from "./paths";
 import type { Colour, SiteSettings } from "./protocol";
@@ -36,20 +36,17 @@ async function probeInstance(
   release: RunningRelease,
   settings: SiteSettings,
 ): Promise<string | null> {
-  const timeoutMs = settings.health.timeoutMs;
-  const told = await requestUnix({ socket, path: "/.conductor/identity", timeoutMs });
-  const identity = JSON.parse(told.body) as InstanceIdentity;
-  if (identity.version !== release.intent.version || identity.commit !== release.commit) {
-    return `runs ${identity.version} (${identity.commit}), not ${release.intent.version} (${release.commit})`;
-  }
-  if (!identity.listening) {
-    return "does not listen on its port yet";
-  }
+  const { path, timeoutMs } = settings.health;
   const host = settings.domains[0] ?? "localhost";
-  const { status, body } = await requestUnix({ socket, path: settings.health.path, host, timeoutMs });
+  const { status, body, headers } = await requestUnix({ socket, path, host, timeoutMs });
+  const runs = headers[RELEASE_HEADER];
+  const expected = `${release.intent.version} ${release.commit}`;
+  if (runs !== expected) {
+    return `runs ${String(runs)}, not ${expected}`;
+  }
   return status >= 200 && status <= 299
     ? null
-    : `answers ${settings.health.path} with ${status}: ${JSON.stringify(body.slice(0, 200))}`;
+    : `answers ${path} with ${status}: ${JSON.stringify(body.slice(0, 200))}`;
 }
 
 /**

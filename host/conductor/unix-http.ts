@@ -1,8 +1,9 @@
-import { request } from "node:http";
+import { request, type IncomingHttpHeaders } from "node:http";
 
 /** An answer over a unix socket. */
 export interface UnixAnswer {
   readonly status: number;
+  readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
@@ -36,7 +37,7 @@ export function requestUnix(options: UnixRequest): Promise<UnixAnswer> {
         let body = "";
         incoming.setEncoding("utf8");
         incoming.on("data", (chunk: string) => (body += chunk));
-        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, body }));
+        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }));
         incoming.on("error", reject);
       },
     );

@@ -3,7 +3,7 @@
  *
  * In cluster mode all instances share one port, so that nobody outside can tell which of them answered. The launcher
  * gives each instance a private unix socket beside it: requests on it are answered by this instance's own HTTP server,
- * and `/.conductor/identity` tells what runs here. Then it runs the application's script as if PM2 had.
+ * with a header that tells what runs here. Then it runs the application's script as if PM2 had.
  *
  * Inputs, all from PM2's ecosystem file (paths, ports and names only; PM2 writes its environment to disk):
  *   PORT                     TCP port that the application listens on
@@ -17,18 +17,10 @@ import { createServer, Server, type IncomingMessage, type ServerResponse } from 
 import { runMain } from "node:module";
 import type { ListenOptions } from "node:net";
 import { join } from "node:path";
+import { RELEASE_HEADER } from "./release-header";
 
 /** How long the application keeps an idle connection: longer than Nginx, which must be the one to close it. */
 const KEEP_ALIVE_MS = 75_000;
-
-/** What an instance tells of itself on its private socket. */
-export interface InstanceIdentity {
-  readonly version: string;
-  readonly commit: string;
-  readonly pid: number;
-  /** Whether the application listens on its port yet. */
-  readonly listening: boolean;
-}
 
 const port = Number(required("PORT"));
 const script = required("CONDUCTOR_SCRIPT");
@@ -68,21 +60,10 @@ function openPrivateSocket(): void {
 }
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
-  if (request.url === "/.conductor/identity") {
-    response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify(identity()));
-  } else if (application === undefined) {
-    response.writeHead(503).end("the application does not listen yet\n");
-  } else {
+  response.setHeader(RELEASE_HEADER, `${process.env["APP_VERSION"] ?? ""} ${process.env["APP_COMMIT"] ?? ""}`);
+  if (application?.listening === true) {
     application.emit("request", request, response);
+  } else {
+    response.writeHead(503).end(`nothing listens on port ${port} yet`);
   }
-}
-
-function identity(): InstanceIdentity {
-  return {
-    version: process.env["APP_VERSION"] ?? "",
-    commit: process.env["APP_COMMIT"] ?? "",
-    pid: process.pid,
-    listening: application?.listening ?? false,
-  };
 }
