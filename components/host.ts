@@ -1,0 +1,133 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { Command, CopyToRemote } from "@pulumi/command/remote";
+import type { types } from "@pulumi/command";
+
+/** Arguments of {@link Host}. */
+export interface HostArgs {
+  /** The application's name on the host: a-z, 0-9 and -. */
+  readonly app: string;
+  /** IPv4 address, IPv6 address or DNS name that SSH reaches the host at. */
+  readonly address: string;
+  /** TCP port of SSH. */
+  readonly port: number;
+  /** User that SSH logs in as: root, or one who may use sudo without a password. */
+  readonly user: string;
+  /** The host's public key, pinned: `<type> <base64>`. A host with another key is refused. */
+  readonly hostKey: string;
+  /** `SHA256:...` of {@link HostArgs.hostKey}. */
+  readonly hostKeyFingerprint: string;
+  /** Private SSH key, unencrypted. A secret. */
+  readonly privateKey: pulumi.Input<string>;
+  /** Archive of the host software; default: the one that `npm run build` leaves in this program's `dist`. */
+  readonly software?: string;
+}
+
+/**
+ * A host that is there already, with the host software on it: users, Nginx, Node, PM2 and the conductor.
+ *
+ * `destroy` leaves it as it is, for it serves.
+ */
+export class Host extends pulumi.ComponentResource {
+  /** The application's name on the host. */
+  readonly app: string;
+  /** How SSH reaches the host. A secret. */
+  readonly connection: pulumi.Output<types.input.remote.ConnectionArgs>;
+  /**
+   * Which host this is: fingerprint of its key and address. Another host, or this one set up anew, has another id, and
+   * gets everything again. Known in every preview.
+   */
+  readonly hostId: pulumi.Output<string>;
+  /** {@link Host.hostId}, once the host software runs: what takes it as an input waits for that. */
+  readonly ready: pulumi.Output<string>;
+  /** Put before a command that needs root: empty for root itself. */
+  readonly asRoot: string;
+
+  constructor(name: string, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("vehicleservice:host:Host", name, {}, opts);
+    this.app = args.app;
+    this.asRoot = args.user === "root" ? "" : "sudo -n ";
+    this.hostId = pulumi.output(`${args.hostKeyFingerprint} ${args.address} ${String(args.port)}`);
+    this.connection = connectionTo(args);
+
+    const software = readSoftware(args.software ?? DEFAULT_SOFTWARE);
+    const copy = this.copySoftware(`${name}-software`, software);
+    const bootstrap = this.runBootstrap(`${name}-bootstrap`, software, copy);
+
+    this.ready = bootstrap.id.apply(() => this.hostId);
+    this.registerOutputs({ hostId: this.hostId });
+  }
+
+  /** One archive, not a directory: a copied directory loses its modes and keeps files that are gone here. */
+  private copySoftware(name: string, software: Software): CopyToRemote {
+    return new CopyToRemote(
+      name,
+      {
+        connection: this.connection,
+        source: new pulumi.asset.FileAsset(software.path),
+        // Relative to the login user's home, the one place that every user may write to and no other user can.
+        remotePath: archiveName(this.app),
+        triggers: [this.hostId],
+      },
+      // An update copies only what changed here; a host that is new lacks what did not change, too.
+      { parent: this, retainOnDelete: true, replaceOnChanges: ["triggers"] },
+    );
+  }
+
+  private runBootstrap(name: string, software: Software, copy: CopyToRemote): Command {
+    return new Command(
+      name,
+      {
+        connection: this.connection,
+        create: `${this.asRoot}sh -s -- ${this.app} ${software.sha256} ${archiveName(this.app)}`,
+        stdin: readFileSync(INSTALL_SCRIPT, "utf8"),
+        // Not the hash: a changed trigger replaces the command, and a preview would then show everything that waits for
+        // it as changed, too. The hash stands in `create`, whose change is an update.
+        triggers: [copy.id.apply(() => this.hostId)],
+        addPreviousOutputInEnv: false,
+        logging: "stderr",
+      },
+      { parent: this, retainOnDelete: true },
+    );
+  }
+}
+
+/** The archive of the host software on this machine. */
+interface Software {
+  /** Relative to the working directory, so that no machine's own paths get into the state. */
+  readonly path: string;
+  /** In hex. */
+  readonly sha256: string;
+}
+
+const DEFAULT_SOFTWARE = join(__dirname, "..", "dist", "host.tar");
+
+/** Unpacks the archive and runs its bootstrap; a file of its own, since what is in the archive is not there yet. */
+const INSTALL_SCRIPT = join(__dirname, "install-host");
+
+function archiveName(app: string): string {
+  return `.${app}-host.tar`;
+}
+
+function connectionTo(args: HostArgs): pulumi.Output<types.input.remote.ConnectionArgs> {
+  const { address: host, port, user, hostKey } = args;
+  return pulumi.secret(
+    pulumi.output(args.privateKey).apply((privateKey) => ({ host, port, user, hostKey, privateKey })),
+  );
+}
+
+function readSoftware(path: string): Software {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new pulumi.RunError(
+      `The host software cannot be read from ${path} (${reason}). Build it with: npm run build`,
+    );
+  }
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return { path: relative(process.cwd(), path), sha256 };
+}

@@ -1,0 +1,54 @@
+import { createHash } from "node:crypto";
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+import { COLOURS, type Colour, type ReleaseIntent, type ReleaseResult } from "../host/conductor/protocol";
+import type { Host } from "./host";
+import { canonicalJson, hostAct } from "./host-act";
+import type { SitePlan } from "./site-plan";
+
+/** Arguments of {@link Release}. */
+export interface ReleaseArgs {
+  /** The host that the release runs on. */
+  readonly host: Host;
+  /** The plan that this release is part of. */
+  readonly plan: SitePlan;
+  /** The side of the site that the release takes. */
+  readonly colour: Colour;
+  /** What to run; null retires the colour. */
+  readonly release: ReleaseIntent | null;
+}
+
+const result: z.ZodType<ReleaseResult> = z.object({
+  colour: z.enum(COLOURS),
+  version: z.string().nullable(),
+  commit: z.string().nullable(),
+  directory: z.string().nullable(),
+});
+
+/**
+ * What one colour runs: fetched, built, started and proven healthy. It knows its own colour only, neither the other one
+ * nor anyone's share, so that no change of traffic touches a release.
+ */
+export class Release extends pulumi.ComponentResource {
+  /** Commit that the version was built from; null for a retired colour. */
+  readonly commit: pulumi.Output<string | null>;
+  /** Directory of the release on the host; null for a retired colour. */
+  readonly directory: pulumi.Output<string | null>;
+  /**
+   * SHA-256, in hex, of what was asked for; resolves once the colour runs it. Known in a preview, and another one for
+   * another release: what takes it as an input is done again after each.
+   */
+  readonly deployed: pulumi.Output<string>;
+
+  constructor(name: string, args: ReleaseArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("vehicleservice:site:Release", name, {}, opts);
+    const { host, plan, colour, release } = args;
+    const act = { act: "release", colour, release } as const;
+    const deploy = hostAct(`${name}-act`, { host, act, result, after: [plan.accepted] }, { parent: this });
+
+    this.commit = deploy.result.apply(({ commit }) => commit);
+    this.directory = deploy.result.apply(({ directory }) => directory);
+    this.deployed = deploy.done(createHash("sha256").update(canonicalJson(act)).digest("hex"));
+    this.registerOutputs({ commit: this.commit, directory: this.directory });
+  }
+}

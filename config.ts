@@ -1,0 +1,134 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import * as pulumi from "@pulumi/pulumi";
+import type { SiteArgs } from "./components/front-door";
+import type { HostArgs } from "./components/host";
+import { checkAgreement } from "./config/cross-rules";
+import { ConfigError, type Fault } from "./config/faults";
+import { findKeys, type Keys, type Machine } from "./config/keys";
+import { SECRETS, type StackValues } from "./config/schema";
+import { checkValues, type RawConfig, readGroups } from "./config/validation";
+import type { Colour, ReleaseIntent, SiteSettings, TrafficIntent } from "./host/conductor/protocol";
+
+/** The configuration of a stack, in the words of the components that take it. */
+export interface StackConfig {
+  /** The host, and how to reach it. */
+  readonly host: HostArgs;
+  /** Everything about the site that is neither a release nor a share of traffic. */
+  readonly site: SiteArgs;
+  /** What each colour shall run; null retires it. */
+  readonly releases: Readonly<Record<Colour, ReleaseIntent | null>>;
+  /** Who gets which share. */
+  readonly traffic: TrafficIntent;
+}
+
+/** {@link StackConfig} before its secrets are marked as such. */
+interface PlainConfig extends StackConfig {
+  readonly host: HostArgs & { readonly privateKey: string };
+  readonly site: SiteSettings;
+}
+
+/**
+ * Reads the stack's whole configuration, once.
+ * @param config The project's configuration; its name is the namespace of the keys.
+ * @param projectDirectory Directory that holds `Pulumi.yaml`; relative paths of files start here.
+ * @throws {ConfigError} naming every fault at once: key, value (secrets masked), rule, remedy.
+ */
+export function loadConfig(config: pulumi.Config, projectDirectory: string): StackConfig {
+  const machine = { projectDirectory, home: homedir(), read: (path: string) => readFileSync(path, "utf8") };
+  const { host, site, ...rest } = validate(readRaw(config), machine);
+  const { name, secret } = site.testers;
+  return {
+    host: { ...host, privateKey: pulumi.secret(host.privateKey) },
+    site: { ...site, testers: { name, secret: secret === "" ? "" : pulumi.secret(secret) } },
+    ...rest,
+  };
+}
+
+/**
+ * Checks a raw configuration and puts it into the components' words. Pure but for what `machine` reads.
+ * @throws {ConfigError} naming every fault at once.
+ */
+export function validate(unread: RawConfig, machine: Machine): PlainConfig {
+  const raw = readGroups(unread);
+  const { values, faults } = checkValues(raw);
+  const keys = findKeys(raw, machine);
+  const all = firstOfEachKey([...faults, ...checkAgreement(raw), ...keys.faults]);
+  if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
+  return arranged(values, keys);
+}
+
+/** Of several faults of one key the first, which is the most basic one. */
+function firstOfEachKey(faults: readonly Fault[]): Fault[] {
+  return faults.filter((fault, index) => faults.findIndex(({ key }) => key === fault.key) === index);
+}
+
+/** Is a key encrypted in the stack's file? Pulumi's own answer is no part of its declared types. */
+function isEncrypted(key: string): boolean {
+  const { isConfigSecret } = pulumi.runtime as { isConfigSecret?: (key: string) => boolean };
+  // Without an answer everything counts as a secret: a message that shows too little does no harm.
+  return isConfigSecret === undefined || isConfigSecret(key);
+}
+
+function readRaw(config: pulumi.Config): RawConfig {
+  const prefix = `${config.name}:`;
+  const entries = Object.entries(pulumi.runtime.allConfig())
+    .filter(([key]) => key.startsWith(prefix))
+    .map(([key, value]) => [key.slice(prefix.length), value] as const);
+  const encrypted = entries
+    .map(([key]) => key)
+    .filter((key) => SECRETS.has(key) || isEncrypted(prefix + key));
+  return {
+    namespace: config.name,
+    stack: pulumi.getStack(),
+    values: Object.fromEntries(entries),
+    encrypted: new Set(encrypted),
+  };
+}
+
+function arranged(values: StackValues, keys: Keys): PlainConfig {
+  const { hostKey, privateKey } = keys;
+  if (hostKey === undefined || privateKey === undefined) throw new Error("a key is missing without a fault");
+  const { address, port, user } = values.host;
+  return {
+    host: {
+      app: values.name,
+      address,
+      port,
+      user,
+      hostKey: hostKey.line,
+      hostKeyFingerprint: hostKey.fingerprint,
+      privateKey,
+    },
+    site: siteSettings(values),
+    releases: { blue: releaseIntent(values, "blue"), green: releaseIntent(values, "green") },
+    traffic: { stable: values.stable, weight: values.canaryWeight },
+  };
+}
+
+function siteSettings(values: StackValues): SiteSettings {
+  const { testerName, ...site } = values.site;
+  const { ports, instances, health, releasesKept } = values.application;
+  const certificates = `/etc/ssl/${values.name}`;
+  return {
+    ...site,
+    tls: {
+      certificate: site.tls.certificate ?? `${certificates}/fullchain.pem`,
+      key: site.tls.key ?? `${certificates}/privkey.pem`,
+    },
+    testers: { name: testerName, secret: values.testerSecret },
+    ports,
+    instances,
+    health,
+    releasesKept,
+  };
+}
+
+function releaseIntent(values: StackValues, colour: Colour): ReleaseIntent | null {
+  const version = colour === "blue" ? values.blueVersion : values.greenVersion;
+  if (version === "") return null;
+  const { repository, tagPattern, commits } = values.source;
+  const { install, build, prune, script, args } = values.application;
+  const tag = tagPattern.replace("{version}", version);
+  return { version, tag, repository, commit: commits[version] ?? null, install, build, prune, script, args };
+}

@@ -1,0 +1,98 @@
+import { configCommand, type Fault, type Path } from "./faults";
+import { faultAt, type RawConfig, soundAt } from "./validation";
+
+/**
+ * Rules between values. Each looks only at values that keep their own rule, so that one mistake is one fault, and a
+ * mistake elsewhere hides none of these.
+ */
+
+type Colour = "blue" | "green";
+
+function versionOf(raw: RawConfig, colour: Colour): string | undefined {
+  return soundAt(raw, [`${colour}Version`]) as string | undefined;
+}
+
+function stableNeedsVersion(raw: RawConfig): Fault[] {
+  const stable = soundAt(raw, ["stable"]) as Colour | undefined;
+  if (stable === undefined || versionOf(raw, stable) !== "") return [];
+  return [faultAt(raw, [`${stable}Version`], `a version, for ${stable} is stable and serves everyone`)];
+}
+
+function weightNeedsCandidate(raw: RawConfig): Fault[] {
+  const stable = soundAt(raw, ["stable"]) as Colour | undefined;
+  const weight = soundAt(raw, ["canaryWeight"]) as number | undefined;
+  if (stable === undefined || weight === undefined || weight === 0) return [];
+  const candidate = stable === "blue" ? "green" : "blue";
+  if (versionOf(raw, candidate) !== "") return [];
+  return [
+    faultAt(
+      raw,
+      ["canaryWeight"],
+      `0 as long as ${candidate}, the candidate, has no version to serve a share with`,
+      `${configCommand("set", ["canaryWeight"])} 0, or ${configCommand("set", [`${candidate}Version`])} <version>`,
+    ),
+  ];
+}
+
+/** Is a key of the `host` group set to something? */
+function isSet(raw: RawConfig, path: Path): boolean {
+  const value = path.reduce<unknown>(
+    (at, step) => (typeof at === "object" && at !== null ? (at as Record<string, unknown>)[step] : undefined),
+    raw.values,
+  );
+  return value !== undefined && value !== null && value !== "";
+}
+
+/** Two keys for one thing: one of them has to be there, and not both, for then it is not clear which one holds. */
+function exactlyOne(raw: RawConfig, preferred: Path, other: Path, what: string): Fault[] {
+  const given = [preferred, other].filter((path) => isSet(raw, path));
+  if (given.length === 1) return [];
+  const names = [preferred, other].map((path) => `${raw.namespace}:${path.join(".")}`).join(" or ");
+  if (given.length === 0) return [faultAt(raw, preferred, `${what}, in ${names}`)];
+  return [faultAt(raw, other, `${what}, in ${names}, not in both`, configCommand("rm", other))];
+}
+
+function portsDoNotClash(raw: RawConfig): Fault[] {
+  const ssh = soundAt(raw, ["host", "port"]);
+  return (["blue", "green"] as const)
+    .filter((colour) => soundAt(raw, ["application", "ports", colour]) === ssh)
+    .map((colour) =>
+      faultAt(raw, ["application", "ports", colour], `another port than ${String(ssh)}, where SSH listens`),
+    );
+}
+
+function healthCanBeReached(raw: RawConfig): Fault[] {
+  const [passes, intervalMs, deadlineSeconds] = ["passes", "intervalMs", "deadlineSeconds"].map(
+    (key) => soundAt(raw, ["application", "health", key]) as number | undefined,
+  );
+  if (passes === undefined || intervalMs === undefined || deadlineSeconds === undefined) return [];
+  const needed = Math.ceil((passes * intervalMs) / 1000);
+  if (deadlineSeconds >= needed) return [];
+  const rule = `${String(needed)} or more: ${String(passes)} passes, ${String(intervalMs)} ms apart, take that long`;
+  const key = ["application", "health", "deadlineSeconds"];
+  return [faultAt(raw, key, rule, `${configCommand("set", key)} ${String(needed)}`)];
+}
+
+/** Pattern and version keep their rules and can still give a tag that Git does not take. */
+function tagsAreRefs(raw: RawConfig): Fault[] {
+  const pattern = soundAt(raw, ["source", "tagPattern"]) as string | undefined;
+  if (pattern === undefined) return [];
+  return (["blue", "green"] as const)
+    .filter((colour) => pattern.replace("{version}", versionOf(raw, colour) ?? "").endsWith(".lock"))
+    .map((colour) =>
+      faultAt(raw, [`${colour}Version`], `a version whose tag does not end in .lock, which Git refuses`),
+    );
+}
+
+/** Checks what values have to be to one another. Returns every fault. */
+export function checkAgreement(raw: RawConfig): Fault[] {
+  return [
+    ...stableNeedsVersion(raw),
+    ...weightNeedsCandidate(raw),
+    ...exactlyOne(raw, ["host", "hostKey"], ["host", "knownHostsFile"], "the pinned key of the host"),
+    ...exactlyOne(raw, ["host", "privateKeyFile"], ["hostPrivateKey"], "the private key for SSH"),
+    ...portsDoNotClash(raw),
+    ...healthCanBeReached(raw),
+    ...tagsAreRefs(raw),
+  ];
+}

@@ -1,0 +1,253 @@
+import { isIPv4, isIPv6 } from "node:net";
+import { z } from "zod";
+
+/**
+ * The vocabulary of the configuration: what a version, a domain or a path may be.
+ *
+ * Every rule is an allow list of characters. What passes is inert wherever it ends up: in Nginx's configuration, in a
+ * file's name, in a Git ref or in an argument list.
+ */
+
+/** What a fault says about the value that broke a rule. */
+export interface Rule {
+  /** What the value has to be, as the end of the sentence "it has to be ...". */
+  readonly rule: string;
+  /** A value that keeps the rule: for a list or a group as YAML, else as typed behind `pulumi config set KEY`. */
+  readonly example: string;
+}
+
+/** Rule and example of each schema that can break. Filled by {@link ruled}. */
+export const rules = z.registry<Rule>();
+
+/** Attaches a rule and an example to a schema, and returns the schema. */
+export function ruled<S extends z.ZodType>(schema: S, rule: string, example: string): S {
+  rules.add(schema, { rule, example });
+  return schema;
+}
+
+/** What the deployment guide writes where the reader's own value belongs. */
+const GUIDE_PLACEHOLDERS = [/\[[^\][\n]{1,60}\]/, /\byourdomain\.com\b/i, /\byour-org\b/i];
+
+/** Returns the guide's placeholder inside `value`, or undefined. */
+export function placeholderIn(value: string): string | undefined {
+  for (const placeholder of GUIDE_PLACEHOLDERS) {
+    const found = placeholder.exec(value);
+    if (found !== null) return found[0];
+  }
+  return undefined;
+}
+
+/** A text that a pattern allows as a whole. */
+function text(longest: number, allowed: (value: string) => boolean, rule: string, example: string) {
+  const keepsRule = (value: string) => value.length <= longest && allowed(value);
+  return ruled(z.string().refine(keepsRule), rule, example);
+}
+
+/** An integer; configuration hands numbers over as text, too. */
+export function integer(smallest: number, largest: number, unit: string, example: number) {
+  const number = (value: unknown) =>
+    typeof value === "string" && /^(0|[1-9]\d{0,14})$/.test(value) ? Number(value) : value;
+  return ruled(
+    z.preprocess(number, z.int().min(smallest).max(largest)),
+    `a whole number from ${String(smallest)} to ${String(largest)}${unit === "" ? "" : ` (${unit})`}`,
+    String(example),
+  );
+}
+
+/** Does a path hold a segment that is empty, or that means "here" or "above"? */
+function hasOddSegment(path: string): boolean {
+  return path.split("/").some((segment) => segment === "" || segment === "." || segment === "..");
+}
+
+const VERSION = /^v?(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?$/;
+
+/** A version of the application, as it stands in the tag. */
+export const version = () =>
+  text(64, (value) => VERSION.test(value), "a version such as v1.0.0 or 1.2.3-rc.1", "v1.0.0");
+
+/** A version, or nothing: a colour without a version is retired. */
+export const versionOrNone = () =>
+  text(
+    64,
+    (value) => value === "" || VERSION.test(value),
+    "a version such as v1.0.0 or 1.2.3-rc.1, or empty to retire the colour",
+    "v1.0.0",
+  );
+
+/** Name of the application; part of the names of directories, services and processes on the host. */
+export const applicationName = () =>
+  text(
+    31,
+    (value) => /^[a-z][a-z0-9-]*$/.test(value),
+    "1 to 31 of a-z, 0-9 and -, a letter first",
+    "vehicleservice",
+  );
+
+const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
+const DOMAIN = new RegExp(`^(?:${LABEL}\\.)+(?=[a-z])${LABEL}$`);
+const HOST_NAME = new RegExp(`^(?:${LABEL}\\.)*(?=[a-z])${LABEL}$`);
+
+/** A fully qualified domain name, in lower case. */
+export const domain = () =>
+  text(
+    253,
+    (value) => DOMAIN.test(value) && placeholderIn(value) === undefined,
+    "a domain name in lower case, without scheme, port or wildcard",
+    "www.example.com",
+  );
+
+/** Where a host is reached: IPv4, IPv6 (without a zone) or a DNS name. */
+export const hostAddress = () =>
+  text(
+    253,
+    (value) =>
+      (isIPv4(value) || (isIPv6(value) && !value.includes("%")) || HOST_NAME.test(value)) &&
+      placeholderIn(value) === undefined,
+    "an IPv4 address, an IPv6 address without zone, or a DNS name in lower case",
+    "203.0.113.10",
+  );
+
+/** Login name of a user of the host. */
+export const userName = () =>
+  text(
+    32,
+    (value) => /^[a-z_][a-z0-9_-]*$/.test(value),
+    "a login name: a-z, 0-9, _ and -, a letter or _ first",
+    "root",
+  );
+
+/** File on the machine that runs Pulumi. It is only ever opened, so that it may hold spaces and the like. */
+export const localFile = (example: string) =>
+  text(
+    1024,
+    (value) => /^\P{Cc}+$/u.test(value) && !value.split("/").includes(".."),
+    "a path from the root, from ~/ or from the directory of Pulumi.yaml, without .. and control characters",
+    example,
+  );
+
+/** File on the host, from its root. Stands in Nginx's configuration. */
+export const hostFile = (example: string) =>
+  text(
+    255,
+    (value) => /^\/[A-Za-z0-9._/-]+$/.test(value) && !hasOddSegment(value.slice(1)),
+    "an absolute path of A-Z, a-z, 0-9, '.', '_', '-' and '/', without .. in it",
+    example,
+  );
+
+/** Path of a URL, without a query. Stands in Nginx's configuration. */
+export const urlPath = (example: string) =>
+  text(
+    255,
+    (value) => /^\/[A-Za-z0-9._~/-]*$/.test(value) && (value === "/" || !hasOddSegment(value.slice(1))),
+    "a path of a URL that begins with /, of A-Z, a-z, 0-9, '.', '_', '~', '-' and '/', without .. in it",
+    example,
+  );
+
+/** Script inside the release's directory. */
+export const releaseFile = (example: string) =>
+  text(
+    255,
+    (value) => /^[A-Za-z0-9._@][A-Za-z0-9._@/-]*$/.test(value) && !hasOddSegment(value),
+    "a path inside the release, of A-Z, a-z, 0-9, '.', '_', '@', '-' and '/', without .. in it",
+    example,
+  );
+
+/** Name of a cookie that Nginx can read as a variable. */
+export const cookieName = (example: string) =>
+  text(64, (value) => /^[a-z][a-z0-9_]*$/.test(value), "1 to 64 of a-z, 0-9 and _, a letter first", example);
+
+/** Headers whose meaning is taken; a testers' header of that name would break every request. */
+const TAKEN_HEADERS = /^(host|cookie|connection|authorization|content-.*|transfer-encoding|upgrade|te|via)$/;
+
+/** Name of a header that is a cookie's name at the same time. */
+export const headerName = (example: string) =>
+  text(
+    64,
+    (value) => /^[a-z][a-z0-9-]*$/.test(value) && !TAKEN_HEADERS.test(value),
+    "1 to 64 of a-z, 0-9 and -, a letter first, and no header that HTTP itself uses",
+    example,
+  );
+
+/** Secret that testers send; no character of it needs quoting in a header or a cookie. */
+export const testerSecret = () =>
+  text(
+    128,
+    (value) => value === "" || /^[A-Za-z0-9_-]{16,}$/.test(value),
+    "16 to 128 of A-Z, a-z, 0-9, _ and -, or empty to close the testers' route",
+    '"$(openssl rand -hex 16)"',
+  );
+
+/** Full commit hash, SHA-1. */
+export const commit = () =>
+  text(
+    40,
+    (value) => /^[0-9a-f]{40}$/.test(value),
+    "a full commit hash: 40 of 0-9 and a-f",
+    "0123456789abcdef0123456789abcdef01234567",
+  );
+
+const GIT_HOST = "[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?";
+const GIT_PATH = "[A-Za-z0-9._~+/-]+";
+const GIT_USER = "[A-Za-z0-9_][A-Za-z0-9._-]*";
+const REPOSITORIES = [
+  new RegExp(`^(?:https|git)://${GIT_HOST}(?::\\d{1,5})?/${GIT_PATH}$`),
+  new RegExp(`^ssh://(?:${GIT_USER}@)?${GIT_HOST}(?::\\d{1,5})?/${GIT_PATH}$`),
+  new RegExp(`^file:///${GIT_PATH}$`),
+  new RegExp(`^${GIT_USER}@${GIT_HOST}:(?!-)${GIT_PATH}$`),
+];
+
+/** Where Git fetches from. No transport helpers (`ext::`), no options, no credentials. */
+export const repository = () =>
+  text(
+    512,
+    (value) =>
+      REPOSITORIES.some((pattern) => pattern.test(value)) &&
+      !value.split("/").some((segment) => segment === ".." || segment.startsWith("-")) &&
+      placeholderIn(value) === undefined,
+    "a Git repository: https://, ssh://, git:// or file:// URL, or user@host:path; without password, spaces and ..",
+    "https://github.com/example/vehicleservice.git",
+  );
+
+/** How a version becomes a tag. The rest of the tag has to be what Git takes as part of a ref's name. */
+export const tagPattern = () =>
+  text(
+    128,
+    (value) => {
+      const tag = value.replace("{version}", "v1.0.0");
+      const segments = tag.split("/");
+      return (
+        value.includes("{version}") &&
+        /^[A-Za-z0-9][A-Za-z0-9._+/-]*$/.test(tag) &&
+        !tag.includes("..") &&
+        segments.every((segment) => /^[A-Za-z0-9]/.test(segment) && !/(\.|\.lock)$/.test(segment))
+      );
+    },
+    "a pattern of A-Z, a-z, 0-9, '.', '_', '+', '-' and '/' that holds {version} exactly once",
+    "'{version}-production'",
+  );
+
+const ARGUMENT = /^\P{Cc}{1,4096}$/u;
+const PROGRAM = /^[A-Za-z0-9._/][A-Za-z0-9._/@+-]{0,254}$/;
+
+/** One argument. It reaches its program as one element of a list, never through a shell. */
+const argument = () =>
+  ruled(
+    z.preprocess((value) => (typeof value === "number" ? String(value) : value), z.string().regex(ARGUMENT)),
+    "a text of 1 to 4096 characters, without control characters",
+    "start",
+  );
+
+/** Arguments of a program. */
+export const argumentList = (example: string) =>
+  ruled(z.array(argument()).max(64), "a list of at most 64 texts", example);
+
+/** A program and its arguments; empty for none unless `required`. */
+export function commandLine(example: string, required = false) {
+  const program = (list: readonly string[]) =>
+    list.length === 0 ? !required : PROGRAM.test(list[0] ?? "") && !(list[0] ?? "").split("/").includes("..");
+  return ruled(
+    z.array(argument()).max(64).refine(program),
+    `a program and its arguments as a list of at most 64 texts${required ? "" : ", or an empty list for none"}`,
+    example,
+  );
+}

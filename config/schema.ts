@@ -1,0 +1,189 @@
+import { z } from "zod";
+import {
+  applicationName,
+  argumentList,
+  commandLine,
+  commit,
+  cookieName,
+  domain,
+  headerName,
+  hostAddress,
+  hostFile,
+  integer,
+  localFile,
+  releaseFile,
+  repository,
+  ruled,
+  tagPattern,
+  testerSecret,
+  urlPath,
+  userName,
+  version,
+  versionOrNone,
+} from "./rules";
+
+/**
+ * Every key of the stack's configuration: its type, its rule and its default. `Pulumi.yaml` declares the same keys and
+ * defaults for those who read that first; a test keeps the two equal.
+ */
+
+const colour = () => ruled(z.enum(["blue", "green"]), "blue or green", "blue");
+
+const host = z.strictObject({
+  /** How the host comes about. `existing`: it is there, and reached by SSH. */
+  mode: ruled(z.literal("existing"), "existing", "existing").default("existing"),
+  /** Where SSH reaches the host. */
+  address: hostAddress(),
+  /** TCP port of SSH. */
+  port: integer(1, 65535, "TCP port", 22).default(22),
+  /** User that SSH logs in as: root, or one who may use sudo without a password. */
+  user: userName().default("root"),
+  /** File with the private SSH key, unless the secret `hostPrivateKey` holds the key itself. */
+  privateKeyFile: localFile("~/.ssh/id_ed25519").optional(),
+  /** The host's public SSH key, pinned: `<type> <base64>`. */
+  hostKey: ruled(
+    z.string().max(1024),
+    "the host's public key, one line `ssh-ed25519 AAAA...` or `ecdsa-sha2-nistp256 AAAA...` (as in the host's " +
+      "/etc/ssh/ssh_host_ed25519_key.pub)",
+    '"ssh-ed25519 AAAA..."',
+  ).optional(),
+  /** A known_hosts file with the host's public key, instead of `hostKey`. */
+  knownHostsFile: localFile("~/.ssh/known_hosts").optional(),
+});
+
+const site = z.strictObject({
+  /** Names that the front door answers to; the first one is canonical. */
+  domains: ruled(
+    z
+      .array(domain())
+      .min(1)
+      .max(100)
+      .refine((domains) => new Set(domains).size === domains.length),
+    "a list of 1 to 100 domain names, each of them once",
+    "[www.example.com]",
+  ),
+  tls: z
+    .strictObject({
+      /** Certificate chain in PEM, a path on the host; default `/etc/ssl/<name>/fullchain.pem`. */
+      certificate: hostFile("/etc/ssl/vehicleservice/fullchain.pem").optional(),
+      /** Private key in PEM, a path on the host; default `/etc/ssl/<name>/privkey.pem`. */
+      key: hostFile("/etc/ssl/vehicleservice/privkey.pem").optional(),
+    })
+    .prefault({}),
+  /** Longest wait for a withdrawn colour's requests and streams to end, in seconds. */
+  drainSeconds: integer(0, 3600, "seconds", 30).default(30),
+  /** Requests that one client connection may carry before Nginx closes it. */
+  keepaliveRequests: integer(1000, 1_000_000_000, "requests", 1_000_000).default(1_000_000),
+  /** How long an idle client connection stays open, in seconds. */
+  keepaliveSeconds: integer(1, 3600, "seconds", 75).default(75),
+  /** Paths, as prefixes, that stay on the stable colour at any weight. */
+  stablePaths: ruled(
+    z.array(urlPath("/api/business/wallet/webhook")).max(100),
+    "a list of at most 100 paths",
+    "[/api/business/wallet/webhook]",
+  ).default(["/api/business/wallet/webhook"]),
+  /** Largest request body, in megabytes. */
+  maxBodyMegabytes: integer(1, 10_240, "megabytes", 10).default(10),
+  /** Name of the first-party cookie that keeps a user on one colour. */
+  idCookie: cookieName("vs_id").default("vs_id"),
+  /** Name of the header, and of the cookie, that takes a tester to a colour. */
+  testerName: headerName("x-vs-tester").default("x-vs-tester"),
+});
+
+const application = z.strictObject({
+  /** Loopback TCP port of each colour. */
+  ports: ruled(
+    z
+      .strictObject({
+        blue: integer(1024, 65535, "TCP port", 3001).default(3001),
+        green: integer(1024, 65535, "TCP port", 3002).default(3002),
+      })
+      .refine(({ blue, green }) => blue !== green),
+    "two different ports, one for each colour",
+    "{ blue: 3001, green: 3002 }",
+  ).prefault({}),
+  /** PM2 cluster instances of each colour. */
+  instances: integer(1, 64, "instances of each colour", 2).default(2),
+  health: z
+    .strictObject({
+      /** Path that answers 2xx when an instance can serve. */
+      path: urlPath("/api/health").default("/api/health"),
+      /** Passes in a row that every instance needs before it counts as healthy. */
+      passes: integer(1, 100, "passes in a row", 3).default(3),
+      /** Failures in a row after which a healthy colour no longer counts as one. */
+      failures: integer(1, 100, "failures in a row", 3).default(3),
+      /** Pause between two probes of an instance, in milliseconds. */
+      intervalMs: integer(50, 60_000, "milliseconds", 250).default(250),
+      /** Longest wait for the answer to a probe, in milliseconds. */
+      timeoutMs: integer(50, 60_000, "milliseconds", 2000).default(2000),
+      /** Longest wait for a new release to become healthy, in seconds. */
+      deadlineSeconds: integer(1, 3600, "seconds", 60).default(60),
+    })
+    .prefault({}),
+  /** Finished releases kept on the host's disk beside those in use. */
+  releasesKept: integer(1, 100, "releases", 3).default(3),
+  /** Installs the dependencies; run in the release's directory, before the build. */
+  install: commandLine("[npm, ci]", true).default(["npm", "ci"]),
+  /** Builds; empty for an application that needs no build. */
+  build: commandLine("[npm, run, build]").default(["npm", "run", "build"]),
+  /** Removes what only the build needed; empty for nothing. */
+  prune: commandLine("[npm, prune, --omit=dev]").default(["npm", "prune", "--omit=dev"]),
+  /** Node script that PM2 runs in every instance, relative to the release's directory. */
+  script: releaseFile("node_modules/next/dist/bin/next").default("node_modules/next/dist/bin/next"),
+  /** Arguments of `script`. */
+  args: argumentList("[start]").default(["start"]),
+});
+
+const source = z.strictObject({
+  /** Where the application's source is fetched from. */
+  repository: repository(),
+  /** How a version becomes the tag that it was published under. */
+  tagPattern: tagPattern().default("{version}-production"),
+  /** Commit that a version's tag has to resolve to, by version. */
+  commits: ruled(
+    z.record(version(), commit()),
+    "commit hashes by version",
+    "{ v1.0.0: 0123456789abcdef0123456789abcdef01234567 }",
+  ).default({}),
+});
+
+/** The whole configuration of a stack, as it stands under the project's namespace. */
+export const stackSchema = z.strictObject({
+  /** The application's name on the host. */
+  name: applicationName().default("vehicleservice"),
+  /** Read by the engine only, which keeps its hands off a stack of the environment `production`. */
+  environment: ruled(
+    z.string().regex(/^[a-z0-9-]{0,32}$/),
+    "at most 32 of a-z, 0-9 and -",
+    "production",
+  ).default(""),
+  /** The colour that takes all that the candidate does not. */
+  stable: colour().default("blue"),
+  /** Share of the candidate, the colour that is not stable, in percent. */
+  canaryWeight: integer(0, 100, "percent", 5).default(0),
+  /** Version on blue; empty retires blue. */
+  blueVersion: versionOrNone().default(""),
+  /** Version on green; empty retires green. */
+  greenVersion: versionOrNone().default(""),
+  /** Secret that takes testers to a colour of their choice; empty closes that route. */
+  testerSecret: testerSecret().default(""),
+  /** Private SSH key itself, where there is no `host.privateKeyFile`; empty for none. */
+  hostPrivateKey: ruled(
+    z.string().max(65536),
+    "an unencrypted private SSH key, whole, in OpenSSH's or PEM format",
+    "< ~/.ssh/id_ed25519",
+  ).default(""),
+  host,
+  site,
+  application: application.prefault({}),
+  source,
+});
+
+/** A configuration in which every value keeps its own rule. */
+export type StackValues = z.infer<typeof stackSchema>;
+
+/** Keys that are groups of keys. Pulumi hands them over as JSON. */
+export const GROUPS: ReadonlySet<string> = new Set(["host", "site", "application", "source"]);
+
+/** Keys whose values no message ever shows. */
+export const SECRETS: ReadonlySet<string> = new Set(["testerSecret", "hostPrivateKey"]);

@@ -1,0 +1,29 @@
+import * as pulumi from "@pulumi/pulumi";
+import { FrontDoor } from "./components/front-door";
+import { Host } from "./components/host";
+import { Release } from "./components/release";
+import { SitePlan } from "./components/site-plan";
+import { Traffic } from "./components/traffic";
+import { loadConfig } from "./config";
+
+const {
+  host: hostSettings,
+  site,
+  releases,
+  traffic: shares,
+} = loadConfig(new pulumi.Config(), pulumi.getRootDirectory());
+
+// Where the application runs, and the door that its users come through.
+const host = new Host("web", hostSettings);
+const frontDoor = new FrontDoor("front-door", { host, site });
+
+// Nothing is touched before the host agrees that the whole can be reached from what is live.
+const plan = new SitePlan("plan", { host, frontDoor, releases, traffic: shares });
+
+// Two releases side by side; traffic moves last, and only to one that proved itself.
+const blue = new Release("blue", { host, plan, colour: "blue", release: releases.blue });
+const green = new Release("green", { host, plan, colour: "green", release: releases.green });
+const traffic = new Traffic("traffic", { host, blue, green, ...shares });
+
+export const { url } = frontDoor;
+export const { serving, effectiveWeight, stable } = traffic;
