@@ -1,0 +1,142 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+import { run } from "../command";
+import { bootId } from "../processes";
+import type { World } from "../world";
+
+/** Where a host is on the machine's private networks: each host has one of its own with the machine's end as gateway. */
+export interface HostNetwork {
+  /** N in 10.77.N.0/24: 1 to 254. */
+  readonly index: number;
+  /** The host's IPv4 address. */
+  readonly address: string;
+  /** The machine's IPv4 address on the host's network. */
+  readonly gateway: string;
+  /** Name of the network namespace. */
+  readonly namespace: string;
+  /** Name of the machine's end of the link. */
+  readonly link: string;
+}
+
+const FORWARDING = "/proc/sys/net/ipv4/ip_forward";
+
+/** Room for a tunnel around the machine's own link: a full-sized packet of a guest is never too large on the way out. */
+const LINK_MTU = 1400;
+
+/** Returns the network of the host `name` at `index`. */
+export function networkOf(world: World, name: string, index: number): HostNetwork {
+  return {
+    index,
+    address: `10.77.${index}.2`,
+    gateway: `10.77.${index}.1`,
+    namespace: `${world.namespacePrefix}${name}`,
+    link: linkName(index),
+  };
+}
+
+/** Returns the lowest index from `first` that no host of any world uses. Throws when all are in use. */
+export function freeIndex(first: number): number {
+  for (let index = first; index <= 254; index += 1) if (!indexInUse(index)) return index;
+  throw new Error("all networks 10.77.N.0/24 are in use: remove hosts with bin/sandbox down");
+}
+
+/** Tells whether a host of any world has this index. */
+export function indexInUse(index: number): boolean {
+  return fs.existsSync(`/sys/class/net/${linkName(index)}`);
+}
+
+/** Makes the namespace, the link and the addresses; what was left of them is replaced. */
+export async function createNetwork(network: HostNetwork): Promise<void> {
+  await removeNetwork(network);
+  const { namespace, link, address, gateway } = network;
+  const mtu = String(LINK_MTU);
+  await run(["ip", "netns", "add", namespace]);
+  await run([
+    ...["ip", "link", "add", link, "mtu", mtu, "type", "veth"],
+    ...["peer", "name", "host0", "mtu", mtu, "netns", namespace],
+  ]);
+  await ipBatch([], [`address add ${gateway}/24 dev ${link}`, `link set ${link} up`]);
+  await ipBatch(
+    ["-n", namespace],
+    [
+      "link set lo up",
+      `address add ${address}/24 dev host0`,
+      "link set host0 up",
+      `route add default via ${gateway}`,
+    ],
+  );
+}
+
+/** Removes the namespace and the link, as far as they are there. */
+export async function removeNetwork(network: HostNetwork): Promise<void> {
+  if (fs.existsSync(`/sys/class/net/${network.link}`)) await run(["ip", "link", "delete", network.link]);
+  if (fs.existsSync(path.join("/run/netns", network.namespace)))
+    await run(["ip", "netns", "delete", network.namespace]);
+}
+
+/** Removes the directory of named namespaces, and the mount that iproute2 made of it, when nothing is in it any more. */
+export async function removeNamespaceDirectory(): Promise<void> {
+  const directory = "/run/netns";
+  if (!fs.existsSync(directory) || fs.readdirSync(directory).length > 0) return;
+  const mounted = fs.readFileSync("/proc/self/mounts", "utf8").includes(` ${directory} `);
+  if (mounted) await run(["umount", directory]);
+  fs.rmdirSync(directory);
+}
+
+/** Names of the network namespaces that carry this world's prefix. */
+export function namespacesOf(world: World): string[] {
+  if (!fs.existsSync("/run/netns")) return [];
+  return fs.readdirSync("/run/netns").filter((name) => name.startsWith(world.namespacePrefix));
+}
+
+/** Lets the hosts reach what the machine reaches, and remembers what the machine's forwarding was. Idempotent. */
+export async function openOutbound(world: World): Promise<void> {
+  if (rememberedForwarding(world) === null) {
+    const remembered = { bootId: bootId(), forwarding: fs.readFileSync(FORWARDING, "utf8").trim() };
+    fs.writeFileSync(forwardingFile(world), JSON.stringify(remembered));
+  }
+  fs.writeFileSync(FORWARDING, "1");
+  // Added, deleted and added again in one transaction: there is never a moment without it.
+  await nft(`table ip ${world.nftTable}
+delete table ip ${world.nftTable}
+table ip ${world.nftTable} {
+  chain outbound {
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr 10.77.0.0/16 ip daddr != 10.77.0.0/16 masquerade
+  }
+}
+`);
+}
+
+/** Takes back what {@link openOutbound} did, as far as it was done. */
+export async function closeOutbound(world: World): Promise<void> {
+  await nft(`table ip ${world.nftTable}\ndelete table ip ${world.nftTable}\n`);
+  const remembered = rememberedForwarding(world);
+  if (remembered !== null) fs.writeFileSync(FORWARDING, remembered);
+  fs.rmSync(forwardingFile(world), { force: true });
+}
+
+function linkName(index: number): string {
+  return `vsandbox${index}`;
+}
+
+async function nft(rules: string): Promise<void> {
+  await run(["nft", "-f", "-"], { stdin: rules });
+}
+
+async function ipBatch(options: readonly string[], lines: readonly string[]): Promise<void> {
+  await run(["ip", ...options, "-batch", "-"], { stdin: `${lines.join("\n")}\n` });
+}
+
+function forwardingFile(world: World): string {
+  return path.join(world.stateDirectory, "ip_forward.json");
+}
+
+/** What forwarding was before the world, or null when that is not known or was true of an earlier boot of the machine. */
+function rememberedForwarding(world: World): string | null {
+  const file = forwardingFile(world);
+  if (!fs.existsSync(file)) return null;
+  const remembered = JSON.parse(fs.readFileSync(file, "utf8")) as { bootId: string; forwarding: string };
+  return remembered.bootId === bootId() ? remembered.forwarding : null;
+}

@@ -1,0 +1,65 @@
+import * as path from "node:path";
+import { Command } from "commander";
+
+import { runDemo } from "./demo/demo";
+import { takeDown } from "./down";
+import { repositoryRoot } from "./repository";
+import { openShell } from "./shell";
+import { printStatus } from "./status";
+import { loadUntilInterrupted } from "./steady-load";
+import { worldNamed } from "./world";
+
+/** The demo's host: its address, 10.77.1.2, is part of the documentation. */
+const HOST = { name: "web", index: 1 };
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+async function up(): Promise<void> {
+  const { faults, total } = await runDemo({ ...HOST, projectDirectory: projectDirectory() }, print);
+  if (faults.length > 0) throw new Error(`not everything was as it should be:\n  ${faults.join("\n  ")}`);
+  if (total.lost > 0) throw new Error(`${total.lost} of ${total.sent} requests were lost`);
+}
+
+function projectDirectory(): string {
+  return path.join(repositoryRoot(), ".sandbox");
+}
+
+function commands(): Command {
+  const program = new Command("sandbox");
+  program.description("The whole product on this one machine: a real host, two releases, a moving canary.");
+  program
+    .command("up", { isDefault: true })
+    .description(
+      "boot the host, and show blue/green with a canary under load; leaves the site up (the default)",
+    )
+    .action(up);
+  program
+    .command("down")
+    .description("put the machine back as it was, also after a killed run; packages and the image cache stay")
+    .action(() => takeDown(worldNamed(), print));
+  program
+    .command("status")
+    .description("hosts, and who serves what")
+    .action(() => printStatus(worldNamed(), print));
+  program
+    .command("shell")
+    .description("SSH into the host, or run a command there")
+    .argument("[command...]")
+    .passThroughOptions()
+    .action((command: string[]) => openShell(HOST.name, command));
+  program
+    .command("load")
+    .description("a steady load of POST requests over HTTP/1.1 and HTTP/2 until Ctrl-C")
+    .action(() => loadUntilInterrupted({ ...HOST, projectDirectory: projectDirectory() }, print));
+  program.enablePositionalOptions();
+  return program;
+}
+
+commands()
+  .parseAsync()
+  .catch((error: unknown) => {
+    process.stderr.write(`sandbox: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  });

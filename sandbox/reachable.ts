@@ -1,0 +1,36 @@
+import * as net from "node:net";
+
+/** Longest wait for a connection, and for the greeting of a server that took it, in milliseconds. */
+const ANSWER_MS = 2000;
+
+/** Tells whether an SSH server greets at this address right now. */
+export function sshGreets(address: string, port = 22): Promise<boolean> {
+  return probe(address, port, (socket, finish) => {
+    socket.once("data", (greeting) => finish(greeting.toString().startsWith("SSH-2.0-")));
+  });
+}
+
+/** Tells whether something takes connections at this address right now. */
+export function listens(address: string, port: number): Promise<boolean> {
+  return probe(address, port, (socket, finish) => {
+    socket.once("connect", () => finish(true));
+  });
+}
+
+function probe(
+  host: string,
+  port: number,
+  watch: (socket: net.Socket, finish: (result: boolean) => void) => void,
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ host, port });
+    const finish = (result: boolean): void => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.setTimeout(ANSWER_MS, () => finish(false));
+    socket.once("error", () => finish(false));
+    socket.once("close", () => finish(false));
+    watch(socket, finish);
+  });
+}

@@ -1,0 +1,89 @@
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+import { identify, isAlive, waitFor, type ProcessIdentity } from "./processes";
+import type { World } from "./world";
+
+/** A background program of the sandbox that is to be found again, and ended, by a later run. */
+export interface Service {
+  readonly name: string;
+  readonly argv: readonly string[];
+  readonly process: ProcessIdentity;
+}
+
+/** Longest wait for a service to end after a signal, in seconds; then it is killed. */
+const STOP_SECONDS = 5;
+
+/** Starts a program in a session of its own that outlives the caller. Its output goes to `services/<name>.log`. */
+export function startService(world: World, name: string, argv: readonly string[]): Service {
+  const [program, ...args] = argv;
+  if (program === undefined) throw new Error("startService: the argument list is empty");
+  if (findService(world, name) !== null) throw new Error(`service ${name} runs already: stop it first`);
+  fs.mkdirSync(servicesDirectory(world), { recursive: true });
+  const log = fs.openSync(serviceLog(world, name), "a");
+  const child = spawn(program, args, { detached: true, stdio: ["ignore", log, log], cwd: "/" });
+  child.on("error", () => undefined); // Told by the missing identity below.
+  fs.closeSync(log);
+  child.unref();
+  const identity = child.pid === undefined ? null : identify(child.pid);
+  if (identity === null)
+    throw new Error(`service ${name}: cannot run ${program}; see ${serviceLog(world, name)}`);
+  const service = { name, argv, process: identity };
+  fs.writeFileSync(recordFile(world, name), JSON.stringify(service));
+  return service;
+}
+
+/** Returns a service that runs, or null. */
+export function findService(world: World, name: string): Service | null {
+  const file = recordFile(world, name);
+  if (!fs.existsSync(file)) return null;
+  const service = JSON.parse(fs.readFileSync(file, "utf8")) as Service;
+  return isAlive(service.process) ? service : null;
+}
+
+/** Ends a service with all processes of its session, if exactly that one still runs, and forgets it. */
+export async function stopService(world: World, name: string): Promise<void> {
+  const service = findService(world, name);
+  if (service !== null) {
+    const ended = (): true | undefined => (isAlive(service.process) ? undefined : true);
+    signalGroup(service, "SIGTERM");
+    try {
+      await waitFor(`service ${name} to end`, STOP_SECONDS, ended);
+    } catch {
+      signalGroup(service, "SIGKILL");
+      await waitFor(`service ${name} to be killed`, STOP_SECONDS, ended);
+    }
+  }
+  fs.rmSync(recordFile(world, name), { force: true });
+  fs.rmSync(serviceLog(world, name), { force: true });
+}
+
+/** Names of all services on record, running or not. */
+export function serviceNames(world: World): string[] {
+  if (!fs.existsSync(servicesDirectory(world))) return [];
+  const files = fs.readdirSync(servicesDirectory(world)).filter((file) => file.endsWith(".json"));
+  return files.map((file) => path.basename(file, ".json")).sort();
+}
+
+/** Where a service's output goes. */
+export function serviceLog(world: World, name: string): string {
+  return path.join(servicesDirectory(world), `${name}.log`);
+}
+
+function signalGroup({ process: identity }: Service, signal: NodeJS.Signals): void {
+  if (!isAlive(identity)) return;
+  try {
+    process.kill(-identity.pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function servicesDirectory(world: World): string {
+  return path.join(world.stateDirectory, "services");
+}
+
+function recordFile(world: World, name: string): string {
+  return path.join(servicesDirectory(world), `${name}.json`);
+}

@@ -1,0 +1,157 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { parse } from "yaml";
+
+import type { SiteStatus } from "../host/conductor/protocol";
+import { certificatesIn, makeCertificates, type Certificates } from "./certificates";
+import { bootHost, findHost, type SandboxHost } from "./hosts/host";
+import { SandboxProject, STACK } from "./project";
+import { sshGreets } from "./reachable";
+import { repositoryRoot } from "./repository";
+import { Source, stopServing } from "./source";
+import { worldNamed, type World } from "./world";
+
+/** Which site to open. */
+export interface SiteOptions {
+  /** Name of its host. */
+  readonly name: string;
+  /** N in the host's 10.77.N.0/24; by default the lowest free one from 10. */
+  readonly index?: number;
+  /** Directory of its Pulumi project. */
+  readonly projectDirectory: string;
+  /** World that it belongs to; the default one by default. */
+  readonly world?: World;
+  /** Called with a line for each slow step. */
+  readonly onProgress?: (line: string) => void;
+}
+
+/** The application's name, as the stack's defaults have it: part of paths on the host. */
+const APP = "vehicleservice";
+
+/**
+ * A host with all that its stack needs beside it: certificates, the application's git source, a Pulumi project. What is
+ * deployed on it is Pulumi's and the host's matter.
+ */
+export class Site {
+  private constructor(
+    readonly world: World,
+    readonly host: SandboxHost,
+    readonly project: SandboxProject,
+    readonly source: Source,
+    readonly certificates: Certificates,
+    /** The name that it answers to. */
+    readonly domain: string,
+    /** Whether the host was up already. */
+    readonly reused: boolean,
+  ) {}
+
+  /** Opens the site: takes the host that is up under that name if it is sound, and boots one otherwise. */
+  static async open(options: SiteOptions): Promise<Site> {
+    const world = options.world ?? worldNamed();
+    const directory = siteDirectory(world, options.name);
+    const domains = domainsOf(options.projectDirectory);
+    const present = await soundHost(world, options.name);
+    const host = present ?? (await Site.boot(world, options, directory, domains));
+    const sourceDirectory = path.join(directory, "source");
+    const source = Source.isComplete(sourceDirectory)
+      ? Source.open(sourceDirectory)
+      : await Source.create(sourceDirectory);
+    const repository = await source.serve(world, host.gateway);
+    const { address, hostKey, privateKeyFile } = host;
+    const values = { address, hostKey, privateKeyFile, repository };
+    const project = await SandboxProject.prepare(options.projectDirectory, values);
+    const certificates = certificatesIn(path.join(directory, "certificates"));
+    return new Site(world, host, project, source, certificates, domains[0] ?? "", present !== null);
+  }
+
+  /** Asks the host's conductor what is live. Throws where nothing has been deployed. */
+  async status(): Promise<SiteStatus> {
+    const status = await siteStatus(this.host);
+    if (status === null) throw new Error(`host ${this.host.name} has no conductor yet: run an up first`);
+    return status;
+  }
+
+  /** The certificate authority that its visitors have to trust, in PEM. */
+  authority(): string {
+    return fs.readFileSync(this.certificates.authority, "utf8");
+  }
+
+  /** Removes host, source and project. */
+  async remove(): Promise<void> {
+    await stopServing(this.world, this.host.gateway);
+    fs.rmSync(siteDirectory(this.world, this.host.name), { recursive: true, force: true });
+    removeIfEmpty(path.join(this.world.stateDirectory, "sites"));
+    removeIfEmpty(path.join(this.world.stateDirectory, "services"));
+    await this.host.remove();
+    this.project.remove();
+  }
+
+  private static async boot(
+    world: World,
+    options: SiteOptions,
+    directory: string,
+    domains: readonly string[],
+  ): Promise<SandboxHost> {
+    fs.mkdirSync(directory, { recursive: true });
+    // For `down`, which may be called from another clone.
+    fs.writeFileSync(path.join(directory, "project"), path.resolve(options.projectDirectory));
+    const certificates = await makeCertificates(path.join(directory, "certificates"), domains);
+    const files = {
+      [`/etc/ssl/${APP}/fullchain.pem`]: { content: fs.readFileSync(certificates.chain) },
+      [`/etc/ssl/${APP}/privkey.pem`]: { content: fs.readFileSync(certificates.key), mode: 0o600 },
+    };
+    const { name, index, onProgress } = options;
+    return bootHost({
+      name,
+      world,
+      files,
+      ...(index === undefined ? {} : { index }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    });
+  }
+}
+
+/** Asks a host's conductor what is live; null where nothing has been deployed. */
+export async function siteStatus(host: SandboxHost): Promise<SiteStatus | null> {
+  const conductor = `/usr/local/bin/${APP}-conductor`;
+  const installed = await host.exec(["test", "-x", conductor], { check: false });
+  if (installed.exitCode !== 0) return null;
+  const { stdout } = await host.exec([conductor, "act"], { stdin: '{"act":"status"}' });
+  return JSON.parse(stdout) as SiteStatus;
+}
+
+/** Directories of the Pulumi projects that the sites of a world were opened with. */
+export function projectDirectories(world: World): string[] {
+  const sites = path.join(world.stateDirectory, "sites");
+  if (!fs.existsSync(sites)) return [];
+  const files = fs.readdirSync(sites).map((name) => path.join(sites, name, "project"));
+  return files.filter((file) => fs.existsSync(file)).map((file) => fs.readFileSync(file, "utf8"));
+}
+
+async function soundHost(world: World, name: string): Promise<SandboxHost | null> {
+  const host = findHost(name, world);
+  if (host === null) return null;
+  if (await sshGreets(host.address)) return host;
+  await host.remove();
+  return null;
+}
+
+function siteDirectory(world: World, name: string): string {
+  return path.join(world.stateDirectory, "sites", name);
+}
+
+/** The site's domains: as the user set them, or else the stack's defaults. */
+function domainsOf(projectDirectory: string): readonly string[] {
+  const file = `Pulumi.${STACK}.yaml`;
+  const own = path.join(projectDirectory, file);
+  const text = fs.readFileSync(fs.existsSync(own) ? own : path.join(repositoryRoot(), file), "utf8");
+  const { config } = parse(text) as { config: Record<string, { domains?: string[] } | undefined> };
+  const domains = config["vehicleservice:site"]?.domains ?? [];
+  if (domains.length === 0)
+    throw new Error(`${file}: vehicleservice:site.domains is empty; name at least one domain`);
+  return domains;
+}
+
+function removeIfEmpty(directory: string): void {
+  if (fs.existsSync(directory) && fs.readdirSync(directory).length === 0) fs.rmdirSync(directory);
+}
