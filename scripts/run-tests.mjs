@@ -1,0 +1,63 @@
+/**
+ * Runs the checks and the test suites, and sums them up in one last line: `N passed, N failed, N skipped`.
+ * Arguments: none for everything, `--quick` for what needs no booted host, or patterns of test files.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const CHECKS = ["check:types", "check:lint", "check:format", "check:shell"];
+const sum = { passed: 0, failed: 0, skipped: 0 };
+
+/** Runs a program with its output shown; true where it ended well. */
+function run(program, args) {
+  const started = Date.now();
+  console.log(`\n> ${program} ${args.join(" ")}`);
+  const { status, error } = spawnSync(program, args, { stdio: ["ignore", "inherit", "inherit"] });
+  console.log(`  ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  if (error !== undefined) {
+    console.error(error.message);
+  }
+  return status === 0;
+}
+
+/** One check is one test. */
+function check(name) {
+  sum[run("npm", ["run", "--silent", name]) ? "passed" : "failed"] += 1;
+}
+
+/** A suite counts its own tests; one that cannot be run, or has none, is a failure. */
+function suite(args) {
+  const folder = mkdtempSync(join(tmpdir(), "tests-"));
+  const report = join(folder, "report.json");
+  try {
+    const passed = run("jest", [...args, "--json", `--outputFile=${report}`]);
+    const counts = JSON.parse(readFileSync(report, "utf8"));
+    sum.passed += counts.numPassedTests;
+    sum.failed += counts.numFailedTests + counts.numRuntimeErrorTestSuites;
+    sum.skipped += counts.numPendingTests + counts.numTodoTests;
+    if ((!passed && counts.numFailedTests + counts.numRuntimeErrorTestSuites === 0) || counts.numTotalTests === 0) {
+      sum.failed += 1;
+    }
+  } catch (error) {
+    console.error(`no report of jest ${args.join(" ")}: ${error.message}`);
+    sum.failed += 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const [first, ...rest] = process.argv.slice(2);
+if (first === undefined || first === "--quick") {
+  CHECKS.forEach(check);
+  suite(["--selectProjects", "unit"]);
+  if (first === undefined) {
+    // One file at a time: hosts share the machine's two processors with the load that measures them.
+    suite(["--selectProjects", "e2e", "--runInBand"]);
+  }
+} else {
+  suite([first, ...rest, "--runInBand"]);
+}
+console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
+process.exit(sum.failed === 0 ? 0 : 1);
