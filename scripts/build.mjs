@@ -4,20 +4,21 @@
  *   host/, host.tar                  what a host gets; the archive is the same for the same sources
  */
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { buildEngine } from "../engine/build.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 process.chdir(root);
 const common = { bundle: true, platform: "node", format: "cjs", logLevel: "warning", sourcemap: "linked" };
 
+await buildEngine(resolve("dist"));
+
 /** Programs of this machine find their packages in node_modules. */
-const programs = { engine: "engine/main.ts", sandbox: "sandbox/main.ts", load: "sandbox/load/main.ts" };
-for (const [name, entry] of Object.entries(programs)) {
-  if (existsSync(entry)) {
-    await build({ ...common, entryPoints: [entry], outfile: `dist/${name}.js`, target: "node24", packages: "external" });
-  }
+for (const [name, entry] of Object.entries({ sandbox: "sandbox/main.ts", load: "sandbox/load/main.ts" })) {
+  await build({ ...common, entryPoints: [entry], outfile: `dist/${name}.js`, target: "node24", packages: "external" });
 }
 
 /** A host has nothing but Node: its programs hold everything. */

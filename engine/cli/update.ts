@@ -1,0 +1,156 @@
+import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
+import { ProgramProcess } from "../language/host";
+import { runDestroy, runProgram, type RunResult } from "../deployment/run";
+import { JsonDisplay } from "../display/json-display";
+import { TextDisplay, type DeploymentDisplay } from "../display/text-display";
+import { changeSummary } from "../display/words";
+import { SECRET_MASK } from "../values/property";
+import { StackLock } from "../state/lock";
+import { checkConfig, type ConfigValue } from "../workspace/config";
+import { openSession, Stack } from "../workspace/session";
+import { approve, requireApprovable } from "./confirm";
+import { Interrupts } from "./interrupts";
+import type { Startup } from "./main";
+import { print, type CommandOptions } from "./options";
+
+type Kind = "preview" | "up" | "destroy";
+
+/** `preview`: plans and shows, changes nothing. */
+export async function preview(options: CommandOptions, startup: Startup): Promise<void> {
+  await new Update("preview", options, startup).preview();
+}
+
+/** `up`: previews, asks, and carries out. */
+export async function up(options: CommandOptions, startup: Startup): Promise<void> {
+  await new Update("up", options, startup).carryOut();
+}
+
+/** `destroy`: the same, for the deletion of everything. */
+export async function destroy(options: CommandOptions): Promise<void> {
+  await new Update("destroy", options, undefined).carryOut();
+}
+
+/** One of the three commands, from its flags to its end. */
+class Update {
+  private readonly interrupts = new Interrupts();
+  private earlyUsed = false;
+
+  constructor(
+    private readonly kind: Kind,
+    private readonly options: CommandOptions,
+    private readonly startup: Startup | undefined,
+  ) {}
+
+  async preview(): Promise<void> {
+    const stack = await Stack.open(openSession(this.options), this.options);
+    await this.run(stack, true);
+  }
+
+  async carryOut(): Promise<void> {
+    requireApprovable(this.options, "--yes or --skip-preview");
+    const session = openSession(this.options);
+    refuseProduction(await Stack.open(session, this.options));
+    if (!this.options.skipPreview) {
+      const planned = await this.run(await Stack.open(session, this.options), true);
+      if (planned.failed) throw new ReportedError("preview failed");
+      await approve(this.options, `Do you want to perform this ${this.kind === "destroy" ? "destroy" : "update"}?`);
+    }
+    const { reference, session: { backend } } = await Stack.open(session, this.options);
+    const lock = await StackLock.acquire(backend.lockDirectory(reference), (text) => { print(`notice: ${text}`); });
+    try {
+      // Only now, under the lock, is the state sure to stay as it is read.
+      await this.run(await Stack.open(session, this.options), false);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  private async run(stack: Stack, planned: boolean): Promise<RunResult> {
+    const began = Date.now();
+    const config = await stack.config();
+    const display = this.display(planned, config);
+    if (this.kind !== "destroy") checkConfig(stack.session.project, stack.reference.stack, config);
+    display.conceal(secretTexts(config));
+    const runOptions = {
+      stack,
+      config,
+      events: display,
+      dryRun: planned,
+      parallel: this.options.parallel,
+      interruption: this.interrupts,
+    };
+    printTitle(this.options, this.kind, stack, planned);
+    const result = this.kind === "destroy" ? await runDestroy(runOptions) : await runProgram(runOptions, () => this.launch(stack));
+    display.finished(result.steps, (Date.now() - began) / 1000, planned);
+    if (!planned) await this.addHistory(stack, result, began);
+    this.judge(result, planned);
+    return result;
+  }
+
+  private judge({ failed, steps }: RunResult, planned: boolean): void {
+    if (failed) throw new ReportedError(planned ? "preview failed" : `${this.kind === "destroy" ? "destroy" : "update"} failed`);
+    const changes = Object.keys(changeSummary(steps)).some((op) => op !== "same");
+    if (this.options.expectNoChanges && changes) {
+      throw new EngineError(`no changes were expected but changes ${planned ? "were proposed" : "occurred"}`, ExitCode.changesNotExpected);
+    }
+  }
+
+  private display(planned: boolean, config: ReadonlyMap<string, ConfigValue>): DeploymentDisplay {
+    if (this.options.json) {
+      const shown = [...config].map(([key, { text, secret }]) => [key, secret ? SECRET_MASK : text]);
+      return new JsonDisplay(print, Object.fromEntries(shown) as Record<string, string>);
+    }
+    return new TextDisplay(print, { planned, showSecrets: this.options.showSecrets ?? false });
+  }
+
+  /** The process for a program's run: the one that was started early, if it fits and is not used up. */
+  private launch(stack: Stack): ProgramProcess {
+    const { root, nodeArguments } = stack.session.project;
+    const startup = this.startup;
+    if (!startup) throw new EngineError("no program to run");
+    if (startup.early?.directory === root && nodeArguments.length === 0 && !this.earlyUsed) {
+      this.earlyUsed = true;
+      return startup.early.process;
+    }
+    return ProgramProcess.spawn(startup.launcher, root, startup.cache, nodeArguments);
+  }
+
+  private async addHistory(stack: Stack, { steps, failed }: RunResult, began: number): Promise<void> {
+    const entry = {
+      kind: this.kind === "destroy" ? "destroy" : "update",
+      startTime: Math.floor(began / 1000),
+      message: this.options.message ?? "",
+      environment: {},
+      config: {},
+      result: failed ? "failed" : "succeeded",
+      endTime: Math.floor(Date.now() / 1000),
+      resourceChanges: changeSummary(steps),
+    };
+    try {
+      await stack.session.backend.addHistory(stack.reference, entry);
+    } catch (error) {
+      print(`warning: the history could not be written: ${messageOf(error)}`);
+    }
+  }
+}
+
+function printTitle(options: CommandOptions, kind: Kind, stack: Stack, planned: boolean): void {
+  if (options.json) return;
+  const doing = kind === "destroy" ? "Destroying" : "Updating";
+  print(`${planned ? `Previewing ${kind === "destroy" ? "destroy" : "update"}` : doing} (${stack.reference.stack}):`);
+}
+
+function secretTexts(config: ReadonlyMap<string, ConfigValue>): string[] {
+  return [...config.values()].filter(({ secret }) => secret).map(({ text }) => text);
+}
+
+/** The engine is for machines that can be thrown away; what serves users is deployed with the Pulumi CLI. */
+function refuseProduction(stack: Stack): void {
+  const { project } = stack.session;
+  const key = `${project.name}:environment`;
+  if (stack.configFile.values().get(key) !== "production") return;
+  throw new EngineError(
+    `stack ${stack.reference.stack} has ${key} set to production: the embedded engine does not change it, for it has neither a shared backend nor the providers of a cloud. Install the Pulumi CLI and run the same command; \`preview\` works here, too`,
+    ExitCode.configuration,
+  );
+}

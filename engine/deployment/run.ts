@@ -1,0 +1,188 @@
+import { cpus } from "node:os";
+import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
+import { ProgramProcess, REPORTED_EXIT_CODE, type ProgramEnd } from "../language/host";
+import { ProviderRegistry } from "../providers/registry";
+import { readCheckpoint, type CheckpointFile } from "../state/checkpoint";
+import { ORGANIZATION } from "../state/backend";
+import { Snapshot, verifyResources } from "../state/snapshot";
+import type { ConfigValue } from "../workspace/config";
+import type { Stack } from "../workspace/session";
+import type { DeploymentEvents } from "./events";
+import { Deployment, providerFor, StoppedError } from "./deployment";
+import { Executor } from "./executor";
+import { FileJournal, type Journal } from "./journal";
+import type { Step } from "./planner";
+
+/** What a run may be told. */
+export interface RunOptions {
+  readonly stack: Stack;
+  readonly config: ReadonlyMap<string, ConfigValue>;
+  readonly events: DeploymentEvents;
+  readonly dryRun: boolean;
+  /** Providers asked at a time. Default: four for each core. */
+  readonly parallel?: number | undefined;
+  /** The user's wish to end the run. */
+  readonly interruption: Interruption;
+}
+
+/** The two degrees of an interruption: finish what is under way, or drop it. */
+export interface Interruption {
+  readonly gracefully: AbortSignal;
+  readonly atOnce: AbortSignal;
+}
+
+/** What a run did. */
+export interface RunResult {
+  readonly steps: readonly Step[];
+  readonly failed: boolean;
+}
+
+/** Runs the program and carries out (or, in a preview, plans) what it asks for. The state is saved in any case. */
+export async function runProgram(options: RunOptions, launch: () => ProgramProcess): Promise<RunResult> {
+  const run = await DeploymentRun.open(options);
+  return run.carryOut(async () => {
+    await run.runProgram(launch());
+    await run.deployment.deleteUnregistered();
+  });
+}
+
+/** Deletes (or plans to delete) everything in the stack. The program is not run. */
+export async function runDestroy(options: RunOptions): Promise<RunResult> {
+  const run = await DeploymentRun.open(options);
+  return run.carryOut(() => run.deployment.deleteUnregistered());
+}
+
+/** A deployment with all that belongs to it. */
+class DeploymentRun {
+  private constructor(
+    private readonly options: RunOptions,
+    readonly deployment: Deployment,
+    private readonly journal: FileJournal | undefined,
+    private readonly providers: ProviderRegistry,
+  ) {}
+
+  static async open(options: RunOptions): Promise<DeploymentRun> {
+    const { stack, dryRun, events } = options;
+    const { project } = stack.session;
+    const file = stack.checkpoint ?? emptyCheckpoint(stack);
+    const { resources, pendingOperations } = readCheckpoint(file, stack.hasSecrets ? await stack.crypter() : undefined);
+    verifyResources(resources);
+    tellPending(pendingOperations, events);
+    const snapshot = new Snapshot(resources);
+    const secrets = { salt: stack.salt, crypter: () => stack.crypter() };
+    const journal = dryRun ? undefined : new FileJournal(stack.session.backend, stack.reference, stack.fullName, snapshot, secrets, file);
+    const providers = new ProviderRegistry();
+    const common = { snapshot, journal: journal ?? NO_JOURNAL, events, directory: project.programDirectory, dryRun };
+    const executor = new Executor({
+      ...common,
+      provider: (resource) => providerFor(providers, resource),
+      parallel: options.parallel ?? cpus().length * 4,
+      signal: options.interruption.atOnce,
+      now: () => new Date(),
+    });
+    const deployment = new Deployment({
+      ...common,
+      project: project.name,
+      stack: stack.reference.stack,
+      resources,
+      executor,
+      providers,
+    });
+    return new DeploymentRun(options, deployment, journal, providers);
+  }
+
+  /** Does the work, then saves and closes, and says how it went. */
+  async carryOut(work: () => Promise<void>): Promise<RunResult> {
+    const { gracefully } = this.options.interruption;
+    const stop = (): void => { this.deployment.stop("the update was cancelled"); };
+    gracefully.addEventListener("abort", stop);
+    if (gracefully.aborted) stop();
+    let failed = false;
+    try {
+      await work();
+    } catch (error) {
+      failed = true;
+      if (!(error instanceof StoppedError || error instanceof ReportedError)) this.options.events.message("error", "", messageOf(error));
+    } finally {
+      gracefully.removeEventListener("abort", stop);
+      await this.journal?.finish();
+      await this.providers.close();
+    }
+    if (gracefully.aborted) throw new EngineError("the update was cancelled", ExitCode.cancelled);
+    return { steps: this.deployment.steps, failed: failed || this.deployment.failed };
+  }
+
+  /** Runs the program to its end. Fails where it did not register all that it wanted to. */
+  async runProgram(program: ProgramProcess): Promise<void> {
+    const { events, interruption } = this.options;
+    const { project } = this.options.stack.session;
+    const { Monitor } = await import("./monitor.js");
+    const monitor = new Monitor(this.deployment, events, project.root);
+    const kill = (): void => { program.kill(); };
+    interruption.atOnce.addEventListener("abort", kill);
+    try {
+      const end = await program.run(
+        {
+          arguments: this.programArguments(await monitor.listen()),
+          environment: configEnvironment(this.options.config),
+          programDirectory: project.programDirectory,
+        },
+        (_stream, line) => { events.message("info", this.deployment.rootUrn, line); },
+      );
+      await monitor.idle();
+      this.judge(end, monitor.programFinished);
+    } finally {
+      interruption.atOnce.removeEventListener("abort", kill);
+      monitor.close();
+    }
+  }
+
+  private programArguments(address: string): string[] {
+    const { stack, dryRun, parallel } = this.options;
+    const { project } = stack.session;
+    return [
+      ...["--monitor", address, "--engine", address],
+      ...["--organization", ORGANIZATION, "--project", project.name, "--stack", stack.reference.stack],
+      ...["--root-directory", project.root, "--pwd", project.programDirectory],
+      ...["--parallel", String(parallel ?? cpus().length * 4)],
+      ...(dryRun ? ["--dry-run"] : []),
+      project.entry,
+    ];
+  }
+
+  /** Success is never inferred from the exit code alone: after an aborted deployment, too, it can be 0. */
+  private judge({ code, signal }: ProgramEnd, finished: boolean): void {
+    if (this.deployment.failed) throw new StoppedError("the deployment failed");
+    if (code === REPORTED_EXIT_CODE) throw new ReportedError("the program failed");
+    if (code !== 0) throw new EngineError(`the program ended with ${signal ? `signal ${signal}` : `exit code ${String(code)}`}`);
+    if (!finished) throw new EngineError("the program ended before it was done (process.exit?): nothing is deleted");
+  }
+}
+
+const NO_JOURNAL: Journal = { save: () => Promise.resolve() };
+
+function emptyCheckpoint(stack: Stack): CheckpointFile {
+  return { version: 3, checkpoint: { stack: stack.fullName } };
+}
+
+/** The variables by which the SDK gets the config. */
+function configEnvironment(config: ReadonlyMap<string, ConfigValue>): Record<string, string> {
+  const entries = [...config];
+  return {
+    PULUMI_CONFIG: JSON.stringify(Object.fromEntries(entries.map(([key, { text }]) => [key, text]))),
+    PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(entries.filter(([, { secret }]) => secret).map(([key]) => key)),
+  };
+}
+
+function tellPending(
+  operations: readonly { readonly type: string; readonly resource: { readonly urn: string } }[],
+  events: DeploymentEvents,
+): void {
+  if (operations.length === 0) return;
+  const list = operations.map(({ type, resource }) => `\n  - ${resource.urn}, interrupted while ${type}`);
+  events.message(
+    "warning",
+    "",
+    `the last run was interrupted in the middle of ${String(operations.length)} operation(s), whose outcome is not known:${list.join("")}\nThey are tried again where the program still asks for them; check what they may have left behind`,
+  );
+}

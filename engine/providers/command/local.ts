@@ -1,0 +1,99 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { resolve } from "node:path";
+import { unwrapSecrets, type PropertyMap, type PropertyValue } from "../../values/property";
+import type { ProviderContext } from "../provider";
+import { OutputCapture, type Logging } from "./capture";
+import { commandError, masksFor, previousOutput, textInput, textMapInput } from "./outputs";
+
+/**
+ * Waits for the end of its input and then kills the process group $1. Its input is a pipe that only the engine holds,
+ * so that a killed engine leaves no command running.
+ */
+const GUARD = 'read -r _; kill -KILL -- "-$1"';
+
+/** The words of the command provider for the usual signals. */
+const SIGNAL_WORDS: Partial<Record<NodeJS.Signals, string>> = {
+  SIGHUP: "hangup",
+  SIGINT: "interrupt",
+  SIGABRT: "aborted",
+  SIGKILL: "killed",
+  SIGPIPE: "broken pipe",
+  SIGSEGV: "segmentation fault",
+  SIGTERM: "terminated",
+};
+
+/** Runs a local command. Returns what it printed; fails where it cannot be started or does not exit with 0. */
+export async function runLocal(
+  context: ProviderContext,
+  command: PropertyValue,
+  inputs: PropertyMap,
+  earlier: PropertyMap,
+): Promise<PropertyMap> {
+  const text = String(unwrapSecrets(command));
+  const masks = masksFor({ ...inputs, ...earlier });
+  const capture = new OutputCapture(context, (textInput(inputs, "logging") ?? "stdoutAndStderr") as Logging, masks);
+  const [program = "/bin/sh", ...options] = interpreter(inputs);
+  const child = spawn(program, [...options, text], {
+    cwd: resolve(context.directory, textInput(inputs, "dir") ?? "."),
+    env: { ...process.env, ...textMapInput(inputs, "environment"), ...previousOutput(inputs, earlier) },
+    stdio: ["pipe", "pipe", "pipe"],
+    // A group of its own: an interrupt from the terminal is the engine's to handle, and the group can be ended whole.
+    detached: true,
+  });
+  child.stdout.on("data", (chunk: Buffer) => { capture.take("stdout", chunk); });
+  child.stderr.on("data", (chunk: Buffer) => { capture.take("stderr", chunk); });
+  // A command that ends without reading its input is no fault.
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(textInput(inputs, "stdin") ?? "");
+  const reason = await endOf(child, context);
+  capture.finish();
+  if (reason !== undefined) throw commandError(reason, text, capture.combined, { ...inputs, ...earlier });
+  return capture.outputs;
+}
+
+function interpreter(inputs: PropertyMap): string[] {
+  const given = unwrapSecrets(inputs["interpreter"] ?? null);
+  return Array.isArray(given) && given.length > 0 ? given.map(String) : ["/bin/sh", "-c"];
+}
+
+/** Waits for a command; resolves with the reason why it failed, or undefined. */
+async function endOf(child: ChildProcess, context: ProviderContext): Promise<string | undefined> {
+  const { pid } = child;
+  const guard = pid === undefined ? undefined : startGuard(pid);
+  const stop = (): void => {
+    if (pid !== undefined) killGroup(pid);
+  };
+  const timer = context.timeoutSeconds === undefined ? undefined : setTimeout(stop, context.timeoutSeconds * 1000);
+  context.signal.addEventListener("abort", stop);
+  try {
+    return await new Promise((settle) => {
+      child.once("error", (error) => { settle(error.message); });
+      child.once("close", (code, signal) => { settle(describeEnd(code, signal)); });
+    });
+  } finally {
+    clearTimeout(timer);
+    context.signal.removeEventListener("abort", stop);
+    guard?.kill("SIGKILL");
+  }
+}
+
+function startGuard(pid: number): ChildProcess {
+  const guard = spawn("/bin/sh", ["-c", GUARD, "guard", String(pid)], { stdio: ["pipe", "ignore", "ignore"], detached: true });
+  guard.stdin?.on("error", () => undefined);
+  guard.unref();
+  return guard;
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
+function describeEnd(code: number | null, signal: NodeJS.Signals | null): string | undefined {
+  if (code === 0) return undefined;
+  if (code !== null) return `exit status ${String(code)}`;
+  return signal === null ? "ended in an unknown way" : `signal: ${SIGNAL_WORDS[signal] ?? signal}`;
+}

@@ -1,0 +1,97 @@
+import type { Client, ClientChannel } from "ssh2";
+import { unwrapSecrets, type PropertyMap, type PropertyValue } from "../../values/property";
+import type { ProviderContext } from "../provider";
+import { OutputCapture, type Logging } from "./capture";
+import { connectionOptions } from "./connection";
+import type { ConnectionPool } from "./connection-pool";
+import { commandError, masksFor, previousOutput, textInput, textMapInput } from "./outputs";
+
+/** Runs a command on a host. Returns what it printed; fails where it does not exit with 0. */
+export async function runRemote(
+  context: ProviderContext,
+  connections: ConnectionPool,
+  command: PropertyValue,
+  inputs: PropertyMap,
+  earlier: PropertyMap,
+): Promise<PropertyMap> {
+  const text = String(unwrapSecrets(command));
+  const masks = masksFor({ ...inputs, ...earlier });
+  const capture = new OutputCapture(context, (textInput(inputs, "logging") ?? "stdoutAndStderr") as Logging, masks);
+  const environment = textMapInput(inputs, "environment");
+  const reason = await connections.with(context, connectionOptions(inputs, process.env), async (client) => {
+    await requireAccepted(context, client, environment);
+    // What the server does not accept of the previous output is dropped, as the command provider does.
+    const channel = await openChannel(client, text, { ...environment, ...previousOutput(inputs, earlier) });
+    return watch(context, channel, capture, textInput(inputs, "stdin") ?? "");
+  });
+  capture.finish();
+  if (reason !== undefined) throw commandError(reason, text, capture.combined, { ...inputs, ...earlier });
+  return capture.outputs;
+}
+
+/**
+ * Fails where the server drops one of the variables: it takes only those that its `AcceptEnv` names, and says nothing
+ * about the others.
+ */
+async function requireAccepted(context: ProviderContext, client: Client, environment: Record<string, string>): Promise<void> {
+  for (const name of Object.keys(environment)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw new Error(`"${name}" is not the name of an environment variable`);
+    const probe = await openChannel(client, `printenv ${name}`, environment);
+    const discard = new OutputCapture(context, "none", new Set());
+    if ((await watch(context, probe, discard, "")) !== undefined) {
+      throw new Error(
+        `could not set environment variable "${name}": the SSH server does not accept it (AcceptEnv). Pass the value by stdin instead`,
+      );
+    }
+  }
+}
+
+function openChannel(client: Client, command: string, environment: Record<string, string>): Promise<ClientChannel> {
+  return new Promise((resolve, reject) => {
+    const broken = (): void => { reject(new Error("the connection broke before the command started")); };
+    client.once("close", broken);
+    client.exec(command, { env: environment }, (error, channel) => {
+      client.removeListener("close", broken);
+      if (error) reject(error);
+      else resolve(channel);
+    });
+  });
+}
+
+/** Feeds and watches a running command; resolves with the reason why it failed, or undefined. */
+function watch(
+  context: ProviderContext,
+  channel: ClientChannel,
+  capture: OutputCapture,
+  stdin: string,
+): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    // A server that ends the connection in the middle of a command gives neither a status nor a signal.
+    let reason: string | undefined = "wait: remote command exited without exit status or exit signal";
+    let stopped: string | undefined;
+    const stop = (why: string): void => {
+      stopped = why;
+      channel.signal("KILL");
+      channel.close();
+    };
+    const abort = (): void => { stop("cancelled"); };
+    const limit = context.timeoutSeconds;
+    const timer = limit === undefined ? undefined : setTimeout(() => { stop(`timed out after ${String(limit)} s`); }, limit * 1000);
+    context.signal.addEventListener("abort", abort, { once: true });
+    channel.on("data", (chunk: Buffer) => { capture.take("stdout", chunk); });
+    channel.stderr.on("data", (chunk: Buffer) => { capture.take("stderr", chunk); });
+    channel.on("exit", (code: number | null, signal?: string) => { reason = describeExit(code, signal); });
+    channel.on("error", () => undefined);
+    channel.once("close", () => {
+      clearTimeout(timer);
+      context.signal.removeEventListener("abort", abort);
+      resolve(stopped ?? reason);
+    });
+    channel.end(stdin);
+  });
+}
+
+function describeExit(code: number | null, signal: string | undefined): string | undefined {
+  if (code === 0) return undefined;
+  return code === null ? `Process exited with signal ${signal ?? "unknown"}` : `Process exited with status ${String(code)}`;
+}

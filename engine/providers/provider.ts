@@ -1,0 +1,66 @@
+import type { PropertyMap } from "../values/property";
+import type { DiffResult } from "../values/diff";
+
+/** How grave a message is. */
+export type Severity = "debug" | "info" | "warning" | "error";
+
+/** What a provider gets with every request about a resource. */
+export interface ProviderContext {
+  readonly urn: string;
+  readonly type: string;
+  readonly name: string;
+  /** The program's directory, where relative paths start. */
+  readonly directory: string;
+  /** True in a preview: nothing outside may change. */
+  readonly dryRun: boolean;
+  /** Time limit of the operation in seconds; undefined means none. */
+  readonly timeoutSeconds?: number | undefined;
+  /** Aborted where the user wants the operation to stop at once. */
+  readonly signal: AbortSignal;
+  /** Shows a message beside the resource. */
+  readonly log: (severity: Severity, message: string) => void;
+}
+
+/** An input that a provider rejects. */
+export interface CheckFailure {
+  readonly property: string;
+  readonly reason: string;
+}
+
+/** The answer of `check`. */
+export interface CheckResult {
+  /** The inputs with defaults and secret marks put in. */
+  readonly inputs: PropertyMap;
+  readonly failures: readonly CheckFailure[];
+}
+
+/** The answer of `create`. */
+export interface CreateResult {
+  /** Empty in a preview that cannot know it. */
+  readonly id: string;
+  readonly outputs: PropertyMap;
+}
+
+/** A resource as it was before the operation. */
+export interface OldResource {
+  readonly id: string;
+  readonly inputs: PropertyMap;
+  readonly outputs: PropertyMap;
+}
+
+/**
+ * Manages the resources of one package. Values come with their secret marks (the methods unwrap what they use and keep
+ * the marks in what they return) and, in a preview, with unknowns.
+ */
+export interface Provider {
+  /** Validates inputs. `old` is undefined for a resource that is to be made anew. */
+  check(context: ProviderContext, old: PropertyMap | undefined, inputs: PropertyMap): Promise<CheckResult>;
+  /** Compares the old resource with checked inputs. */
+  diff(context: ProviderContext, old: OldResource, inputs: PropertyMap): Promise<DiffResult>;
+  create(context: ProviderContext, inputs: PropertyMap): Promise<CreateResult>;
+  /** Returns the new outputs. */
+  update(context: ProviderContext, old: OldResource, inputs: PropertyMap): Promise<PropertyMap>;
+  delete(context: ProviderContext, old: OldResource): Promise<void>;
+  /** Gives back what the provider holds (connections, processes). */
+  close(): Promise<void>;
+}
