@@ -66,7 +66,7 @@ export class SandboxProject {
 
   /** Runs `bin/pulumi` on this project. The stack is named, for the selected one is the user's to change. */
   async pulumi(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    const stack = args[0] === "stack" ? [] : ["--stack", STACK];
+    const stack = args[0] === "stack" || args.includes("--stack") ? [] : ["--stack", STACK];
     return run([...this.command(), ...args, ...stack], options);
   }
 

@@ -1,0 +1,82 @@
+import { X509Certificate } from "node:crypto";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import * as tls from "node:tls";
+
+import { makeCertificates, type Certificates } from "../../certificates";
+import { missingCertificates, splitBundle } from "../../image/certificates";
+
+let directory: string;
+let certificates: Certificates;
+
+beforeAll(async () => {
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), "certificates-"));
+  certificates = await makeCertificates(directory, ["one.test", "two.test"]);
+});
+
+afterAll(() => fs.rmSync(directory, { recursive: true }));
+
+const read = (file: string): string => fs.readFileSync(file, "utf8");
+
+/** Connects to a TLS server with our certificate; returns the error, or null when the client trusts it. */
+async function handshake(servername: string, ca: string): Promise<Error | null> {
+  const server = tls.createServer({ cert: read(certificates.chain), key: read(certificates.key) });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  try {
+    return await new Promise((resolve) => {
+      const socket = tls.connect({ host: "127.0.0.1", port, servername, ca }, () => {
+        socket.destroy();
+        resolve(null);
+      });
+      socket.on("error", resolve);
+    });
+  } finally {
+    server.close();
+  }
+}
+
+it.each(["one.test", "two.test"])("a client that trusts the authority accepts %s", async (domain) => {
+  await expect(handshake(domain, read(certificates.authority))).resolves.toBeNull();
+});
+
+it("is valid for no other name", async () => {
+  await expect(handshake("three.test", read(certificates.authority))).resolves.toMatchObject({
+    code: "ERR_TLS_CERT_ALTNAME_INVALID",
+  });
+});
+
+it("uses P-256, keeps its key private and throws the authority's key away", () => {
+  const [leaf] = splitBundle(read(certificates.chain));
+  expect(new X509Certificate(leaf!).publicKey.asymmetricKeyDetails).toMatchObject({
+    namedCurve: "prime256v1",
+  });
+  expect(fs.statSync(certificates.key).mode & 0o777).toBe(0o600);
+  expect(fs.readdirSync(directory).sort()).toEqual(["authority.pem", "fullchain.pem", "server.key"]);
+});
+
+it("needs a domain", async () => {
+  await expect(makeCertificates(directory, [])).rejects.toThrow("at least one domain");
+});
+
+describe("what a guest has to trust as the machine does", () => {
+  const [leaf, authority] = ["leaf", "authority"];
+  let bundle: Record<string, string>;
+
+  beforeAll(() => {
+    const [first, second] = splitBundle(read(certificates.chain));
+    bundle = { leaf: first!, authority: second! };
+  });
+
+  it.each([
+    ["nothing, where both trust the same", [leaf, authority], [authority, leaf], []],
+    ["what only the machine trusts", [leaf, authority], [leaf], [authority]],
+    ["nothing that only the guest trusts", [leaf], [leaf, authority], []],
+    ["everything, for a guest that trusts nobody", [leaf, authority], [], [leaf, authority]],
+  ])("%s", (_, machine, guest, missing) => {
+    const pem = (names: readonly string[]): string =>
+      names.map((name) => `# ${name}\n${bundle[name]!}\n`).join("");
+    expect(missingCertificates(pem(machine), pem(guest))).toEqual(missing.map((name) => bundle[name]));
+  });
+});
