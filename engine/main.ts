@@ -7,6 +7,12 @@ import { createRequire, enableCompileCache } from "node:module";
 import { join } from "node:path";
 import { startEarly } from "./language/early";
 
+const OLDEST_NODE = 22;
+if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+  process.stderr.write(`error: the embedded engine needs Node ${String(OLDEST_NODE)} or later, and this is ${process.version}\n`);
+  process.exit(1);
+}
+
 const cache = process.env["PULUMI_ENGINE_CACHE"] ?? join(__dirname, "..", "node_modules", ".cache", "engine");
 mkdirSync(cache, { recursive: true, mode: 0o700 });
 enableCompileCache(cache);

@@ -1,6 +1,6 @@
 import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
 import { ProgramProcess } from "../language/host";
-import { runDestroy, runProgram, type RunResult } from "../deployment/run";
+import { loadMonitor, runDestroy, runProgram, type RunResult } from "../deployment/run";
 import { JsonDisplay } from "../display/json-display";
 import { TextDisplay, type DeploymentDisplay } from "../display/text-display";
 import { changeSummary } from "../display/words";
@@ -43,20 +43,21 @@ class Update {
 
   async preview(): Promise<void> {
     const stack = await Stack.open(openSession(this.options), this.options);
+    await this.warmUp(stack);
     await this.run(stack, true);
   }
 
   async carryOut(): Promise<void> {
     requireApprovable(this.options, "--yes or --skip-preview");
     const session = openSession(this.options);
-    refuseProduction(await Stack.open(session, this.options));
+    const stack = await Stack.open(session, this.options);
+    refuseProduction(stack);
+    await this.warmUp(stack);
     if (!this.options.skipPreview) {
-      const planned = await this.run(await Stack.open(session, this.options), true);
-      if (planned.failed) throw new ReportedError("preview failed");
+      await this.run(stack, true);
       await approve(this.options, `Do you want to perform this ${this.kind === "destroy" ? "destroy" : "update"}?`);
     }
-    const { reference, session: { backend } } = await Stack.open(session, this.options);
-    const lock = await StackLock.acquire(backend.lockDirectory(reference), (text) => { print(`notice: ${text}`); });
+    const lock = await StackLock.acquire(session.backend.lockDirectory(stack.reference), (text) => { print(`notice: ${text}`); });
     try {
       // Only now, under the lock, is the state sure to stay as it is read.
       await this.run(await Stack.open(session, this.options), false);
@@ -65,7 +66,14 @@ class Update {
     }
   }
 
-  private async run(stack: Stack, planned: boolean): Promise<RunResult> {
+  /** Starts on what takes long: the key is derived on another core while the protocol's code is loaded on this one. */
+  private async warmUp(stack: Stack): Promise<void> {
+    // Whoever needs the key asks for it again, and gets the failure then.
+    if (stack.hasSecrets) stack.crypter().catch(() => undefined);
+    if (this.kind !== "destroy") await loadMonitor();
+  }
+
+  private async run(stack: Stack, planned: boolean): Promise<void> {
     const began = Date.now();
     const config = await stack.config();
     const display = this.display(planned, config);
@@ -84,7 +92,6 @@ class Update {
     display.finished(result.steps, (Date.now() - began) / 1000, planned);
     if (!planned) await this.addHistory(stack, result, began);
     this.judge(result, planned);
-    return result;
   }
 
   private judge({ failed, steps }: RunResult, planned: boolean): void {

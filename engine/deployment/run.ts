@@ -37,6 +37,11 @@ export interface RunResult {
   readonly failed: boolean;
 }
 
+/** Loads the protocol's code, which only runs of programs need. */
+export function loadMonitor(): Promise<typeof import("./monitor.js")> {
+  return import("./monitor.js");
+}
+
 /** Runs the program and carries out (or, in a preview, plans) what it asks for. The state is saved in any case. */
 export async function runProgram(options: RunOptions, launch: () => ProgramProcess): Promise<RunResult> {
   const run = await DeploymentRun.open(options);
@@ -116,7 +121,7 @@ class DeploymentRun {
   async runProgram(program: ProgramProcess): Promise<void> {
     const { events, interruption } = this.options;
     const { project } = this.options.stack.session;
-    const { Monitor } = await import("./monitor.js");
+    const { Monitor } = await loadMonitor();
     const monitor = new Monitor(this.deployment, events, project.root);
     const kill = (): void => { program.kill(); };
     interruption.atOnce.addEventListener("abort", kill);

@@ -5,6 +5,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { StartMessage } from "./messages";
+import { leaveOutPromiseStacks, putOffDebugger, putOffPackages } from "./shortcuts";
 import { registerTypeScript } from "./typescript";
 
 /** The exit code of a program whose engine went away. */
@@ -41,7 +42,9 @@ function start(message: StartMessage): void {
   // The SDK takes its arguments from here, as if it had been started by hand.
   process.argv.splice(1, process.argv.length, "run", ...message.arguments);
   const sdk = sdkOf(message.programDirectory);
+  putOffDebugger(sdk("./runtime/closure/v8Hooks.js") as Parameters<typeof putOffDebugger>[0]);
   registerTypeScript(message.programDirectory, sdk);
+  leaveOutPromiseStacks();
   sdk("./cmd/run/index.js");
 }
 
@@ -51,4 +54,5 @@ process.once("message", (message) => {
   process.channel?.unref();
   start(message as StartMessage);
 });
+putOffPackages();
 preload(process.cwd());

@@ -19,6 +19,7 @@ interface SourceMapSupport {
 
 /** Changes whenever the transpiler's options do, so that the cache holds nothing that was made with others. */
 const CACHE_FORMAT = 1;
+const NO_MAP = '{"version":3,"sources":[],"names":[],"mappings":""}';
 const MAP_COMMENT = "//# sourceMappingURL=data:application/json;base64,";
 
 /**
@@ -55,6 +56,8 @@ function mapStackTraces(sdk: NodeJS.Require, transpiler: Transpiler): void {
     environment: "node",
     handleUncaughtExceptions: false,
     retrieveSourceMap: (filename: string) => {
+      // The SDK's own maps take long to read, and lead to sources that its package does not have.
+      if (filename.includes("/node_modules/@pulumi/")) return { url: filename, map: NO_MAP };
       const map = transpiler.sourceMap(filename);
       return map === undefined ? null : { url: filename, map };
     },

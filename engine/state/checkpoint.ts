@@ -55,6 +55,9 @@ const RESOURCE_KEYS = [
   "created modified sourcePosition ignoreChanges replaceOnChanges",
 ].flatMap((line) => line.split(" "));
 
+/** Where the program registered a resource, which is out of date as soon as the program registers it again. */
+const STACK_TRACE = "stackTrace";
+
 /** The salt of a checkpoint's secrets. Fails where its secrets provider is not the passphrase one. */
 export function saltOf(file: CheckpointFile): string | undefined {
   const provider = file.checkpoint.latest?.secrets_providers;
@@ -111,7 +114,7 @@ function readResource(serialized: PropertyMap, crypter: Crypter | undefined): Re
   const carried: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(serialized)) {
     if (RESOURCE_KEYS.includes(key)) known[key] = value;
-    else carried[key] = value;
+    else if (key !== STACK_TRACE) carried[key] = value;
   }
   for (const key of VALUE_KEYS) {
     const value = serialized[key];

@@ -86,7 +86,8 @@ function setFlags(schema: ConfigSchema): string {
 
 function faultsOf(name: string, schema: ConfigSchema, { value, secret }: ConfigValue): string[] {
   const faults: string[] = [];
-  if (schema.secret && !secret) faults.push(`${name}: has to be encrypted; set it with \`pulumi config set --secret ${name}\``);
+  // Nothing is no secret: it is what a secret that is not set has as its default.
+  if (schema.secret && !secret && value !== "") faults.push(`${name}: has to be encrypted; set it with \`pulumi config set --secret ${name}\``);
   if (schema.type !== undefined && !hasType(schema.type, value)) {
     faults.push(`${name}: has to be of type '${schema.type}'${secret ? "" : `, not ${JSON.stringify(value)}`}`);
   }

@@ -1,0 +1,93 @@
+/**
+ * Makes the SDK start quicker without changing what it does: what it loads or computes in advance, and most programs
+ * never use, is put off until it is used. Together this is more than half of the SDK's start.
+ */
+import { Session } from "node:inspector";
+import Module from "node:module";
+
+/** What of Node's module loader is replaced; it has no types. */
+interface ModuleLoader {
+  _load: (request: string, parent: { filename?: string } | undefined, isMain: boolean) => unknown;
+}
+
+interface V8Hooks {
+  isInitializedAsync: () => Promise<void>;
+  getSessionAsync: () => Promise<unknown>;
+  getScriptUrl: (id: string) => string | undefined;
+}
+
+type PrepareStackTrace = (error: Error, frames: NodeJS.CallSite[]) => unknown;
+
+/** Packages that the SDK needs only to serialize functions, as dynamic providers do. */
+const PUT_OFF = ["@npmcli/arborist", "typescript"];
+
+/** Has the SDK's heaviest packages loaded when they are first used. Call it before the SDK is loaded. */
+export function putOffPackages(): void {
+  const loader = Module as unknown as ModuleLoader;
+  const load = loader._load;
+  loader._load = function (request, parent, isMain): unknown {
+    const fromSdk = parent?.filename?.includes("/@pulumi/pulumi/") ?? false;
+    if (!fromSdk || !PUT_OFF.includes(request)) return load.call(this, request, parent, isMain);
+    return lazyModule(() => load.call(this, request, parent, isMain) as object);
+  };
+}
+
+/** Stands for a module until one of its exports is asked for. */
+function lazyModule(load: () => object): object {
+  let loaded: (object & { __esModule?: boolean; default?: unknown }) | undefined;
+  const module = (): NonNullable<typeof loaded> => (loaded ??= load());
+  return new Proxy(
+    {},
+    {
+      get: (_target, key) => {
+        // Compiled imports copy every export of a module that is not marked so, and would load it at once.
+        if (key === "__esModule") return true;
+        if (key === "default" && !module().__esModule) return module();
+        return Reflect.get(module(), key) as unknown;
+      },
+      has: (_target, key) => Reflect.has(module(), key),
+      ownKeys: () => Reflect.ownKeys(module()),
+      getOwnPropertyDescriptor: (_target, key) => {
+        const descriptor = Reflect.getOwnPropertyDescriptor(module(), key);
+        // The stand-in itself has no such property, so that it must not be called a fixed one.
+        return descriptor && { ...descriptor, configurable: true };
+      },
+    },
+  );
+}
+
+/**
+ * Puts off the debugger session, for which V8 compiles every function anew: it only serves to tell in which file a
+ * serialized function stands. Call it when the SDK is loaded.
+ */
+export function putOffDebugger(hooks: V8Hooks): void {
+  const { getSessionAsync, getScriptUrl } = hooks;
+  const urls = new Map<string, string>();
+  let opened: Promise<unknown> | undefined;
+  hooks.isInitializedAsync = () => Promise.resolve();
+  hooks.getSessionAsync = () => {
+    opened ??= (collectScripts(urls), getSessionAsync());
+    return opened;
+  };
+  hooks.getScriptUrl = (id) => getScriptUrl(id) ?? urls.get(id);
+}
+
+/** Notes the scripts that were loaded before the SDK's own session listens for them. */
+function collectScripts(urls: Map<string, string>): void {
+  const session = new Session();
+  session.connect();
+  session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
+  session.post("Debugger.enable");
+}
+
+/**
+ * Leaves out the stack traces that the SDK takes of every promise in case it leaks, except where a user looks for
+ * leaks. Call it when source-map-support is installed, which makes them so costly.
+ */
+export function leaveOutPromiseStacks(): void {
+  if (process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) return;
+  const prepare = Error.prepareStackTrace as PrepareStackTrace | undefined;
+  if (!prepare) return;
+  Error.prepareStackTrace = (error, frames): unknown =>
+    frames[0]?.getFunctionName() === "debuggablePromise" ? "" : prepare(error, frames);
+}
