@@ -13,7 +13,10 @@ export default tseslint.config(
     rules: {
       "@pulumi/no-output-in-template-literal": "error",
       "@pulumi/no-output-instance-in-template-literal": "off",
-      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
+      "@typescript-eslint/restrict-template-expressions": [
+        "error",
+        { allowNumber: true, allowBoolean: true },
+      ],
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
     },
   },
@@ -28,7 +31,24 @@ export default tseslint.config(
   {
     files: ["**/*.js", "**/*.mjs"],
     languageOptions: {
-      globals: { process: "readonly", console: "readonly", require: "readonly", module: "writable", Buffer: "readonly", __dirname: "readonly", setTimeout: "readonly", clearTimeout: "readonly", setInterval: "readonly", clearInterval: "readonly", URL: "readonly" },
+      globals: Object.fromEntries(
+        [
+          "Buffer",
+          "URL",
+          "__dirname",
+          "clearTimeout",
+          "console",
+          "module",
+          "process",
+          "require",
+          "setTimeout",
+        ].map((name) => [name, "readonly"]),
+      ),
     },
+  },
+  {
+    // What njs gives its modules.
+    files: ["host/nginx/*.js"],
+    languageOptions: { globals: { ngx: "readonly" } },
   },
 );

@@ -18,7 +18,13 @@ await buildEngine(resolve("dist"));
 
 /** Programs of this machine find their packages in node_modules. */
 for (const [name, entry] of Object.entries({ sandbox: "sandbox/main.ts", load: "sandbox/load/main.ts" })) {
-  await build({ ...common, entryPoints: [entry], outfile: `dist/${name}.js`, target: "node24", packages: "external" });
+  await build({
+    ...common,
+    entryPoints: [entry],
+    outfile: `dist/${name}.js`,
+    target: "node24",
+    packages: "external",
+  });
 }
 
 /** A host has nothing but Node: its programs hold everything. */
@@ -28,7 +34,13 @@ for (const [name, entry] of Object.entries({
   conductor: "host/conductor/main.ts",
   launcher: "host/launcher/launcher.ts",
 })) {
-  await build({ ...common, entryPoints: [entry], outfile: `dist/host/${name}.js`, target: "node22", sourcemap: false });
+  await build({
+    ...common,
+    entryPoints: [entry],
+    outfile: `dist/host/${name}.js`,
+    target: "node22",
+    sourcemap: false,
+  });
 }
 for (const folder of ["bin", "bootstrap", "pm2", "systemd"]) {
   cpSync(`host/${folder}`, `dist/host/${folder}`, { recursive: true });
@@ -37,6 +49,13 @@ mkdirSync("dist/host/nginx");
 for (const file of ["front-door.js", "nginx.conf", "split.js"]) {
   cpSync(`host/nginx/${file}`, `dist/host/nginx/${file}`);
 }
-const deterministic = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--mode=u=rwX,go=rX"];
+const deterministic = [
+  "--sort=name",
+  "--mtime=@0",
+  "--owner=0",
+  "--group=0",
+  "--numeric-owner",
+  "--mode=u=rwX,go=rX",
+];
 execFileSync("tar", ["--create", "--file=dist/host.tar", ...deterministic, "--directory=dist/host", "."]);
 writeFileSync("dist/.built", "");

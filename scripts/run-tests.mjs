@@ -37,7 +37,10 @@ function suite(args) {
     sum.passed += counts.numPassedTests;
     sum.failed += counts.numFailedTests + counts.numRuntimeErrorTestSuites;
     sum.skipped += counts.numPendingTests + counts.numTodoTests;
-    if ((!passed && counts.numFailedTests + counts.numRuntimeErrorTestSuites === 0) || counts.numTotalTests === 0) {
+    if (
+      (!passed && counts.numFailedTests + counts.numRuntimeErrorTestSuites === 0) ||
+      counts.numTotalTests === 0
+    ) {
       sum.failed += 1;
     }
   } catch (error) {

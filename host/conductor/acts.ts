@@ -24,12 +24,18 @@ const relativeScript = z
   .regex(/^[A-Za-z0-9._@][A-Za-z0-9._@/-]*$/)
   .refine((path) => !path.split("/").includes(".."));
 // eslint-disable-next-line no-control-regex -- control characters are what the rule keeps out
-const argument = z.string().min(1).max(4096).regex(/^[^\u0000-\u001f\u007f]*$/);
+const argument = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^[^\u0000-\u001f\u007f]*$/);
 const command = z.array(argument).max(64);
 const repository = z
   .string()
   .max(2048)
-  .regex(/^(https:\/\/|http:\/\/|ssh:\/\/|git:\/\/|file:\/\/\/|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:)[A-Za-z0-9._~:@%+/-]+$/);
+  .regex(
+    /^(https:\/\/|http:\/\/|ssh:\/\/|git:\/\/|file:\/\/\/|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:)[A-Za-z0-9._~:@%+/-]+$/,
+  );
 
 const releaseIntent = z.strictObject({
   version,
@@ -47,8 +53,13 @@ const releaseIntent = z.strictObject({
 });
 
 const settings = z.strictObject({
-  domains: z.array(z.string().regex(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/)).min(1),
-  ports: z.strictObject({ blue: z.number().int().min(1024).max(65535), green: z.number().int().min(1024).max(65535) }),
+  domains: z
+    .array(z.string().regex(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/))
+    .min(1),
+  ports: z.strictObject({
+    blue: z.number().int().min(1024).max(65535),
+    green: z.number().int().min(1024).max(65535),
+  }),
   instances: z.number().int().min(1).max(64),
   tls: z.strictObject({ certificate: hostPath, key: hostPath }),
   health: z.strictObject({

@@ -41,7 +41,10 @@ const LAST_LINES = 20;
  * Runs a program to its end and returns what it wrote to standard output.
  * @throws CommandFailed with the last lines, where it cannot be started, ends badly, or takes too long.
  */
-export function runCommand(command: Command, onLine: (line: string) => void = () => undefined): Promise<string> {
+export function runCommand(
+  command: Command,
+  onLine: (line: string) => void = () => undefined,
+): Promise<string> {
   const [program = "", ...args] = command.argv;
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {

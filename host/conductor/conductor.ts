@@ -16,6 +16,7 @@ export type ActResult = ConfigureResult | PlanResult | ReleaseResult | TrafficRe
 export type Progress = (line: string) => void;
 
 interface UnderWay {
+  readonly name: string;
   readonly content: string;
   readonly result: Promise<ActResult>;
   readonly listeners: Set<Progress>;
@@ -23,7 +24,7 @@ interface UnderWay {
 
 /**
  * Takes the site's acts one after the other. An act that is sent again while it is under way is joined, not repeated;
- * an act goes on when nobody listens any more. `plan` and `status` change nothing and wait for nobody.
+ * an act goes on when nobody listens any more. `status` waits for nobody.
  */
 export class Conductor {
   private readonly lane = new Lane();
@@ -34,19 +35,21 @@ export class Conductor {
     private readonly paths: Paths,
   ) {}
 
-  /** Finishes the act that was under way when the conductor last ended. Its fault is told, not thrown. */
+  /**
+   * Finishes the act that was under way when the conductor last ended. Its fault is told, not thrown. Call it before
+   * any act is taken: what was under way was asked for earlier, so it is queued first.
+   */
   async recover(log: Progress): Promise<void> {
-    const { unfinished } = this.host.store;
-    await this.host.frontDoor.set(this.host.store.site);
-    if (unfinished === null) {
-      return;
+    const { store, frontDoor } = this.host;
+    const { unfinished } = store;
+    const routed = this.lane.run(() => frontDoor.set(store.site));
+    if (unfinished !== null) {
+      log(`finishing the act that was under way: ${name(unfinished)}`);
+      await this.take(unfinished, log).catch((error: unknown) => {
+        log(`${name(unfinished)}: ${(error as Error).message}`);
+      });
     }
-    log(`finishing the act that was under way: ${name(unfinished)}`);
-    try {
-      await this.take(unfinished, log);
-    } catch (error) {
-      log(`${name(unfinished)}: ${(error as Error).message}`);
-    }
+    await routed;
   }
 
   /**
@@ -55,7 +58,7 @@ export class Conductor {
    */
   take(act: Act, progress: Progress): Promise<ActResult> {
     if (act.act === "status") {
-      return Promise.resolve(statusOf(this.host.store.site, this.acts.at(0)?.content ?? null));
+      return Promise.resolve(statusOf(this.host.store.site, this.acts.at(0)?.name ?? null));
     }
     const content = JSON.stringify(act);
     const joined = this.acts.find((one) => one.content === content);
@@ -66,7 +69,7 @@ export class Conductor {
     const listeners = new Set([progress]);
     const tell: Progress = (line) => listeners.forEach((listener) => listener(line));
     const result = this.lane.run(() => this.carryOut(act, tell));
-    const entry: UnderWay = { content, result, listeners };
+    const entry: UnderWay = { name: name(act), content, result, listeners };
     this.acts.push(entry);
     const forget = (): void => void this.acts.splice(this.acts.indexOf(entry), 1);
     result.then(forget, forget);
@@ -111,7 +114,9 @@ function requireSamePorts(site: Site, settings: SiteSettings): void {
   for (const colour of COLOURS) {
     const port = site.settings?.ports[colour];
     if (site.colours[colour].release !== null && port !== settings.ports[colour]) {
-      throw new Refused(`${colour} listens on port ${port ?? 0}; retire ${colour} before its port is changed`);
+      throw new Refused(
+        `${colour} listens on port ${port ?? 0}; retire ${colour} before its port is changed`,
+      );
     }
   }
 }

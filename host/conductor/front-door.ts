@@ -2,6 +2,7 @@ import { request } from "node:https";
 import split from "../nginx/split.js";
 import { Failed } from "./acts";
 import { writeDurably } from "./durable-file";
+import { Lane } from "./lane";
 import type { Paths } from "./paths";
 import { COLOURS, type Colour, type SiteSettings } from "./protocol";
 import { encodeRoute, routeOf, shareOf, type Route, type Site } from "./site";
@@ -37,24 +38,29 @@ export function nginxFrontDoor(paths: Paths): FrontDoor {
       timeoutMs: CONTROL_TIMEOUT_MS,
       ...(body === undefined ? {} : { method: "PUT", body }),
     });
+  const set = async (site: Site): Promise<boolean> => {
+    const route = encodeRoute(routeOf(site));
+    await writeDurably(paths.trafficFallback, `default "${route}";\n`, 0o644);
+    let answer;
+    try {
+      answer = await control("/traffic", route);
+    } catch (error) {
+      if (isAbsent(error)) {
+        return false;
+      }
+      throw error;
+    }
+    if (answer.body !== route) {
+      throw new Failed(
+        `the front door took ${JSON.stringify(route)} and answers ${JSON.stringify(answer.body)}`,
+      );
+    }
+    return true;
+  };
+  // An act and the health watch may both have something to tell: one after the other, so that the last one holds.
+  const lane = new Lane();
   return {
-    async set(site) {
-      const route = encodeRoute(routeOf(site));
-      await writeDurably(paths.trafficFallback, `default "${route}";\n`, 0o644);
-      let answer;
-      try {
-        answer = await control("/traffic", route);
-      } catch (error) {
-        if (isAbsent(error)) {
-          return false;
-        }
-        throw error;
-      }
-      if (answer.body !== route) {
-        throw new Failed(`the front door took ${JSON.stringify(route)} and answers ${JSON.stringify(answer.body)}`);
-      }
-      return true;
-    },
+    set: (site) => lane.run(() => set(site)),
     async read() {
       try {
         return (await control("/traffic")).body;
@@ -85,7 +91,12 @@ function isAbsent(error: unknown): boolean {
   return code === "ENOENT" || code === "ECONNREFUSED";
 }
 
-async function proveColour(settings: SiteSettings, probeKey: string, route: Route, colour: Colour): Promise<void> {
+async function proveColour(
+  settings: SiteSettings,
+  probeKey: string,
+  route: Route,
+  colour: Colour,
+): Promise<void> {
   const answer = await askAsUser(settings, probeKey, userOf(route, colour));
   const found = `status ${answer.status} from ${answer.colour === "" ? "no colour" : answer.colour}`;
   if (answer.colour !== colour || answer.status < 200 || answer.status > 299) {
@@ -133,7 +144,9 @@ function askAsUser(settings: SiteSettings, probeKey: string, id: string): Promis
         resolve({ status: incoming.statusCode ?? 0, colour: typeof colour === "string" ? colour : "" });
       },
     );
-    outgoing.on("error", (error) => reject(new Failed(`the front door does not answer on port 443: ${error.message}`)));
+    outgoing.on("error", (error) =>
+      reject(new Failed(`the front door does not answer on port 443: ${error.message}`)),
+    );
     outgoing.end();
   });
 }

@@ -81,7 +81,9 @@ export class HealthWatch {
       // The colour was changed while the probe was under way: the result is about something else.
       return now.release !== release || now.before !== null
         ? site
-        : withColour(site, colour, { healthy: judgeHealth(now.healthy, streak, settings.health, startingUp) });
+        : withColour(site, colour, {
+            healthy: judgeHealth(now.healthy, streak, settings.health, startingUp),
+          });
     });
     if (saved.colours[colour].healthy !== seen.colours[colour].healthy) {
       this.log(`${colour} is ${saved.colours[colour].healthy ? "healthy" : `not healthy: ${fault ?? ""}`}`);

@@ -22,7 +22,10 @@ export function planSteps(site: Site, plan: PlanAct): string[] {
   for (const colour of changed) {
     requireReplaceable(site, colour, changed);
   }
-  return [...changed.map((colour) => describeChange(site, colour, versions[colour])), ...describeTraffic(site, plan)];
+  return [
+    ...changed.map((colour) => describeChange(site, colour, versions[colour])),
+    ...describeTraffic(site, plan),
+  ];
 }
 
 function runningVersion(site: Site, colour: Colour): string {
@@ -61,7 +64,9 @@ function describeChange(site: Site, colour: Colour, version: string): string {
   const before = runningVersion(site, colour);
   const served = site.traffic !== null && shareOf(routeOf(site), colour) > 0;
   const first = served ? `its users go to ${otherColour(colour)} first; ` : "";
-  return version === "" ? `${colour}: ${first}retire ${before}` : `${colour}: ${first}${before || "nothing"} -> ${version}`;
+  return version === ""
+    ? `${colour}: ${first}retire ${before}`
+    : `${colour}: ${first}${before || "nothing"} -> ${version}`;
 }
 
 function describeTraffic(site: Site, { traffic }: PlanAct): string[] {

@@ -48,7 +48,7 @@ export function releasesOnDisk(app: string, paths: Paths, account: Account): Rel
     },
     async prune(inUse, kept) {
       const used = new Set(inUse);
-      const found = (await readdir(paths.releases)).filter((name) => name.startsWith(`${app}-`));
+      const found = (await readdir(paths.releases)).filter((name) => isDirectoryName(app, name));
       const spare: { readonly directory: string; readonly finishedAt: number }[] = [];
       for (const directory of found.map((name) => join(paths.releases, name)).filter((d) => !used.has(d))) {
         const record = await stat(recordPath(paths, directory)).catch(() => null);
@@ -72,6 +72,14 @@ export function directoryName(app: string, intent: ReleaseIntent): string {
   const { version, tag, repository, install, build: buildCommand, prune } = intent;
   const content = JSON.stringify([version, tag, repository, install, buildCommand, prune]);
   return `${app}-${version}-${createHash("sha256").update(content).digest("hex").slice(0, 8)}`;
+}
+
+/** Is it a name that {@link directoryName} gives? Whatever else lies beside the releases is not ours to remove. */
+function isDirectoryName(app: string, name: string): boolean {
+  return (
+    name.startsWith(`${app}-`) &&
+    /^v?[0-9]+(\.[0-9]+){1,3}(-[0-9A-Za-z.]+)?-[0-9a-f]{8}$/.test(name.slice(app.length + 1))
+  );
 }
 
 function recordPath(paths: Paths, directory: string): string {
@@ -106,7 +114,12 @@ interface BuildInput {
 
 async function build(input: BuildInput): Promise<InstalledRelease> {
   const { paths, account, intent, directory, progress } = input;
-  const step = async (name: string, argv: readonly string[], timeoutSeconds: number, cwd?: string): Promise<string> => {
+  const step = async (
+    name: string,
+    argv: readonly string[],
+    timeoutSeconds: number,
+    cwd?: string,
+  ): Promise<string> => {
     progress(`${intent.version}: ${name}`);
     try {
       return await runCommand({
@@ -139,7 +152,9 @@ async function build(input: BuildInput): Promise<InstalledRelease> {
     }
   }
   await access(join(directory, intent.script)).catch(() => {
-    throw new Failed(`${intent.version}: ${intent.script} is not there after the build; check application.script`);
+    throw new Failed(
+      `${intent.version}: ${intent.script} is not there after the build; check application.script`,
+    );
   });
   const release: InstalledRelease = { intent, commit, directory };
   await writeDurably(recordPath(paths, directory), `${JSON.stringify(release, null, 2)}\n`);
@@ -155,10 +170,24 @@ type Step = (name: string, argv: readonly string[], timeoutSeconds: number) => P
 
 async function fetchTag({ paths, intent }: BuildInput, step: Step): Promise<string> {
   const ref = `refs/tags/${intent.tag}`;
-  await step("make room for the source", ["git", "init", "--quiet", "--bare", paths.source], FETCH_TIMEOUT_SECONDS);
+  await step(
+    "make room for the source",
+    ["git", "init", "--quiet", "--bare", paths.source],
+    FETCH_TIMEOUT_SECONDS,
+  );
   await step(
     `fetch ${intent.tag}`,
-    git(paths, "fetch", "--quiet", "--depth=1", "--no-tags", "--force", "--", intent.repository, `+${ref}:${ref}`),
+    git(
+      paths,
+      "fetch",
+      "--quiet",
+      "--depth=1",
+      "--no-tags",
+      "--force",
+      "--",
+      intent.repository,
+      `+${ref}:${ref}`,
+    ),
     FETCH_TIMEOUT_SECONDS,
   );
   const revision = ["rev-parse", "--verify", "--end-of-options", `${ref}^{commit}`];

@@ -52,7 +52,10 @@ export function systemdProcesses(app: string, paths: Paths): Processes {
 
 async function isActive(unit: string): Promise<boolean> {
   try {
-    await runCommand({ argv: ["systemctl", "is-active", "--quiet", unit], timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS });
+    await runCommand({
+      argv: ["systemctl", "is-active", "--quiet", unit],
+      timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS,
+    });
     return true;
   } catch (error) {
     if (error instanceof CommandFailed) {

@@ -5,7 +5,14 @@ import { requireReplaceable } from "./plan";
 import type { Releases } from "./prepare";
 import { proveHealthy, type Prober } from "./prober";
 import type { Processes } from "./processes";
-import { COLOURS, type Colour, type ReleaseAct, type ReleaseIntent, type ReleaseResult, type SiteSettings } from "./protocol";
+import {
+  COLOURS,
+  type Colour,
+  type ReleaseAct,
+  type ReleaseIntent,
+  type ReleaseResult,
+  type SiteSettings,
+} from "./protocol";
 import { RETIRED, withColour, type ColourState } from "./site";
 import type { Store } from "./store";
 import { waitUntil } from "./wait";
@@ -122,6 +129,8 @@ async function takeBack(
       await host.processes.swap(colour, before.release, settings);
       await proveHealthy(host.prober, colour, before.release, settings, progress);
     } catch (error) {
+      // No change is under way any more: the health watch gives the share back once it is well.
+      await change(host, colour, { ...before, healthy: false });
       return `and ${version} did not come back on ${colour}: ${(error as Error).message}`;
     }
     await change(host, colour, { ...before, healthy: true });
@@ -141,8 +150,9 @@ async function retire(
   }
   requireReplaceable(host.store.site, colour);
   await withdraw(host, colour, settings, progress);
-  await change(host, colour, RETIRED);
+  // Stopped before it is forgotten: after a crash in between, nobody would know that it still runs.
   await host.processes.stop(colour);
+  await change(host, colour, RETIRED);
   progress(`${colour}: retired ${running.intent.version}`);
   await host.releases.prune(inUse(host), settings.releasesKept);
 }
@@ -164,7 +174,9 @@ async function withdraw(
     // A front door that does not answer has nothing under way.
     return (await frontDoor.read()) === null || (await frontDoor.inFlight(colour)) <= 0;
   });
-  progress(drained ? `${colour}: drained` : `${colour}: closing what is still open after ${settings.drainSeconds} s`);
+  progress(
+    drained ? `${colour}: drained` : `${colour}: closing what is still open after ${settings.drainSeconds} s`,
+  );
 }
 
 /** Changes a colour in the truth, then in the front door. */

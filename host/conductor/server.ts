@@ -9,7 +9,7 @@ const ACT_LIMIT = 1024 * 1024;
 /**
  * The conductor's door: `POST /acts` with an act as the body. The answer comes line by line, so that a shell script can
  * read it: `progress TEXT` any number of times, then one of `result JSON` and `error EXITCODE TEXT`, where TEXT has
- * its line ends as `\n`.
+ * its line ends as `\n` and its backslashes doubled (`printf %b` reads it back).
  */
 export function createConductorServer(conductor: Conductor, log: (line: string) => void): Server {
   return createServer((request, response) => {
@@ -27,7 +27,7 @@ async function answer(
   response: ServerResponse,
   log: (line: string) => void,
 ): Promise<void> {
-  const write = (kind: string, text: string): void => void response.write(`${kind} ${text.replaceAll("\n", "\\n")}\n`);
+  const write = (kind: string, text: string): void => void response.write(`${kind} ${text}\n`);
   let what = "act";
   try {
     const act = parseAct(await readBody(request));
@@ -35,15 +35,19 @@ async function answer(
     response.writeHead(200, { "content-type": "text/plain; charset=utf-8" });
     const result = await conductor.take(act, (line) => {
       log(`${what}: ${line}`);
-      write("progress", line);
+      write("progress", escape(line));
     });
     write("result", JSON.stringify(result));
   } catch (error) {
     const { message } = error as Error;
     log(`${what}: ${message}`);
-    write(`error ${exitCodeOf(error)}`, `${what}: ${message}`);
+    write(`error ${exitCodeOf(error)}`, escape(`${what}: ${message}`));
   }
   response.end();
+}
+
+function escape(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }
 
 function exitCodeOf(error: unknown): number {
@@ -58,10 +62,13 @@ async function readBody(request: IncomingMessage): Promise<string> {
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > ACT_LIMIT) {
-      throw new InvalidAct(`the act is longer than ${ACT_LIMIT} bytes`);
+    // Read to its end, for a client is not answered on a connection that it still sends on; but not kept.
+    if (bytes <= ACT_LIMIT) {
+      chunks.push(chunk);
     }
-    chunks.push(chunk);
+  }
+  if (bytes > ACT_LIMIT) {
+    throw new InvalidAct(`the act is longer than ${ACT_LIMIT} bytes`);
   }
   return Buffer.concat(chunks).toString("utf8");
 }

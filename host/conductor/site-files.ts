@@ -40,7 +40,9 @@ export async function applySiteConfiguration(input: SiteConfigurationInput): Pro
     await waitUntilEffective(paths, hash);
   } catch (error) {
     await putBack(paths, previous);
-    throw new Failed(`the site's configuration was not taken, the previous one serves on: ${describe(error)}`);
+    throw new Failed(
+      `the site's configuration was not taken, the previous one serves on: ${describe(error)}`,
+    );
   }
   return hash;
 }

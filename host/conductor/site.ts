@@ -54,7 +54,13 @@ export interface Site {
 }
 
 /** A colour that runs nothing. */
-export const RETIRED: ColourState = { release: null, healthy: false, withdrawn: true, wasStable: false, before: null };
+export const RETIRED: ColourState = {
+  release: null,
+  healthy: false,
+  withdrawn: true,
+  wasStable: false,
+  before: null,
+};
 
 /** The truth of a host on which nothing was ever released. */
 export function emptySite(probeKey: string): Site {
@@ -154,7 +160,8 @@ export function withTraffic(site: Site, intent: TrafficIntent): Site {
   const colours = Object.fromEntries(
     COLOURS.map((colour) => {
       const state = site.colours[colour];
-      const wasStable = state.release !== null && (state.wasStable || colour === before || colour === intent.stable);
+      const wasStable =
+        state.release !== null && (state.wasStable || colour === before || colour === intent.stable);
       return [colour, { ...state, withdrawn: state.release === null, wasStable }];
     }),
   ) as Record<Colour, ColourState>;

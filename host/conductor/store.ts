@@ -66,7 +66,11 @@ export async function openStore(sitePath: string, journalPath: string): Promise<
 function parseSite(text: string, path: string): Site {
   try {
     const site = JSON.parse(text) as Partial<Site> | null;
-    if (typeof site?.generation === "number" && typeof site.probeKey === "string" && site.colours !== undefined) {
+    if (
+      typeof site?.generation === "number" &&
+      typeof site.probeKey === "string" &&
+      site.colours !== undefined
+    ) {
       return site as Site;
     }
   } catch {

@@ -6,7 +6,8 @@ import type { Store } from "./store";
 
 /**
  * Sets stable, weight and salt in one step: the truth first, then the front door, then proof by users' requests.
- * Where the proof fails, the share that was before is put back.
+ * Where the proof fails, the share that was before is put back; but less of the candidate stays less, for the way back
+ * is always open.
  * @throws Refused where a colour would get users that it cannot serve.
  */
 export async function setTraffic(
@@ -20,7 +21,9 @@ export async function setTraffic(
   const saved = await store.update((site) => withTraffic(site, intent));
   if (saved !== before || (await frontDoor.read()) !== encodeRoute(routeOf(saved))) {
     if (!(await frontDoor.set(saved))) {
-      throw new Failed("Nginx does not run; the share is recorded and holds from its start (`systemctl start nginx`)");
+      throw new Failed(
+        "Nginx does not run; the share is recorded and holds from its start (`systemctl start nginx`)",
+      );
     }
     progress(`traffic: ${describeShares(saved)}`);
     await proveOrPutBack(store, frontDoor, before, saved);
@@ -32,13 +35,19 @@ async function proveOrPutBack(store: Store, frontDoor: FrontDoor, before: Site, 
   try {
     await frontDoor.prove(saved);
   } catch (error) {
-    if (before.traffic !== null) {
+    if (before.traffic !== null && givesCandidateMore(before, saved)) {
       const { traffic, colours } = before;
       await frontDoor.set(await store.update((site) => ({ ...site, traffic, colours })));
       throw new Failed(`${(error as Error).message}; the share that was before is back`);
     }
     throw error;
   }
+}
+
+/** Does the candidate get users that it did not have? A swap of stable and candidate counts as that, too. */
+function givesCandidateMore(before: Site, saved: Site): boolean {
+  const [from, to] = [routeOf(before), routeOf(saved)];
+  return to.stable !== from.stable || to.weight > from.weight;
 }
 
 /** A colour gets more users than it has only while it is healthy. Less of the candidate is always allowed. */

@@ -37,7 +37,9 @@ export function requestUnix(options: UnixRequest): Promise<UnixAnswer> {
         let body = "";
         incoming.setEncoding("utf8");
         incoming.on("data", (chunk: string) => (body += chunk));
-        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }));
+        incoming.on("end", () =>
+          resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }),
+        );
         incoming.on("error", reject);
       },
     );

@@ -37,7 +37,7 @@ subscribe("tracing:net.server.listen:asyncStart", (message) => {
 openPrivateSocket();
 process.argv.splice(1, 1, script);
 // `runMain` without an argument runs process.argv[1], be it CommonJS or an ES module, as `node script` does.
-(runMain as (main?: string) => void)();
+runMain();
 
 function required(name: string): string {
   const value = process.env[name];
@@ -60,7 +60,10 @@ function openPrivateSocket(): void {
 }
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
-  response.setHeader(RELEASE_HEADER, `${process.env["APP_VERSION"] ?? ""} ${process.env["APP_COMMIT"] ?? ""}`);
+  response.setHeader(
+    RELEASE_HEADER,
+    `${process.env["APP_VERSION"] ?? ""} ${process.env["APP_COMMIT"] ?? ""}`,
+  );
   if (application?.listening === true) {
     application.emit("request", request, response);
   } else {

@@ -20,11 +20,17 @@ function colourOf(variables, state) {
     return tester;
   }
   const stable = state[0];
+  const candidate = stable === "blue" ? "green" : "blue";
   const share = +state[1];
-  if (share === 0 || variables.app_pinned) {
+  if (share === 0) {
     return stable;
   }
-  return split.bucket(variables.app_id, +state[2]) < share ? (stable === "blue" ? "green" : "blue") : stable;
+  if (variables.app_pinned) {
+    // Everything on the candidate and no failover between the two: stable is out of service, and pinned to it would
+    // be lost.
+    return share === split.BUCKETS && state[3] !== "1" ? candidate : stable;
+  }
+  return split.bucket(variables.app_id, +state[2]) < share ? candidate : stable;
 }
 
 /** `js_set`: the name of the upstream that serves this request. Evaluated once a request, when it is proxied. */

@@ -25,7 +25,15 @@ async function whoAnswers(headers: Readonly<Record<string, string>> = {}): Promi
   const args = Object.entries(headers).flatMap(([name, value]) => ["--header", `${name}: ${value}`]);
   const resolve = `${world.domain}:443:127.0.0.1`;
   const url = `https://${world.domain}/api/whoami`;
-  const answer = await world.host.exec(["curl", "--silent", "--insecure", "--resolve", resolve, ...args, url]);
+  const answer = await world.host.exec([
+    "curl",
+    "--silent",
+    "--insecure",
+    "--resolve",
+    resolve,
+    ...args,
+    url,
+  ]);
   const { colour, version } = JSON.parse(answer.stdout) as { colour: string; version: string };
   return `${colour} ${version}`;
 }
@@ -121,10 +129,11 @@ describe("40 weight changes under 1,000 requests a second", () => {
 });
 
 describe("what dies comes back with the same weights", () => {
-  const kill = (pattern: RegExp): void => {
+  const kill = (pattern: RegExp): Promise<void> => {
     const pids = world.host.pidsOf(pattern);
     expect(pids.length).toBeGreaterThan(0);
     pids.forEach((pid) => process.kill(pid, "SIGKILL"));
+    return Promise.resolve();
   };
 
   test.each([

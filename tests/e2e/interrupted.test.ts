@@ -37,7 +37,9 @@ afterAll(() => world.remove());
 /** Starts an `up` and kills the engine after some milliseconds, if it still runs then. */
 async function upKilledAfter(milliseconds: number): Promise<"killed" | "ended"> {
   const [program = "", ...args] = world.project.command();
-  const up = spawn(program, [...args, "up", "--yes", "--skip-preview", "--stack", "sandbox"], { stdio: "ignore" });
+  const up = spawn(program, [...args, "up", "--yes", "--skip-preview", "--stack", "sandbox"], {
+    stdio: "ignore",
+  });
   const ended = once(up, "exit").then(() => "ended" as const);
   const outcome = await Promise.race([ended, pause(milliseconds, "killed" as const)]);
   if (outcome === "killed") {
@@ -68,7 +70,9 @@ test("the engine killed at random points of `up` under load", async () => {
     await world.up({}, ["--expect-no-changes"]);
   }
   const { total, segments } = await run.stop();
-  expect(segments.filter(({ failed }) => failed > 0).map(({ label, incidents }) => ({ label, incidents }))).toEqual([]);
+  expect(
+    segments.filter(({ failed }) => failed > 0).map(({ label, incidents }) => ({ label, incidents })),
+  ).toEqual([]);
   expect(total.failed).toBe(0);
 });
 
@@ -77,17 +81,35 @@ test("no secret of the config is in clear in any file of the project, its state 
   expect(secret.length).toBeGreaterThan(15);
   const privateKey = readFileSync(world.host.privateKeyFile, "utf8").split("\n")[2] ?? "";
   expect(privateKey.length).toBeGreaterThan(30);
-  const files = readdirSync(world.project.directory, { recursive: true, withFileTypes: true }).filter((f) => f.isFile());
+  const files = readdirSync(world.project.directory, { recursive: true, withFileTypes: true }).filter((f) =>
+    f.isFile(),
+  );
   expect(files.map((file) => file.name)).toContain("sandbox.json");
   const leaking = files
     .map((file) => join(file.parentPath, file.name))
     .filter((file) => [secret, privateKey].some((text) => readFileSync(file, "utf8").includes(text)));
   expect(leaking).toEqual([]);
   // On the host only root reads it: in the truth and in Nginx's configuration.
-  const search = ["grep", "-rlsF", "--", secret, "/etc", "/var/lib", "/var/log", "/usr/local", "/tmp", "/run"];
-  const found = (await world.host.exec(search, { check: false })).stdout.split("\n").filter((line) => line !== "");
+  const search = [
+    "grep",
+    "-rlsF",
+    "--",
+    secret,
+    "/etc",
+    "/var/lib",
+    "/var/log",
+    "/usr/local",
+    "/tmp",
+    "/run",
+  ];
+  const found = (await world.host.exec(search, { check: false })).stdout
+    .split("\n")
+    .filter((line) => line !== "");
   for (const file of found) {
     expect((await world.host.exec(["stat", "--format=%U %a", file])).stdout.trim()).toBe("root 600");
   }
-  expect(found.sort()).toEqual(["/etc/nginx/conf.d/vehicleservice.conf", "/var/lib/vehicleservice/site.json"]);
+  expect(found.sort()).toEqual([
+    "/etc/nginx/conf.d/vehicleservice.conf",
+    "/var/lib/vehicleservice/site.json",
+  ]);
 });
