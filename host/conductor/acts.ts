@@ -15,31 +15,39 @@ export class Failed extends Error {}
  * passes is safe in an argument list, a path and an Nginx configuration.
  */
 const colour = z.enum(COLOURS);
+const port = z.number().int().min(1024).max(65535);
 const percent = z.number().int().min(0).max(100);
 const version = z.string().regex(/^v?[0-9]+(\.[0-9]+){1,3}(-[0-9A-Za-z.]+)?$/);
-const hostPath = z.string().regex(/^(\/[A-Za-z0-9._@-]+)+$/);
-const urlPath = z.string().regex(/^\/[A-Za-z0-9._~/-]*$/);
+const staysBelow = (path: string): boolean => !path.split("/").includes("..");
+const hostPath = z
+  .string()
+  .regex(/^(\/[A-Za-z0-9._@-]+)+$/)
+  .refine(staysBelow);
+const urlPath = z
+  .string()
+  .regex(/^\/[A-Za-z0-9._~/-]*$/)
+  .refine(staysBelow);
 const relativeScript = z
   .string()
   .regex(/^[A-Za-z0-9._@][A-Za-z0-9._@/-]*$/)
-  .refine((path) => !path.split("/").includes(".."));
-// eslint-disable-next-line no-control-regex -- control characters are what the rule keeps out
-const argument = z
-  .string()
-  .min(1)
-  .max(4096)
-  .regex(/^[^\u0000-\u001f\u007f]*$/);
+  .refine(staysBelow);
+const argument = z.string().min(1).max(4096).regex(/^\P{Cc}*$/u);
 const command = z.array(argument).max(64);
+/** A URL, or `user@host:path`. No part of it begins with a dash, which git or ssh could take for an option. */
 const repository = z
   .string()
-  .max(2048)
+  .max(512)
   .regex(
-    /^(https:\/\/|http:\/\/|ssh:\/\/|git:\/\/|file:\/\/\/|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:)[A-Za-z0-9._~:@%+/-]+$/,
-  );
+    /^((https|git):\/\/|ssh:\/\/(\w[\w.-]*@)?|file:\/\/\/|\w[\w.-]*@(?=[A-Za-z0-9.-]+:))[A-Za-z0-9][A-Za-z0-9._~:+/-]*$/,
+  )
+  .refine((address) => !/[:/]-/.test(address) && staysBelow(address));
 
 const releaseIntent = z.strictObject({
   version,
-  tag: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._+-]*(\/[A-Za-z0-9][A-Za-z0-9._+-]*)*$/),
+  tag: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._+-]*(\/[A-Za-z0-9][A-Za-z0-9._+-]*)*$/)
+    .refine((tag) => !tag.includes("..")),
   repository,
   commit: z
     .string()
@@ -56,10 +64,7 @@ const settings = z.strictObject({
   domains: z
     .array(z.string().regex(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/))
     .min(1),
-  ports: z.strictObject({
-    blue: z.number().int().min(1024).max(65535),
-    green: z.number().int().min(1024).max(65535),
-  }),
+  ports: z.strictObject({ blue: port, green: port }).refine(({ blue, green }) => blue !== green),
   instances: z.number().int().min(1).max(64),
   tls: z.strictObject({ certificate: hostPath, key: hostPath }),
   health: z.strictObject({
