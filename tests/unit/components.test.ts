@@ -1,0 +1,294 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { FrontDoor, type SiteArgs } from "../../components/front-door";
+import { Host, type HostArgs } from "../../components/host";
+import { canonicalJson } from "../../components/host-act";
+import { Release } from "../../components/release";
+import { SitePlan } from "../../components/site-plan";
+import { Traffic } from "../../components/traffic";
+import { validate } from "../../config";
+import { machineWith, rawConfig, settings } from "./support/configuration";
+import { actIn, actsOf, isSecret, plain, type Registration, registrationsOf } from "./support/registrations";
+
+const TESTER_SECRET = "tester".repeat(4);
+const directory = mkdtempSync(join(tmpdir(), "components-"));
+const software = join(directory, "host.tar");
+writeFileSync(software, "an archive");
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+const { site, releases, traffic, host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const hostArgs: HostArgs = { ...hostSettings, privateKey: pulumi.secret(hostSettings.privateKey), software };
+
+interface Changes {
+  readonly host?: Partial<HostArgs>;
+  readonly site?: Partial<SiteArgs>;
+  readonly shares?: { readonly stable: "blue" | "green"; readonly weight: number };
+  readonly versions?: { readonly blue?: string; readonly green?: string };
+}
+
+/** The whole site, with some of its arguments changed. */
+function makeSite({ host: hostChanges, site: siteChanges, shares = traffic, versions = {} }: Changes = {}) {
+  const host = new Host("web", { ...hostArgs, ...hostChanges });
+  const frontDoor = new FrontDoor("front-door", { host, site: { ...site, ...siteChanges } });
+  const wanted = {
+    blue: versions.blue === "" ? null : { ...releases.blue!, version: versions.blue ?? "v0.9.9" },
+    green: versions.green === "" ? null : { ...releases.green!, version: versions.green ?? "v1.0.0" },
+  };
+  const plan = new SitePlan("plan", { host, frontDoor, releases: wanted, traffic: shares });
+  const blue = new Release("blue", { host, plan, colour: "blue", release: wanted.blue });
+  const green = new Release("green", { host, plan, colour: "green", release: wanted.green });
+  return {
+    host,
+    frontDoor,
+    plan,
+    blue,
+    green,
+    traffic: new Traffic("traffic", { host, blue, green, ...shares }),
+  };
+}
+
+const named = (registrations: readonly Registration[], name: string): Registration => {
+  const found = registrations.find((registration) => registration.name === name);
+  if (found === undefined) throw new Error(`${name} is not registered`);
+  return found;
+};
+
+/** Names of the resources whose inputs differ between two runs. */
+async function changedBy(changes: Changes): Promise<readonly string[]> {
+  const { registrations: before } = await registrationsOf(() => makeSite());
+  const { registrations: after } = await registrationsOf(() => makeSite(changes));
+  return before
+    .filter(({ name, inputs }) => canonicalJson(inputs) !== canonicalJson(named(after, name).inputs))
+    .map(({ name }) => name)
+    .sort();
+}
+
+async function valueOf<T>(output: pulumi.Output<T>): Promise<T> {
+  return new Promise((resolve) => {
+    output.apply(resolve);
+  });
+}
+
+describe("acts", () => {
+  it("are sent for the settings, the plan, each colour and the traffic", async () => {
+    const acts = await actsOf(makeSite);
+    expect(acts.map(({ act }) => act).sort()).toEqual(["configure", "plan", "release", "release", "traffic"]);
+  });
+
+  it.each([
+    [
+      "a release for each colour, with its own intent and nothing else",
+      { act: "release", colour: "green", release: releases.green },
+    ],
+    ["the settings of the site", { act: "configure", site }],
+    [
+      "the whole desired state as the plan",
+      { act: "plan", versions: { blue: "v0.9.9", green: "v1.0.0" }, traffic },
+    ],
+    ["the shares", { act: "traffic", stable: "blue", weight: 5 }],
+  ])("hold %s", async (_, act) => {
+    expect(await actsOf(makeSite)).toContainEqual(act);
+  });
+
+  it("retire a colour without a version", async () => {
+    const acts = await actsOf(() =>
+      makeSite({ versions: { green: "" }, shares: { stable: "blue", weight: 0 } }),
+    );
+    expect(acts).toContainEqual({ act: "release", colour: "green", release: null });
+    expect(acts).toContainEqual(
+      expect.objectContaining({ act: "plan", versions: { blue: "v0.9.9", green: "" } }),
+    );
+  });
+
+  it("stand on standard input, while the command is always the same", async () => {
+    const { registrations } = await registrationsOf(makeSite);
+    const commands = registrations.filter(({ inputs }) => actIn(inputs) !== undefined);
+    expect(new Set(commands.map(({ inputs }) => inputs.create))).toEqual(
+      new Set(["/usr/local/bin/vehicleservice-conductor act"]),
+    );
+    for (const { inputs } of commands) {
+      expect(inputs).toMatchObject({ logging: "stderr", addPreviousOutputInEnv: false });
+      expect(Object.keys(inputs)).not.toEqual(expect.arrayContaining(["delete"]));
+      expect(Object.keys(inputs)).not.toEqual(expect.arrayContaining(["environment"]));
+    }
+  });
+
+  it("go through sudo for a user who is not root", async () => {
+    const { registrations } = await registrationsOf(() => makeSite({ host: { user: "deploy" } }));
+    expect(named(registrations, "plan-act").inputs.create).toBe(
+      "sudo -n /usr/local/bin/vehicleservice-conductor act",
+    );
+  });
+});
+
+describe("what an `up` touches", () => {
+  it.each<[string, Changes, readonly string[]]>([
+    ["nothing", {}, []],
+    [
+      "another weight: the plan and the traffic, no release",
+      { shares: { stable: "blue", weight: 25 } },
+      ["plan-act", "traffic-act"],
+    ],
+    [
+      "a promotion: the plan and the traffic, no release",
+      { shares: { stable: "green", weight: 0 } },
+      ["plan-act", "traffic-act"],
+    ],
+    [
+      "another version: the plan, that colour, and the traffic after it",
+      { versions: { green: "v1.1.0" } },
+      ["green-act", "plan-act", "traffic-act"],
+    ],
+    ["other settings of the site: the front door", { site: { drainSeconds: 5 } }, ["front-door-act"]],
+  ])("%s", async (_, changes, names) => {
+    expect(await changedBy(changes)).toEqual(names);
+  });
+
+  it("is everything on another host", async () => {
+    const names = [
+      "blue-act",
+      "front-door-act",
+      "green-act",
+      "plan-act",
+      "traffic-act",
+      "web-bootstrap",
+      "web-software",
+    ];
+    expect(await changedBy({ host: { hostKeyFingerprint: "SHA256:another" } })).toEqual(names);
+  });
+
+  it("is the bootstrap with another host software, and no trigger, which would replace", async () => {
+    const other = join(directory, "other.tar");
+    writeFileSync(other, "another archive");
+    expect(await changedBy({ host: { software: other } })).toEqual(["web-bootstrap", "web-software"]);
+    const { registrations } = await registrationsOf(() => makeSite({ host: { software: other } }));
+    const { registrations: before } = await registrationsOf(() => makeSite());
+    const triggers = (all: readonly Registration[]) => named(all, "web-bootstrap").inputs.triggers;
+    expect(triggers(registrations)).toEqual(triggers(before));
+  });
+
+  it("is forgotten and left on the host by `destroy`", async () => {
+    const { registrations } = await registrationsOf(makeSite);
+    const custom = registrations.filter(({ type }) => type.startsWith("command:"));
+    expect(custom).toHaveLength(7);
+    expect(custom.map(({ retained }) => retained)).toEqual(custom.map(() => true));
+  });
+});
+
+describe("order", () => {
+  it.each<[string, readonly string[]]>([
+    ["web-bootstrap", ["web-software"]],
+    ["front-door-act", ["web-bootstrap"]],
+    ["plan-act", ["front-door-act"]],
+    ["blue-act", ["plan-act"]],
+    ["green-act", ["plan-act"]],
+    ["traffic-act", ["blue-act", "green-act"]],
+  ])("%s waits for %j", async (name, others) => {
+    const { registrations } = await registrationsOf(makeSite);
+    expect(named(registrations, name).waitsFor).toEqual(expect.arrayContaining([...others]));
+  });
+
+  it.each([
+    ["blue-act", "green-act"],
+    ["green-act", "blue-act"],
+  ])("%s does not wait for %s", async (name, other) => {
+    const { registrations } = await registrationsOf(makeSite);
+    expect(named(registrations, name).waitsFor).not.toContain(other);
+  });
+
+  it("is carried by values that a preview knows: neither answers nor ids change any input", async () => {
+    const answers = {
+      configure: { configuration: "d00d" },
+      plan: { steps: ["another step"] },
+      release: { colour: "blue", version: "v9.9.9", commit: "ef56", directory: "/var/www/y" },
+    };
+    const { registrations: before } = await registrationsOf(() => makeSite());
+    const { registrations: after } = await registrationsOf(() => makeSite(), { answers, idEnd: "other" });
+    const inputs = (all: readonly Registration[], name: string) => canonicalJson(named(all, name).inputs);
+    for (const { name } of before) expect(inputs(after, name)).toBe(inputs(before, name));
+  });
+});
+
+describe("structure", () => {
+  it("names children after their components, and parents them", async () => {
+    const { registrations } = await registrationsOf(makeSite);
+    expect(registrations.map(({ type, name, parent }) => [type, name, parent]).sort()).toEqual([
+      ["command:remote:Command", "blue-act", "blue"],
+      ["command:remote:Command", "front-door-act", "front-door"],
+      ["command:remote:Command", "green-act", "green"],
+      ["command:remote:Command", "plan-act", "plan"],
+      ["command:remote:Command", "traffic-act", "traffic"],
+      ["command:remote:Command", "web-bootstrap", "web"],
+      ["command:remote:CopyToRemote", "web-software", "web"],
+      ["vehicleservice:host:Host", "web", ""],
+      ["vehicleservice:site:FrontDoor", "front-door", ""],
+      ["vehicleservice:site:Release", "blue", ""],
+      ["vehicleservice:site:Release", "green", ""],
+      ["vehicleservice:site:SitePlan", "plan", ""],
+      ["vehicleservice:site:Traffic", "traffic", ""],
+    ]);
+  });
+
+  it("previews without an answer, an id or a fault", async () => {
+    const { registrations } = await registrationsOf(makeSite, { preview: true });
+    expect(registrations).toHaveLength(13);
+  });
+
+  it("tells what the host confirmed", async () => {
+    const { result } = await registrationsOf(makeSite);
+    const { effectiveWeight, serving, stable } = result.traffic;
+    expect(await valueOf(pulumi.all([effectiveWeight, serving, stable, result.frontDoor.url]))).toEqual([
+      5,
+      { blue: "v0.9.9", green: "v1.0.0" },
+      "blue",
+      "https://vehicleservice.test",
+    ]);
+  });
+});
+
+describe("secrets", () => {
+  const withSecret = () =>
+    makeSite({ site: { testers: { name: "x-vs-tester", secret: pulumi.secret(TESTER_SECRET) } } });
+
+  it("make the act that holds one a secret, and no other", async () => {
+    const { registrations } = await registrationsOf(withSecret);
+    const secret = registrations.filter(
+      ({ inputs }) => actIn(inputs) !== undefined && isSecret(inputs.stdin),
+    );
+    expect(secret.map(({ name }) => name)).toEqual(["front-door-act"]);
+    expect(plain(secret[0]!.inputs.stdin)).toContain(TESTER_SECRET);
+  });
+
+  it("are nowhere else", async () => {
+    const { registrations, result } = await registrationsOf(withSecret);
+    const open = registrations.map(({ inputs }) => Object.values(inputs).filter((input) => !isSecret(input)));
+    expect(JSON.stringify(open)).not.toContain(TESTER_SECRET);
+    expect(JSON.stringify(open)).not.toContain(JSON.stringify(hostSettings.privateKey).slice(1, -1));
+    expect(await pulumi.isSecret(result.frontDoor.url)).toBe(false);
+  });
+
+  it("include the connection, whatever its key was given as", async () => {
+    const { result } = await registrationsOf(() =>
+      makeSite({ host: { privateKey: hostSettings.privateKey } }),
+    );
+    expect(await pulumi.isSecret(result.host.connection)).toBe(true);
+  });
+
+  it("pin the host's key in every connection", async () => {
+    const { registrations } = await registrationsOf(makeSite);
+    const connections = registrations.flatMap(({ inputs }) => plain(inputs.connection) ?? []);
+    expect(connections).toHaveLength(7);
+    for (const connection of connections) expect(connection).toMatchObject({ hostKey: hostSettings.hostKey });
+  });
+});
+
+it("says how to build the host software where it is missing", async () => {
+  const missing = join(directory, "none.tar");
+  await expect(registrationsOf(() => new Host("web", { ...hostArgs, software: missing }))).rejects.toThrow(
+    /none\.tar \(ENOENT\).*npm run build/,
+  );
+});

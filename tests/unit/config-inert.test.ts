@@ -1,0 +1,199 @@
+import fc from "fast-check";
+import { z } from "zod";
+import { validate } from "../../config";
+import { ConfigError, type Path } from "../../config/faults";
+import { stackSchema } from "../../config/schema";
+import { schemaAt } from "../../config/validation";
+import { canonicalJson } from "../../components/host-act";
+import { parseAct } from "../../host/conductor/acts";
+import type { Act } from "../../host/conductor/protocol";
+import { changed, hostKey, machineWith, rawConfig, settings } from "./support/configuration";
+
+/**
+ * A value that a shell, Nginx or Git would act on is refused, or ends up where it cannot do anything: as one whole
+ * argument in a list, or as the name of a file that is only opened.
+ */
+
+/** What means something to a shell, to Nginx or to a terminal. */
+const DANGEROUS = /[\s;|&$`"'\\<>(){}*?!#\p{Cc}]/u;
+const FRAGMENTS = [
+  ";",
+  "; rm -rf /",
+  "$(id)",
+  "`id`",
+  "${IFS}",
+  "\n",
+  "\r\nX: y",
+  "\0",
+  "\u001b[2J",
+  " ",
+  "\t",
+  "'",
+  '"',
+  "\\",
+  "{",
+  "}",
+  "(",
+  ")",
+  "|",
+  "&",
+  ">",
+  "<",
+  "*",
+  "?",
+  "!",
+  "#",
+  "%0a;",
+  "--upload-pack=x",
+  "../",
+  "ext::sh -c ",
+];
+
+/** Does a path lead out of where it starts? */
+const climbs = (text: string) => text.split("/").includes("..");
+
+/** Lists whose elements reach a program as they are, without a shell. */
+const ARGUMENT_LISTS = ["install", "build", "prune", "args"];
+
+/** Values that are not read by a rule of characters alone: lists of arguments, names of files here, and keys. */
+const READ_OTHERWISE =
+  /^(application\.(install|build|prune|args)\.0|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey)$/;
+
+/** Paths of all values that are a text or a list of texts, in the whole configuration. */
+function textPaths(schema: z.ZodType = stackSchema, path: Path = []): Path[] {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional) {
+    return textPaths(schema.unwrap() as z.ZodType, path);
+  }
+  if (schema instanceof z.ZodObject) {
+    return Object.entries(schema.shape as Record<string, z.ZodType>).flatMap(([key, inner]) =>
+      textPaths(inner, [...path, key]),
+    );
+  }
+  if (schema instanceof z.ZodArray) return textPaths(schema.element as z.ZodType, [...path, 0]);
+  if (schema instanceof z.ZodRecord) return textPaths(schema.valueType as z.ZodType, [...path, "v1.0.0"]);
+  return [path];
+}
+
+/** A value that is valid at each path, so that a fragment is tried in the middle of one, too. */
+function validAt(path: Path): string {
+  const examples: Record<string, string> = {
+    "host.hostKey": hostKey,
+    "host.address": "10.77.1.2",
+    "site.domains.0": "vehicleservice.test",
+    "source.repository": "git://10.77.1.1/sample.git",
+    "source.tagPattern": "{version}-production",
+    "source.commits.v1.0.0": "0123456789abcdef0123456789abcdef01234567",
+    testerSecret: "0123456789abcdef",
+    blueVersion: "v0.9.9",
+    greenVersion: "v1.0.0",
+  };
+  return examples[path.join(".")] ?? "npm";
+}
+
+const hostile = (path: Path) => {
+  const valid = validAt(path);
+  const fragment = fc.oneof(
+    fc.constantFrom(...FRAGMENTS),
+    fc.string({ unit: "binary", minLength: 1, maxLength: 8 }),
+  );
+  const spliced = fc
+    .tuple(fragment, fc.nat(valid.length))
+    .map(([text, at]) => valid.slice(0, at) + text + valid.slice(at));
+  return fc.oneof(spliced, fragment, fc.string({ unit: "grapheme", maxLength: 40 }));
+};
+
+type Loaded = ReturnType<typeof validate>;
+
+/** The configuration, or undefined where it is refused. */
+function accepted(values: Record<string, unknown>): Loaded | undefined {
+  // A file of any name is there, so that only its name decides.
+  const machine = { ...machineWith(), read: () => machineWith().read("/project/keys/id") };
+  try {
+    return validate(rawConfig(values), machine);
+  } catch (error) {
+    if (error instanceof ConfigError) return undefined;
+    throw error;
+  }
+}
+
+function actsOf({ site, releases, traffic }: Loaded): Act[] {
+  const versions = { blue: releases.blue?.version ?? "", green: releases.green?.version ?? "" };
+  return [
+    { act: "configure", site },
+    { act: "plan", versions, traffic },
+    { act: "release", colour: "blue", release: releases.blue },
+    { act: "release", colour: "green", release: releases.green },
+    { act: "traffic", ...traffic },
+  ];
+}
+
+/** Every text inside a value but those in argument lists. */
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    ARGUMENT_LISTS.includes(key) ? [] : textsIn(inner),
+  );
+}
+
+const ruledByCharacters = textPaths().filter((path) => !READ_OTHERWISE.test(path.join(".")));
+
+it.each(ruledByCharacters.map((path) => [path.join("."), path] as const))(
+  "%s takes no fragment anywhere",
+  (_, path) => {
+    const valid = validAt(path);
+    const places = Array.from({ length: valid.length + 1 }, (_unused, at) => at);
+    const spliced = FRAGMENTS.flatMap((text) =>
+      places.map((at) => valid.slice(0, at) + text + valid.slice(at)),
+    );
+    const taken = spliced.filter((text) => schemaAt(path)?.safeParse(text).success !== false);
+    expect(taken.filter((text) => DANGEROUS.test(text.replace("{version}", "")) || climbs(text))).toEqual([]);
+  },
+);
+
+describe.each(textPaths().map((path) => [path.join("."), path] as const))("%s", (_, path) => {
+  it("refuses what is dangerous, or keeps it where it does nothing", () => {
+    const values =
+      path[0] === "hostPrivateKey" ? changed(settings(), ["host", "privateKeyFile"], undefined) : settings();
+    fc.assert(
+      fc.property(hostile(path), (text) => {
+        const config = accepted(changed(values, path, text));
+        if (config === undefined) return;
+        const { privateKey, hostKey: pinned, ...host } = config.host;
+        expect(privateKey).toBe(machineWith().read("/project/keys/id"));
+        // One blank, between type and key.
+        const texts = textsIn([host, pinned.replace(" ", ""), actsOf(config)]);
+        expect(texts.filter((inert) => DANGEROUS.test(inert) || climbs(inert))).toEqual([]);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+it("hands arguments over as they are, each one element of a list", () => {
+  const argument = fc
+    .string({ unit: "grapheme", minLength: 1, maxLength: 60 })
+    .filter((text) => !/\p{Cc}/u.test(text));
+  fc.assert(
+    fc.property(fc.array(argument, { maxLength: 5 }), (args) => {
+      const config = accepted(changed(settings(), ["application", "args"], args));
+      expect(config?.releases.green?.args).toEqual(args);
+      const [, , , release] = actsOf(config!);
+      expect(parseAct(canonicalJson(release))).toMatchObject({ release: { args } });
+    }),
+  );
+});
+
+it("lets nothing through that the host refuses", () => {
+  const anyChange = fc
+    .constantFrom(...textPaths())
+    .chain((path) => hostile(path).map((text) => ({ path, text })));
+  fc.assert(
+    fc.property(anyChange, ({ path, text }) => {
+      const config = accepted(changed(settings(), path, text));
+      for (const act of config === undefined ? [] : actsOf(config))
+        expect(parseAct(canonicalJson(act))).toEqual(act);
+    }),
+    { numRuns: 400 },
+  );
+});

@@ -1,0 +1,213 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type * as pulumi from "@pulumi/pulumi";
+import ts from "typescript";
+import { parse } from "yaml";
+import { z } from "zod";
+import { GROUPS, SECRETS, stackSchema } from "../../config/schema";
+import { faultsOf, hostKey, machineWith, privateKey } from "./support/configuration";
+import type * as registrationsModule from "./support/registrations";
+
+const root = join(__dirname, "..", "..");
+const directory = mkdtempSync(join(tmpdir(), "program-"));
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+interface ProjectFile {
+  readonly name: string;
+  readonly config: Readonly<
+    Record<string, { type?: string; description?: string; default?: unknown; secret?: boolean }>
+  >;
+}
+
+interface StackFile {
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+function yamlFile(name: string): unknown {
+  return parse(readFileSync(join(root, name), "utf8"));
+}
+
+/** Values of a stack file, without the namespace. */
+function stackValues(name: string): Record<string, unknown> {
+  const { config } = yamlFile(name) as StackFile;
+  const entries = Object.entries(config).map(([key, value]) => {
+    expect(key).toMatch(/^vehicleservice:/);
+    return [key.slice("vehicleservice:".length), typeof value === "number" ? String(value) : value];
+  });
+  return Object.fromEntries(entries) as Record<string, unknown>;
+}
+
+/** What a schema fills in where nothing is set; a key without a default is not there. */
+function defaultsOf(schema: z.ZodType): unknown {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
+    const inner = schema.unwrap() as z.ZodType;
+    return schema instanceof z.ZodPrefault ? defaultsOf(inner) : schema.parse(undefined);
+  }
+  if (!(schema instanceof z.ZodObject)) return undefined;
+  const entries = Object.entries(schema.shape as Record<string, z.ZodType>).map(([key, inner]) => [
+    key,
+    defaultsOf(inner),
+  ]);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+}
+
+describe("Pulumi.yaml", () => {
+  const project = yamlFile("Pulumi.yaml") as ProjectFile;
+
+  it("declares every key, and no other", () => {
+    expect(Object.keys(project.config).sort()).toEqual(Object.keys(stackSchema.shape).sort());
+  });
+
+  it.each(Object.entries(stackSchema.shape))("gives %s the same default as config.ts", (key, schema) => {
+    expect(project.config[key]?.default).toEqual(defaultsOf(schema));
+  });
+
+  it.each(Object.entries(project.config))(
+    "describes %s, and types it unless it is a secret",
+    (key, declared) => {
+      const { default: value } = declared;
+      const type = GROUPS.has(key) ? "object" : typeof value === "number" ? "integer" : "string";
+      expect(declared.type).toBe(SECRETS.has(key) ? undefined : type);
+      expect(declared.secret ?? false).toBe(SECRETS.has(key));
+      expect(declared.description).toMatch(/.{20,}/);
+    },
+  );
+
+  it("names every key of a group in the group's description", () => {
+    for (const group of GROUPS) {
+      const schema: z.ZodType = stackSchema.shape[group as "host"];
+      const inner = schema instanceof z.ZodPrefault ? (schema.unwrap() as z.ZodType) : schema;
+      const keys = inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+      expect(keys).not.toEqual([]);
+      for (const key of keys) expect(project.config[group]?.description).toContain(key);
+    }
+  });
+});
+
+describe("stack files", () => {
+  it("of production is complete but for the operator's own values, which are refused by name", () => {
+    const faults = faultsOf(stackValues("Pulumi.production.yaml"), machineWith());
+    const placeholder = expect.stringContaining("guide's placeholder");
+    expect(faults).toEqual([
+      expect.objectContaining({ key: "vehicleservice:host.address", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:site.domains[0]", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:source.repository", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:host.privateKeyFile", value: "(not set)" }),
+      expect.objectContaining({ key: "vehicleservice:host.hostKey", rule: placeholder }),
+    ]);
+    expect(stackValues("Pulumi.production.yaml").environment).toBe("production");
+  });
+
+  it("of the sandbox is complete but for what only the machine knows", () => {
+    const values = stackValues("Pulumi.sandbox.yaml");
+    expect(faultsOf(values).map(({ key }) => key)).toEqual([
+      "vehicleservice:host.address",
+      "vehicleservice:host.hostKey",
+      "vehicleservice:host.privateKeyFile",
+    ]);
+    expect(
+      faultsOf({ ...values, host: { address: "10.77.1.2", hostKey, privateKeyFile: "keys/id" } }),
+    ).toEqual([]);
+  });
+});
+
+describe("index.ts", () => {
+  const isolated = (config: Record<string, string>) => {
+    jest.resetModules();
+    const software = join(directory, "host.tar");
+    writeFileSync(software, "an archive");
+    jest.doMock("../../components/host", () => {
+      const { Host } = jest.requireActual<typeof import("../../components/host")>("../../components/host");
+      return {
+        Host: class extends Host {
+          constructor(...[name, args, opts]: ConstructorParameters<typeof Host>) {
+            super(name, { ...args, software }, opts);
+          }
+        },
+      };
+    });
+    const { runtime } = jest.requireActual<typeof pulumi>("@pulumi/pulumi");
+    const { registrationsOf } = jest.requireActual<typeof registrationsModule>("./support/registrations");
+    const full = Object.entries(config).map(([key, value]) => [`vehicleservice:${key}`, value]);
+    runtime.setAllConfig(Object.fromEntries(full) as Record<string, string>, ["vehicleservice:testerSecret"]);
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- the program runs when it is loaded
+    return registrationsOf(() => require("../../index") as Record<string, pulumi.Output<unknown>>);
+  };
+  const config = () => {
+    const privateKeyFile = join(directory, "id");
+    writeFileSync(privateKeyFile, privateKey);
+    return {
+      blueVersion: "v0.9.9",
+      greenVersion: "v1.0.0",
+      canaryWeight: "5",
+      testerSecret: "0123456789abcdef",
+      host: JSON.stringify({ address: "10.77.1.2", hostKey, privateKeyFile }),
+      site: JSON.stringify({ domains: ["vehicleservice.test"] }),
+      source: JSON.stringify({ repository: "git://10.77.1.1/sample.git" }),
+    };
+  };
+
+  it("makes the whole site, in order", async () => {
+    const { registrations } = await isolated(config());
+    const commands = registrations.filter(({ type }) => type.startsWith("command:"));
+    expect(
+      commands.map(({ name }) => name).map((name) => name.replace(/^(blue|green)-/, "release-")),
+    ).toEqual([
+      "web-software",
+      "web-bootstrap",
+      "front-door-act",
+      "plan-act",
+      "release-act",
+      "release-act",
+      "traffic-act",
+    ]);
+  });
+
+  it("exports what the host confirmed", async () => {
+    const { result } = await isolated(config());
+    expect(Object.keys(result).sort()).toEqual(["effectiveWeight", "serving", "stable", "url"]);
+    const values = Object.values(result).map(
+      async (output) => new Promise((resolve) => output.apply(resolve)),
+    );
+    expect(await Promise.all(values)).toEqual(
+      expect.arrayContaining(["https://vehicleservice.test", 5, "blue", { blue: "v0.9.9", green: "v1.0.0" }]),
+    );
+  });
+
+  it("registers nothing where the configuration is at fault", async () => {
+    await expect(
+      isolated({ ...config(), greenVersion: "v1.0.0; rm -rf /", canaryWieght: "5" }),
+    ).rejects.toThrow(/^2 faults in the configuration of stack test; nothing was changed\./);
+  });
+});
+
+describe("one program", () => {
+  /** Conditions in a source, as text. */
+  function conditionsIn(file: string): readonly string[] {
+    const source = ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.Latest, true);
+    const found: string[] = [];
+    const visit = (node: ts.Node): void => {
+      if (ts.isIfStatement(node) || ts.isSwitchStatement(node)) found.push(node.expression.getText());
+      if (ts.isConditionalExpression(node)) found.push(node.condition.getText());
+      ts.forEachChild(node, visit);
+    };
+    visit(source);
+    return found;
+  }
+  const components = readdirSync(join(root, "components")).filter((file) => file.endsWith(".ts"));
+  const sources = ["index.ts", ...components.map((file) => join("components", file))];
+
+  it("has no condition in index.ts", () => {
+    expect(conditionsIn(join(root, "index.ts"))).toEqual([]);
+  });
+
+  it.each(sources)("knows neither sandbox nor production in %s", (file) => {
+    const code = ts.transpileModule(readFileSync(join(root, file), "utf8"), {
+      compilerOptions: { removeComments: true, target: ts.ScriptTarget.ES2022 },
+    }).outputText;
+    expect(code).not.toMatch(/sandbox|production|getStack|isDryRun|\benvironment\b|process\.env/i);
+  });
+});

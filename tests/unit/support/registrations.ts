@@ -1,0 +1,126 @@
+import * as pulumi from "@pulumi/pulumi";
+import { MockMonitor } from "@pulumi/pulumi/runtime/mocks";
+import type { Act } from "../../../host/conductor/protocol";
+
+/** A resource as a program registered it. */
+export interface Registration {
+  readonly type: string;
+  readonly name: string;
+  /** Inputs as they go over the wire; {@link isSecret} and {@link plain} read the mark of a secret. */
+  readonly inputs: Readonly<Record<string, unknown>>;
+  /** Name of the parent; empty for none. */
+  readonly parent: string;
+  /** Names of the resources that an input of this one comes from. */
+  readonly waitsFor: readonly string[];
+  /** `destroy` forgets the resource and leaves what it made. */
+  readonly retained: boolean;
+}
+
+/** What this needs of the request that the SDK sends for a resource. */
+interface RegisterRequest {
+  getType(): string;
+  getName(): string;
+  getParent(): string;
+  getDependenciesList(): string[];
+  getRetainondelete(): boolean;
+  getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
+}
+
+/** What the conductor answers to each act. */
+const ANSWERS: Readonly<Record<string, unknown>> = {
+  configure: { configuration: "c0ffee" },
+  plan: { steps: ["nothing to do"] },
+  release: { colour: "green", version: "v1.0.0", commit: "cd34", directory: "/var/www/x" },
+  traffic: { stable: "blue", weight: 5, effectiveWeight: 5, serving: { blue: "v0.9.9", green: "v1.0.0" } },
+};
+
+const SIGNATURE = "4dabf18193072939515e22adb298388d";
+const SECRET = "1b47061264138c4ac30d75fd1eb44270";
+
+/** Is an input a secret, as a whole? */
+export function isSecret(input: unknown): boolean {
+  return (
+    typeof input === "object" && input !== null && (input as Record<string, unknown>)[SIGNATURE] === SECRET
+  );
+}
+
+/** An input without the mark of a secret. */
+export function plain(input: unknown): unknown {
+  return isSecret(input) ? (input as { value: unknown }).value : input;
+}
+
+/** The act that a command sends, or undefined for one that sends none. */
+export function actIn(inputs: Readonly<Record<string, unknown>>): Act | undefined {
+  const stdin = plain(inputs.stdin);
+  return typeof stdin === "string" && stdin.startsWith("{") ? (JSON.parse(stdin) as Act) : undefined;
+}
+
+function nameIn(urn: string): string {
+  return urn.split("::").at(-1) ?? "";
+}
+
+/** Where a program runs that has no engine. */
+export interface Circumstances {
+  /** No resource has an id, and no command an answer, before it is there. */
+  readonly preview?: boolean;
+  /** What the conductor answers to an act, instead of the usual. */
+  readonly answers?: Readonly<Record<string, unknown>>;
+  /** End of every resource's id. */
+  readonly idEnd?: string;
+}
+
+/** Runs `program` without an engine, and returns what it registered, in order. */
+export async function registrationsOf<T>(
+  program: () => T,
+  { preview = false, answers = {}, idEnd = "id" }: Circumstances = {},
+): Promise<{ registrations: readonly Registration[]; result: T }> {
+  const registrations: Registration[] = [];
+  const { prototype } = MockMonitor;
+  // The mocks proper see neither parents nor dependencies.
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the monitor that it is spied on
+  const send = prototype.registerResource;
+  const spy = jest.spyOn(prototype, "registerResource").mockImplementation(function (
+    this: MockMonitor,
+    request: RegisterRequest,
+    callback: Parameters<typeof send>[1],
+  ) {
+    registrations.push({
+      type: request.getType(),
+      name: request.getName(),
+      inputs: request.getObject()?.toJavaScript() ?? {},
+      parent: nameIn(request.getParent()),
+      waitsFor: request.getDependenciesList().map(nameIn),
+      retained: request.getRetainondelete(),
+    });
+    return send.call(this, request, callback);
+  });
+  try {
+    await pulumi.runtime.setMocks(
+      {
+        call: () => ({}),
+        newResource: ({ name, inputs }) => {
+          const { act } = actIn(inputs as Record<string, unknown>) ?? {};
+          const stdout = JSON.stringify({ ...ANSWERS, ...answers }[String(act)] ?? {});
+          return {
+            id: preview ? undefined : `${name}-${idEnd}`,
+            state: preview ? inputs : { ...inputs, stdout },
+          };
+        },
+      },
+      "vehicleservice",
+      "test",
+      preview,
+    );
+    const result = program();
+    await pulumi.runtime.disconnect();
+    return { registrations, result };
+  } finally {
+    spy.mockRestore();
+  }
+}
+
+/** The acts that `program` sends, in order. */
+export async function actsOf(program: () => unknown): Promise<readonly Act[]> {
+  const { registrations } = await registrationsOf(program);
+  return registrations.flatMap(({ inputs }) => actIn(inputs) ?? []);
+}
