@@ -35,5 +35,5 @@ export function messageOf(thrown: unknown): string {
 
 /** Whether a thrown value is a system error with the given code, such as `ENOENT`. */
 export function hasCode(thrown: unknown, code: string): boolean {
-  return thrown instanceof Error && "code" in thrown && thrown.code === code;
+  return typeof thrown === "object" && thrown !== null && "code" in thrown && thrown.code === code;
 }

@@ -9,7 +9,9 @@ import { startEarly } from "./language/early";
 
 const OLDEST_NODE = 22;
 if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
-  process.stderr.write(`error: the embedded engine needs Node ${String(OLDEST_NODE)} or later, and this is ${process.version}\n`);
+  process.stderr.write(
+    `error: the embedded engine needs Node ${String(OLDEST_NODE)} or later, and this is ${process.version}\n`,
+  );
   process.exit(1);
 }
 

@@ -7,10 +7,10 @@ import { repositoryRoot } from "./repository";
 import { openShell } from "./shell";
 import { printStatus } from "./status";
 import { loadUntilInterrupted } from "./steady-load";
-import { worldNamed } from "./world";
+import { DEFAULT_WORLD, worldNamed } from "./world";
 
-/** The demo's host: its address, 10.77.1.2, is part of the documentation. */
-const HOST = { name: "web", index: 1 };
+/** The demo's host. Its address, 10.77.1.2, is part of the documentation; in a world of a test it takes a free one. */
+const HOST = { name: "web", ...(worldNamed().name === DEFAULT_WORLD ? { index: 1 } : {}) };
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -22,15 +22,17 @@ async function up(): Promise<void> {
   if (total.lost > 0) throw new Error(`${total.lost} of ${total.sent} requests were lost`);
 }
 
+/** Directory of the sandbox's Pulumi project. */
 function projectDirectory(): string {
-  return path.join(repositoryRoot(), ".sandbox");
+  return process.env["VEHICLESERVICE_SANDBOX_PROJECT"] ?? path.join(repositoryRoot(), ".sandbox");
 }
 
 function commands(): Command {
   const program = new Command("sandbox");
   program.description("The whole product on this one machine: a real host, two releases, a moving canary.");
+  program.enablePositionalOptions();
   program
-    .command("up", { isDefault: true })
+    .command("up")
     .description(
       "boot the host, and show blue/green with a canary under load; leaves the site up (the default)",
     )
@@ -53,12 +55,11 @@ function commands(): Command {
     .command("load")
     .description("a steady load of POST requests over HTTP/1.1 and HTTP/2 until Ctrl-C")
     .action(() => loadUntilInterrupted({ ...HOST, projectDirectory: projectDirectory() }, print));
-  program.enablePositionalOptions();
   return program;
 }
 
 commands()
-  .parseAsync()
+  .parseAsync(process.argv.length > 2 ? process.argv : [...process.argv, "up"])
   .catch((error: unknown) => {
     process.stderr.write(`sandbox: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;

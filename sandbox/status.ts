@@ -1,5 +1,6 @@
 import { COLOURS, type Colour, type SiteStatus } from "../host/conductor/protocol";
-import { findHost, hostNames } from "./hosts/host";
+import { CommandError } from "./command";
+import { findHost, hostNames, type SandboxHost } from "./hosts/host";
 import { siteStatus } from "./site";
 import type { World } from "./world";
 
@@ -11,8 +12,24 @@ export async function printStatus(world: World, print: (line: string) => void): 
     const host = findHost(name, world);
     print(host === null ? `${name}: down` : `${name}: up at ${host.address}`);
     if (host === null) continue;
+    for (const line of await hostLines(host)) print(`  ${line}`);
+  }
+}
+
+/** A host that cannot say what is live does not keep the others from being shown. */
+async function hostLines(host: SandboxHost): Promise<string[]> {
+  try {
     const status = await siteStatus(host);
-    for (const line of status === null ? ["nothing is deployed"] : statusLines(status)) print(`  ${line}`);
+    return status === null ? ["nothing is deployed"] : statusLines(status);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    return [
+      "the conductor does not answer:",
+      ...error.result.stderr
+        .trim()
+        .split("\n")
+        .map((line) => `  ${line}`),
+    ];
   }
 }
 

@@ -18,10 +18,11 @@ export interface World {
   readonly namespacePrefix: string;
 }
 
-const DEFAULT_NAME = "vehicleservice-sandbox";
+/** The world that bin/sandbox uses where the environment names no other. */
+export const DEFAULT_WORLD = "vehicleservice-sandbox";
 
 /** Returns the world called `name`; `VEHICLESERVICE_SANDBOX_WORLD`, or else the default world, where none is given. */
-export function worldNamed(name = process.env["VEHICLESERVICE_SANDBOX_WORLD"] ?? DEFAULT_NAME): World {
+export function worldNamed(name = process.env["VEHICLESERVICE_SANDBOX_WORLD"] ?? DEFAULT_WORLD): World {
   if (!/^[a-z][a-z0-9-]{0,40}$/.test(name)) {
     throw new Error(
       `sandbox world ${JSON.stringify(name)}: must be lower-case letters, digits and "-", a letter first`,
@@ -41,7 +42,7 @@ export function cacheDirectory(): string {
   const base = process.env["XDG_CACHE_HOME"];
   return path.join(
     base === undefined || base === "" ? path.join(os.homedir(), ".cache") : base,
-    DEFAULT_NAME,
+    DEFAULT_WORLD,
   );
 }
 

@@ -19,34 +19,57 @@ export async function list(options: CommandOptions): Promise<void> {
   const { project } = stack.session;
   const stored = withDefaults(project, stack.configFile.values());
   const decrypt = options.showSecrets ? await decrypter(stack) : (): string => SECRET_MASK;
-  const values = new Map([...stored].sort(([a], [b]) => a.localeCompare(b)).map(([key, value]) => [key, resolveValue(value, decrypt)]));
+  const values = new Map(
+    [...stored]
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([key, value]) => [key, resolveValue(value, decrypt)]),
+  );
   if (options.json) {
-    print(JSON.stringify(Object.fromEntries([...values].map(([key, value]) => [key, jsonValue(value, options.showSecrets ?? false)])), undefined, 2));
+    print(
+      JSON.stringify(
+        Object.fromEntries(
+          [...values].map(([key, value]) => [key, jsonValue(value, options.showSecrets ?? false)]),
+        ),
+        undefined,
+        2,
+      ),
+    );
     return;
   }
-  const rows = [...values].map(([key, { text }]) => [key.startsWith(`${project.name}:`) ? key.slice(project.name.length + 1) : key, text]);
+  const rows = [...values].map(([key, { text }]) => [
+    key.startsWith(`${project.name}:`) ? key.slice(project.name.length + 1) : key,
+    text,
+  ]);
   const width = Math.max(3, ...rows.map(([key]) => key?.length ?? 0));
-  for (const [key = "", text = ""] of [["KEY", "VALUE"], ...rows]) print(`${key.padEnd(width)}  ${text}`.trimEnd());
+  for (const [key = "", text = ""] of [["KEY", "VALUE"], ...rows])
+    print(`${key.padEnd(width)}  ${text}`.trimEnd());
 }
 
 /** `config get`: one value in clear. */
 export async function get(key: string, options: CommandOptions): Promise<void> {
   const stack = await Stack.open(openSession(options), options, false);
   const target = parseTarget(stack.session.project.name, key, options.path);
-  const stored = valueAt(withDefaults(stack.session.project, stack.configFile.values()).get(target.key), target.path);
-  if (stored === undefined) throw new EngineError(`configuration key '${key}' not found for stack '${stack.reference.stack}'`);
+  const stored = valueAt(
+    withDefaults(stack.session.project, stack.configFile.values()).get(target.key),
+    target.path,
+  );
+  if (stored === undefined)
+    throw new EngineError(`configuration key '${key}' not found for stack '${stack.reference.stack}'`);
   const value = resolveValue(stored, await decrypter(stack));
   print(options.json ? JSON.stringify(jsonValue(value, true), undefined, 2) : value.text);
 }
 
 /** `config set`: sets a value, encrypted or not. */
 export async function set(key: string, value: string | undefined, options: CommandOptions): Promise<void> {
-  if (options.secret && options.plaintext) throw new EngineError("--secret and --plaintext exclude each other", ExitCode.configuration);
+  if (options.secret && options.plaintext)
+    throw new EngineError("--secret and --plaintext exclude each other", ExitCode.configuration);
   const stack = await Stack.open(openSession(options), options, false);
   const { key: name, path } = parseTarget(stack.session.project.name, key, options.path);
   const text = value ?? (await readValue(options));
   // The key is opened first: it may have to write its salt into the same file.
-  const stored = options.secret ? { secure: (await stack.crypter()).encrypt(text) } : plainValue(text, options.path ?? false);
+  const stored = options.secret
+    ? { secure: (await stack.crypter()).encrypt(text) }
+    : plainValue(text, options.path ?? false);
   stack.configFile.set(name, path, stored);
   await stack.configFile.save();
 }
@@ -68,7 +91,8 @@ function parseTarget(project: string, key: string, isPath: boolean | undefined):
   const separator = key.indexOf(":");
   const namespace = separator < 0 ? project : key.slice(0, separator);
   const [head, ...path] = parsePath(key.slice(separator + 1));
-  if (typeof head !== "string") throw new EngineError(`"${key}" is not a path to a config value`, ExitCode.configuration);
+  if (typeof head !== "string")
+    throw new EngineError(`"${key}" is not a path to a config value`, ExitCode.configuration);
   return { key: fullKey(project, `${namespace}:${head}`), path };
 }
 

@@ -6,7 +6,10 @@ export class Interrupts implements Interruption {
   private readonly immediate = new AbortController();
 
   constructor() {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => { this.interrupt(); });
+    for (const signal of ["SIGINT", "SIGTERM"] as const)
+      process.on(signal, () => {
+        this.interrupt();
+      });
   }
 
   get gracefully(): AbortSignal {
@@ -22,7 +25,9 @@ export class Interrupts implements Interruption {
       process.stderr.write("ending at once\n");
       this.immediate.abort();
     } else {
-      process.stderr.write("stopping when the operations under way are done; interrupt again to end at once\n");
+      process.stderr.write(
+        "stopping when the operations under way are done; interrupt again to end at once\n",
+      );
       this.graceful.abort();
     }
   }

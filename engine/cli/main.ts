@@ -44,5 +44,9 @@ function report(error: unknown): number {
 }
 
 function flush(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => stream.write("", () => { resolve(); }));
+  return new Promise((resolve) =>
+    stream.write("", () => {
+      resolve();
+    }),
+  );
 }

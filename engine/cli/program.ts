@@ -2,6 +2,9 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { ENGINE_VERSION } from "../state/checkpoint";
 import type { Startup } from "./main";
 
+/** Commander's codes for a word that is not known; a subcommand that is not counts as an argument too many. */
+const LACKING = ["commander.unknownOption", "commander.unknownCommand", "commander.excessArguments"];
+
 /** A command that names the engine where it refuses what the CLI has and the engine lacks. */
 class EngineCommand extends Command {
   override createCommand(name?: string): Command {
@@ -9,8 +12,11 @@ class EngineCommand extends Command {
   }
 
   override error(message: string, options?: { exitCode?: number; code?: string }): never {
-    const lacking = options?.code === "commander.unknownOption" || options?.code === "commander.unknownCommand";
-    return super.error(lacking ? `${message.trim()}\nThe embedded engine does not have it; the Pulumi CLI may.` : message, options);
+    const lacking = LACKING.includes(options?.code ?? "");
+    return super.error(
+      lacking ? `${message.trim()}\nThe embedded engine does not have it; the Pulumi CLI may.` : message,
+      options,
+    );
   }
 }
 
@@ -27,11 +33,11 @@ export function buildProgram(startup: Startup): Command {
   addUpdateCommands(program, startup);
   addStackCommands(program);
   addConfigCommands(program);
-  addGlobalOptions(program.command("cancel [stack]").description("remove the stack's locks, left by whatever process")).action(
-    async (stack: string | undefined, _options: unknown, command: Command) => {
-      await (await import("./cancel.js")).cancel(stack, command.optsWithGlobals());
-    },
-  );
+  addGlobalOptions(
+    program.command("cancel [stack]").description("remove the stack's locks, left by whatever process"),
+  ).action(async (stack: string | undefined, _options: unknown, command: Command) => {
+    await (await import("./cancel.js")).cancel(stack, command.optsWithGlobals());
+  });
   return program;
 }
 
@@ -42,7 +48,14 @@ function addGlobalOptions(command: Command): Command {
     .option("-s, --stack <name>", "the stack; default: the selected one")
     .option("--config-file <path>", "the stack's config file; default: Pulumi.<stack>.yaml")
     .option("--non-interactive", "never ask")
-    .addOption(new Option("--color <when>", "accepted for the CLI's sake: the output has no colours").choices(["always", "never", "raw", "auto"]));
+    .addOption(
+      new Option("--color <when>", "accepted for the CLI's sake: the output has no colours").choices([
+        "always",
+        "never",
+        "raw",
+        "auto",
+      ]),
+    );
 }
 
 function addUpdateCommands(program: Command, startup: Startup): void {
@@ -63,22 +76,29 @@ function addUpdateCommands(program: Command, startup: Startup): void {
     .action(async (_options: unknown, command: Command) => {
       await (await import("./update.js")).preview(command.optsWithGlobals(), startup);
     });
-  approve(update("up", "bring the stack to what the program says").alias("update")).action(async (_options: unknown, command: Command) => {
-    await (await import("./update.js")).up(command.optsWithGlobals(), startup);
-  });
-  approve(update("destroy", "delete everything in the stack")).action(async (_options: unknown, command: Command) => {
-    await (await import("./update.js")).destroy(command.optsWithGlobals());
-  });
+  approve(update("up", "bring the stack to what the program says").alias("update")).action(
+    async (_options: unknown, command: Command) => {
+      await (await import("./update.js")).up(command.optsWithGlobals(), startup);
+    },
+  );
+  approve(update("destroy", "delete everything in the stack")).action(
+    async (_options: unknown, command: Command) => {
+      await (await import("./update.js")).destroy(command.optsWithGlobals());
+    },
+  );
 }
 
 function addStackCommands(program: Command): void {
-  const stack = addGlobalOptions(program.command("stack").description("show a stack's resources and outputs, or manage stacks"))
+  const stack = addGlobalOptions(
+    program.command("stack").description("show a stack's resources and outputs, or manage stacks"),
+  )
     .option("--show-secrets", "show secret outputs in clear")
     .option("--show-urns", "show URNs")
     .action(async (_options: unknown, command: Command) => {
       await (await import("./stack.js")).show(command.optsWithGlobals());
     });
-  const sub = (name: string, description: string): Command => addGlobalOptions(stack.command(name).description(description));
+  const sub = (name: string, description: string): Command =>
+    addGlobalOptions(stack.command(name).description(description));
   sub("init [name]", "make a stack")
     .option("--no-select", "do not select it")
     .option("--secrets-provider <name>", 'only "passphrase"')
@@ -111,14 +131,19 @@ function addStackCommands(program: Command): void {
 }
 
 function addConfigCommands(program: Command): void {
-  const config = addGlobalOptions(program.command("config").description("list a stack's config, or change it"))
+  const config = addGlobalOptions(
+    program.command("config").description("list a stack's config, or change it"),
+  )
     .option("-j, --json", "as JSON")
     .option("--show-secrets", "show secrets in clear")
     .action(async (_options: unknown, command: Command) => {
       await (await import("./config.js")).list(command.optsWithGlobals());
     });
   const sub = (name: string, description: string): Command =>
-    addGlobalOptions(config.command(name).description(description)).option("--path", "KEY is a path, such as site.hosts[0]");
+    addGlobalOptions(config.command(name).description(description)).option(
+      "--path",
+      "KEY is a path, such as site.hosts[0]",
+    );
   sub("get <key>", "show a value")
     .option("-j, --json", "as JSON")
     .action(async (key: string, _options: unknown, command: Command) => {
@@ -137,6 +162,7 @@ function addConfigCommands(program: Command): void {
 
 function positiveInteger(text: string): number {
   const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError("expected a whole number above 0");
+  if (!Number.isSafeInteger(number) || number < 1)
+    throw new InvalidArgumentError("expected a whole number above 0");
   return number;
 }

@@ -17,7 +17,10 @@ export async function init(name: string | undefined, options: CommandOptions): P
   const wanted = name ?? options.stack;
   if (wanted === undefined) throw new EngineError("missing stack name", ExitCode.configuration);
   if ((options.secretsProvider ?? "passphrase") !== "passphrase") {
-    throw new EngineError(`the secrets provider "${options.secretsProvider ?? ""}" is not supported by the embedded engine: only "passphrase"`, ExitCode.configuration);
+    throw new EngineError(
+      `the secrets provider "${options.secretsProvider ?? ""}" is not supported by the embedded engine: only "passphrase"`,
+      ExitCode.configuration,
+    );
   }
   await create(session, wanted, options);
 }
@@ -31,7 +34,8 @@ async function create(session: Session, name: string, options: CommandOptions): 
   await stack.crypter();
   const empty = { resources: [], pendingOperations: [], salt: stack.salt };
   await session.backend.save(reference, writeCheckpoint(fullName(reference), empty, undefined, new Date()));
-  if (options.select !== false) selectStack(session.project, session.backendUrl, fullName(reference), session.environment);
+  if (options.select !== false)
+    selectStack(session.project, session.backendUrl, fullName(reference), session.environment);
   print(`Created stack '${reference.stack}'`);
 }
 
@@ -56,15 +60,25 @@ export async function list(options: CommandOptions): Promise<void> {
   const rows = await Promise.all(
     names.map(async (name) => {
       const file = await session.backend.load({ project: session.project.name, stack: name });
-      return { name, current: name === (selected && shortStackName(selected)), resourceCount: file?.checkpoint.latest?.resources?.length ?? 0 };
+      return {
+        name,
+        current: name === (selected && shortStackName(selected)),
+        resourceCount: file?.checkpoint.latest?.resources?.length ?? 0,
+      };
     }),
   );
   if (options.json) {
     print(JSON.stringify(rows, undefined, 2));
     return;
   }
-  print(["NAME", "RESOURCE COUNT"].map((title) => title.padEnd(24)).join("").trimEnd());
-  for (const { name, current, resourceCount } of rows) print(`${`${name}${current ? "*" : ""}`.padEnd(24)}${String(resourceCount)}`);
+  print(
+    ["NAME", "RESOURCE COUNT"]
+      .map((title) => title.padEnd(24))
+      .join("")
+      .trimEnd(),
+  );
+  for (const { name, current, resourceCount } of rows)
+    print(`${`${name}${current ? "*" : ""}`.padEnd(24)}${String(resourceCount)}`);
 }
 
 /** `stack output`: one output, or all. A secret is masked, except where it is asked for by name or `--show-secrets`. */
@@ -90,8 +104,17 @@ export async function show(options: CommandOptions): Promise<void> {
   print(`Current stack resources (${String(resources.length)}):`);
   for (const resource of resources) {
     const { type, name } = parseUrn(resource.urn);
-    const notes = [resource.delete && "pending deletion", resource.pendingReplacement && "pending replacement", resource.protect && "protected"];
-    print(`    ${type}  ${name}${notes.filter(Boolean).map((note) => ` (${String(note)})`).join("")}`);
+    const notes = [
+      resource.delete && "pending deletion",
+      resource.pendingReplacement && "pending replacement",
+      resource.protect && "protected",
+    ];
+    print(
+      `    ${type}  ${name}${notes
+        .filter(Boolean)
+        .map((note) => ` (${String(note)})`)
+        .join("")}`,
+    );
     if (options.showUrns) print(`        URN: ${resource.urn}`);
   }
   printOutputs(outputsOf(resources), options.showSecrets);
@@ -103,13 +126,16 @@ export async function remove(name: string | undefined, options: CommandOptions):
   const stack = await Stack.open(session, { ...options, stack: name ?? options.stack });
   const count = stack.checkpoint?.checkpoint.latest?.resources?.length ?? 0;
   if (count > 0 && !options.force) {
-    throw new EngineError(`'${stack.reference.stack}' still has ${String(count)} resource(s); destroy it first, or use --force to remove it and leave them behind`);
+    throw new EngineError(
+      `'${stack.reference.stack}' still has ${String(count)} resource(s); destroy it first, or use --force to remove it and leave them behind`,
+    );
   }
   requireApprovable(options, "--yes");
   await approve(options, `This will permanently remove the '${stack.reference.stack}' stack. Proceed?`);
   await session.backend.remove(stack.reference);
   if (!options.preserveConfig && existsSync(stack.configFile.path)) await rm(stack.configFile.path);
-  if (selectedStack(session.project, session.backendUrl, session.environment) === stack.reference.stack) selectStack(session.project, session.backendUrl, undefined, session.environment);
+  if (selectedStack(session.project, session.backendUrl, session.environment) === stack.reference.stack)
+    selectStack(session.project, session.backendUrl, undefined, session.environment);
   print(`Stack '${stack.reference.stack}' has been removed!`);
 }
 

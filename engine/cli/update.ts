@@ -55,9 +55,14 @@ class Update {
     await this.warmUp(stack);
     if (!this.options.skipPreview) {
       await this.run(stack, true);
-      await approve(this.options, `Do you want to perform this ${this.kind === "destroy" ? "destroy" : "update"}?`);
+      await approve(
+        this.options,
+        `Do you want to perform this ${this.kind === "destroy" ? "destroy" : "update"}?`,
+      );
     }
-    const lock = await StackLock.acquire(session.backend.lockDirectory(stack.reference), (text) => { print(`notice: ${text}`); });
+    const lock = await StackLock.acquire(session.backend.lockDirectory(stack.reference), (text) => {
+      print(`notice: ${text}`);
+    });
     try {
       // Only now, under the lock, is the state sure to stay as it is read.
       await this.run(await Stack.open(session, this.options), false);
@@ -88,17 +93,26 @@ class Update {
       interruption: this.interrupts,
     };
     printTitle(this.options, this.kind, stack, planned);
-    const result = this.kind === "destroy" ? await runDestroy(runOptions) : await runProgram(runOptions, () => this.launch(stack));
+    const result =
+      this.kind === "destroy"
+        ? await runDestroy(runOptions)
+        : await runProgram(runOptions, () => this.launch(stack));
     display.finished(result.steps, (Date.now() - began) / 1000, planned);
     if (!planned) await this.addHistory(stack, result, began);
     this.judge(result, planned);
   }
 
   private judge({ failed, steps }: RunResult, planned: boolean): void {
-    if (failed) throw new ReportedError(planned ? "preview failed" : `${this.kind === "destroy" ? "destroy" : "update"} failed`);
+    if (failed)
+      throw new ReportedError(
+        planned ? "preview failed" : `${this.kind === "destroy" ? "destroy" : "update"} failed`,
+      );
     const changes = Object.keys(changeSummary(steps)).some((op) => op !== "same");
     if (this.options.expectNoChanges && changes) {
-      throw new EngineError(`no changes were expected but changes ${planned ? "were proposed" : "occurred"}`, ExitCode.changesNotExpected);
+      throw new EngineError(
+        `no changes were expected but changes ${planned ? "were proposed" : "occurred"}`,
+        ExitCode.changesNotExpected,
+      );
     }
   }
 
@@ -144,7 +158,9 @@ class Update {
 function printTitle(options: CommandOptions, kind: Kind, stack: Stack, planned: boolean): void {
   if (options.json) return;
   const doing = kind === "destroy" ? "Destroying" : "Updating";
-  print(`${planned ? `Previewing ${kind === "destroy" ? "destroy" : "update"}` : doing} (${stack.reference.stack}):`);
+  print(
+    `${planned ? `Previewing ${kind === "destroy" ? "destroy" : "update"}` : doing} (${stack.reference.stack}):`,
+  );
 }
 
 function secretTexts(config: ReadonlyMap<string, ConfigValue>): string[] {

@@ -1,45 +1,22 @@
-import { randomUUID } from "node:crypto";
 import { EngineError, messageOf } from "../errors";
-import type { CheckResult, Provider } from "../providers/provider";
-import type { ProviderRegistry } from "../providers/registry";
 import type { ResourceState } from "../state/resource";
 import type { Snapshot } from "../state/snapshot";
-import { isProviderType, makeUrn, packageOf, parseProviderReference, PROVIDER_TYPE_PREFIX, STACK_TYPE } from "../state/urn";
-import { hashAssets } from "../values/asset";
-import { diffOf, NO_DIFF, sameValue, type DiffResult } from "../values/diff";
-import { parsePath, resetPath } from "../values/path";
-import { fromProgram, UNKNOWN, type PropertyMap } from "../values/property";
-import type { DeploymentEvents } from "./events";
-import type { Executor } from "./executor";
+import { isProviderType, makeUrn, packageOf, STACK_TYPE } from "../state/urn";
+import { NO_DIFF, sameValue } from "../values/diff";
+import { fromProgram, type PropertyMap } from "../values/property";
 import type { Goal } from "./goal";
 import type { Journal } from "./journal";
-import {
-  deletesFirst,
-  dependentsToReplace,
-  needsReplacement,
-  planDeletes,
-  planStep,
-  refuseProtected,
-  scheduleDeletes,
-  type Step,
-} from "./planner";
-import { ProviderResources } from "./provider-resources";
+import { planDeletes, planStep, refuseProtected, scheduleDeletes, type Step } from "./planner";
+import { DefaultProviders } from "./provider-resources";
+import { ResourceChecks, type ResourceChecksOptions } from "./resource-checks";
 import { Semaphore } from "./semaphore";
 
 /** What a deployment works with. */
-export interface DeploymentOptions {
+export interface DeploymentOptions extends ResourceChecksOptions {
   readonly project: string;
   readonly stack: string;
-  /** The program's directory. */
-  readonly directory: string;
-  readonly dryRun: boolean;
-  /** The state before, dependencies before dependents. */
-  readonly resources: readonly ResourceState[];
   readonly snapshot: Snapshot;
   readonly journal: Journal;
-  readonly events: DeploymentEvents;
-  readonly executor: Executor;
-  readonly providers: ProviderRegistry;
 }
 
 /** Why a deployment takes no more registrations; the reason was shown already. */
@@ -47,23 +24,26 @@ export class StoppedError extends EngineError {}
 
 /** Turns what a program registers, or the lack of it, into steps, and has them carried out. */
 export class Deployment {
-  /** The steps that were planned so far, in order. */
+  /** The steps that were carried out so far (in a preview: planned), in order. */
   readonly steps: Step[] = [];
   private readonly live: ReadonlyMap<string, ResourceState>;
-  private readonly goals = new Map<string, Goal>();
+  private readonly registered = new Set<string>();
   private readonly states = new Map<string, ResourceState>();
   private readonly settled = new Set<string>();
   private readonly deleted = new Set<string>();
   private readonly deletedForDependency = new Set<string>();
   /** Planning looks at what was planned before, so that it happens one resource at a time. */
   private readonly planning = new Semaphore(1);
-  private readonly defaults: ProviderResources;
+  private readonly defaults: DefaultProviders;
+  private readonly checks: ResourceChecks;
+  private exports: PropertyMap | undefined;
   private stopReason: string | undefined;
   private failures = 0;
 
   constructor(private readonly options: DeploymentOptions) {
     this.live = new Map(options.resources.filter((each) => !each.delete).map((each) => [each.urn, each]));
-    this.defaults = new ProviderResources((goal) => this.register(goal));
+    this.defaults = new DefaultProviders((goal) => this.register(goal));
+    this.checks = new ResourceChecks(options);
   }
 
   /** Whether a step failed or the deployment was stopped. */
@@ -96,7 +76,7 @@ export class Deployment {
       this.refuseWhenStopped();
       const provider = await this.providerReference(goal);
       const steps = await this.planning.run(() => this.plan(urn, goal, provider));
-      for (const step of steps) await this.options.executor.execute(step, (each) => this.deleted.has(each));
+      for (const step of steps) await this.execute(step);
     } catch (error) {
       throw this.failure(urn, error);
     }
@@ -105,30 +85,53 @@ export class Deployment {
     return state;
   }
 
-  /** Takes the outputs of a component; those of the stack are its exports. */
+  /**
+   * Takes the outputs of a component. Those of the stack, its exports, are kept back until `acceptExports`: a program
+   * that fails sends them, too, and they are not all there.
+   */
   async registerOutputs(urn: string, outputs: PropertyMap): Promise<void> {
     const state = this.states.get(urn);
     if (!state) throw new EngineError(`outputs for ${urn}, which was not registered`);
-    const before = state.outputs ?? {};
-    state.outputs = fromProgram(outputs) as PropertyMap;
-    if (state.type === STACK_TYPE) this.options.events.outputs(state.outputs, before);
-    if (!sameValue(before, state.outputs)) await this.options.journal.save();
+    const accepted = fromProgram(outputs) as PropertyMap;
+    if (state.type === STACK_TYPE) this.exports = accepted;
+    else await this.takeOutputs(state, accepted);
+  }
+
+  /** The program ended well: what it exported becomes the stack's outputs. */
+  async acceptExports(): Promise<void> {
+    const state = this.states.get(this.rootUrn);
+    if (!state || !this.exports) return;
+    this.options.events.outputs(this.exports, state.outputs ?? {});
+    await this.takeOutputs(state, this.exports);
+  }
+
+  private async takeOutputs(state: ResourceState, outputs: PropertyMap): Promise<void> {
+    const changed = !sameValue(state.outputs ?? {}, outputs);
+    state.outputs = outputs;
+    if (changed) await this.options.journal.save();
   }
 
   /** Deletes what the program did not register, and the old halves of replacements. */
   async deleteUnregistered(): Promise<void> {
     this.refuseWhenStopped();
-    const steps = planDeletes(this.options.snapshot.resources.filter((each) => !this.isNew(each)), (urn) => this.settled.has(urn));
+    const steps = planDeletes(
+      this.options.snapshot.resources.filter((each) => !this.isNew(each)),
+      (urn) => this.settled.has(urn),
+    );
     refuseProtected(steps);
-    this.steps.push(...steps);
     for (const { op, urn } of steps) if (op === "delete") this.deleted.add(urn);
     for (const group of scheduleDeletes(steps)) {
       this.refuseWhenStopped();
-      const results = await Promise.allSettled(group.map((step) => this.options.executor.execute(step, (urn) => this.deleted.has(urn))));
-      const failed = results.filter((result) => result.status === "rejected");
-      this.failures += failed.length;
-      if (failed.length > 0) throw new StoppedError("a deletion failed");
+      const results = await Promise.allSettled(group.map((step) => this.execute(step)));
+      for (const [index, result] of results.entries()) {
+        if (result.status === "rejected") this.failure(group[index]?.urn ?? "", result.reason);
+      }
     }
+  }
+
+  private async execute(step: Step): Promise<void> {
+    await this.options.executor.execute(step, (urn) => this.deleted.has(urn));
+    this.steps.push(step);
   }
 
   private isNew(resource: ResourceState): boolean {
@@ -155,19 +158,23 @@ export class Deployment {
   /** Plans a resource and notes what the plan means for those to come. */
   private async plan(urn: string, goal: Goal, provider: string): Promise<Step[]> {
     this.refuseWhenStopped();
-    if (this.goals.has(urn)) throw new EngineError(`Duplicate resource URN '${urn}'; try giving it a unique name`);
+    if (this.registered.has(urn))
+      throw new EngineError(`Duplicate resource URN '${urn}'; try giving it a unique name`);
     const old = this.live.get(urn);
     if (!old) this.refuseAlias(goal);
-    this.goals.set(urn, goal);
+    this.registered.add(urn);
     const next = this.stateFor(urn, goal, provider, old);
-    await this.check(next, old, goal);
-    const diff = old ? await this.diff(old, next) : NO_DIFF;
+    await this.checks.check(next, old, goal);
+    const diff = old ? await this.checks.diff(old, next) : NO_DIFF;
     const deletedForDependency = this.deletedForDependency.has(urn);
     const steps = planStep(old, next, diff, {
       deleteBeforeReplace: goal.deleteBeforeReplace,
       replaceOnChanges: goal.replaceOnChanges,
       deletedForDependency,
-      dependents: old && !deletedForDependency ? await this.dependents(old, diff, goal) : [],
+      dependents:
+        old && !deletedForDependency
+          ? await this.checks.dependents(old, diff, goal, (each) => this.settled.has(each))
+          : [],
     });
     this.settle(urn, next, steps);
     return steps;
@@ -176,19 +183,20 @@ export class Deployment {
   private settle(urn: string, next: ResourceState, steps: readonly Step[]): void {
     this.settled.add(urn);
     this.states.set(urn, next);
-    this.steps.push(...steps);
-    for (const step of steps) if (step.op === "delete-replaced" && step.urn !== urn) this.deletedForDependency.add(step.urn);
+    for (const step of steps)
+      if (step.op === "delete-replaced" && step.urn !== urn) this.deletedForDependency.add(step.urn);
   }
 
   private refuseAlias({ aliases }: Goal): void {
     const alias = aliases.find((each) => this.live.has(each));
     if (alias !== undefined) {
-      throw new EngineError(`the option "aliases" is not supported by the embedded engine, and ${alias} exists under its old name. Use the Pulumi CLI`);
+      throw new EngineError(
+        `the option "aliases" is not supported by the embedded engine, and ${alias} exists under its old name. Use the Pulumi CLI`,
+      );
     }
   }
 
   private stateFor(urn: string, goal: Goal, provider: string, old: ResourceState | undefined): ResourceState {
-    const parent = this.goals.get(goal.parent);
     const parentState = this.states.get(goal.parent);
     return {
       urn,
@@ -196,8 +204,8 @@ export class Deployment {
       type: goal.type,
       inputs: fromProgram(goal.inputs) as PropertyMap,
       parent: goal.parent,
-      protect: goal.protect ?? (parent && parentState?.protect) ?? false,
-      retainOnDelete: goal.retainOnDelete ?? (parent && parentState?.retainOnDelete) ?? false,
+      protect: goal.protect ?? parentState?.protect ?? false,
+      retainOnDelete: goal.retainOnDelete ?? parentState?.retainOnDelete ?? false,
       dependencies: [...goal.dependencies],
       provider,
       propertyDependencies: { ...goal.propertyDependencies },
@@ -210,91 +218,4 @@ export class Deployment {
       ...(old?.carried ? { carried: old.carried } : {}),
     };
   }
-
-  /** Fills in what `ignoreChanges` keeps and what the provider adds to the inputs. */
-  private async check(next: ResourceState, old: ResourceState | undefined, goal: Goal): Promise<void> {
-    let inputs = await hashAssets(next.inputs ?? {}, this.options.directory);
-    if (old) inputs = this.ignoreChanges(next.urn, inputs, old.inputs ?? {}, goal.ignoreChanges);
-    next.inputs = inputs;
-    if (!next.custom) return;
-    const provider = await this.provider(next);
-    const result: CheckResult = await provider.check(this.options.executor.contextFor(next), old?.inputs, inputs);
-    if (result.failures.length > 0) {
-      const list = result.failures.map(({ property, reason }) => `\n  - property ${property} has a problem: ${reason}`);
-      throw new EngineError(`${next.type} resource '${goal.name}' is not valid:${list.join("")}`);
-    }
-    next.inputs = result.inputs;
-  }
-
-  private ignoreChanges(urn: string, inputs: PropertyMap, old: PropertyMap, paths: readonly string[]): PropertyMap {
-    let kept = inputs;
-    const impossible: string[] = [];
-    for (const path of paths) {
-      const reset = resetPath(kept, old, parsePath(path));
-      if (reset) kept = reset;
-      else impossible.push(path);
-    }
-    if (impossible.length > 0) {
-      const list = impossible.map((path) => `"${path}"`).join(", ");
-      this.options.events.message("info", urn, `cannot ignore changes in added or removed elements of the path: ${list}`);
-    }
-    return kept;
-  }
-
-  private async diff(old: ResourceState, next: ResourceState): Promise<DiffResult> {
-    if (this.providerChanged(old, next)) return { changed: true, changedKeys: ["provider"], replaceKeys: ["provider"] };
-    if (!next.custom) return diffOf(old.inputs ?? {}, next.inputs ?? {});
-    return this.askDiff(old, next.inputs ?? {});
-  }
-
-  private async askDiff(old: ResourceState, inputs: PropertyMap): Promise<DiffResult> {
-    const provider = await this.provider(old);
-    const { id = "", inputs: oldInputs = {}, outputs = {} } = old;
-    return provider.diff(this.options.executor.contextFor(old), { id, inputs: oldInputs, outputs }, inputs);
-  }
-
-  /** A resource moves between default providers (another version of the package) without being replaced. */
-  private providerChanged(old: ResourceState, next: ResourceState): boolean {
-    if (!old.provider || !next.provider || old.provider === next.provider) return false;
-    const [before, after] = [parseProviderReference(old.provider), parseProviderReference(next.provider)];
-    return !(this.defaults.isDefault(before.urn) && this.defaults.isDefault(after.urn));
-  }
-
-  private async dependents(old: ResourceState, diff: DiffResult, goal: Goal): Promise<ResourceState[]> {
-    if (!needsReplacement(old, diff, goal.replaceOnChanges) || !deletesFirst(old, diff, goal.deleteBeforeReplace)) return [];
-    return dependentsToReplace(old, this.options.resources, (urn) => this.settled.has(urn), async (resource, replaced) => {
-      if (resource.deletedWith && replaced.has(resource.deletedWith)) return true;
-      if (resource.provider && replaced.has(parseProviderReference(resource.provider).urn)) return true;
-      const inputs = { ...resource.inputs };
-      for (const [key, urns] of Object.entries(resource.propertyDependencies ?? {})) {
-        if (urns.some((urn) => replaced.has(urn))) inputs[key] = UNKNOWN;
-      }
-      return needsReplacement(resource, await this.askDiff(resource, inputs), resource.replaceOnChanges ?? []);
-    });
-  }
-
-  /** The provider of a resource; the engine's own for provider resources. */
-  private provider(resource: ResourceState): Promise<Provider> {
-    return providerFor(this.options.providers, resource);
-  }
 }
-
-/** The provider that manages a resource: that of its package, or the engine's own for provider resources. */
-export async function providerFor(registry: ProviderRegistry, resource: ResourceState): Promise<Provider> {
-  if (isProviderType(resource.type)) {
-    // Asking for it here refuses a package that the engine lacks before anything depends on it.
-    await registry.get(resource.type.slice(PROVIDER_TYPE_PREFIX.length));
-    return PROVIDER_RESOURCES;
-  }
-  return registry.get(packageOf(resource.type));
-}
-
-/** Manages provider resources themselves: they have an id and nothing outside of the state. */
-const PROVIDER_RESOURCES: Provider = {
-  check: (_context, _old, inputs) => Promise.resolve({ inputs, failures: [] }),
-  diff: (_context, old, inputs) => Promise.resolve(diffOf(old.inputs, inputs)),
-  create: (_context, inputs) => Promise.resolve({ id: randomUUID(), outputs: inputs }),
-  update: (_context, _old, inputs) => Promise.resolve(inputs),
-  delete: () => Promise.resolve(),
-  close: () => Promise.resolve(),
-};

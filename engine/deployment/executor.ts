@@ -63,7 +63,9 @@ export class Executor {
       dryRun,
       timeoutSeconds,
       signal,
-      log: (severity, message) => { events.message(severity, urn, message); },
+      log: (severity, message) => {
+        events.message(severity, urn, message);
+      },
     };
   }
 
@@ -113,7 +115,11 @@ export class Executor {
     if (next.custom) {
       const provider = await this.options.provider(next);
       const outputs = await this.during(next, "updating", () =>
-        provider.update(this.contextFor(next, next.customTimeouts?.update), oldResource(old), next.inputs ?? {}),
+        provider.update(
+          this.contextFor(next, next.customTimeouts?.update),
+          oldResource(old),
+          next.inputs ?? {},
+        ),
       );
       next.outputs = markSecrets(next, outputs);
     } else if (old.outputs) {
@@ -126,7 +132,8 @@ export class Executor {
 
   private async delete(step: Step, old: ResourceState, isDeleted: (urn: string) => boolean): Promise<void> {
     const { snapshot, journal } = this.options;
-    const spared = old.retainOnDelete === true || (old.deletedWith !== undefined && isDeleted(old.deletedWith));
+    const spared =
+      old.retainOnDelete === true || (old.deletedWith !== undefined && isDeleted(old.deletedWith));
     if (old.custom && !old.external && !spared) {
       const provider = await this.options.provider(old);
       await this.during(old, "deleting", () =>
@@ -166,7 +173,10 @@ function oldResource({ id = "", inputs = {}, outputs = {} }: ResourceState): Old
   return { id, inputs, outputs };
 }
 
-function pick<K extends keyof ResourceState>(resource: ResourceState, keys: readonly K[]): Pick<ResourceState, K> {
+function pick<K extends keyof ResourceState>(
+  resource: ResourceState,
+  keys: readonly K[],
+): Pick<ResourceState, K> {
   return Object.fromEntries(
     keys.flatMap((key) => (resource[key] === undefined ? [] : [[key, resource[key]]])),
   ) as Pick<ResourceState, K>;

@@ -1,12 +1,12 @@
 import { Server, ServerCredentials, status, type handleUnaryCall, type ServiceError } from "@grpc/grpc-js";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
-import { Struct, type JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb";
+import { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
-import engine = require("@pulumi/pulumi/proto/engine_pb");
+import * as engine from "@pulumi/pulumi/proto/engine_pb";
 import { ResourceMonitorService } from "@pulumi/pulumi/proto/resource_grpc_pb";
-import resource = require("@pulumi/pulumi/proto/resource_pb");
+import * as resource from "@pulumi/pulumi/proto/resource_pb";
 import type { Severity } from "../providers/provider";
-import { unwrapMap, type PropertyMap } from "../values/property";
+import { textOf, unwrapMap, type PropertyMap } from "../values/property";
 import { messageOf } from "../errors";
 import type { DeploymentEvents } from "./events";
 import type { Deployment } from "./deployment";
@@ -49,7 +49,9 @@ export class Monitor {
       }),
       existsResource: unimplemented("ExistsResource"),
       registerResource: answer((request: resource.RegisterResourceRequest) => this.registerResource(request)),
-      registerResourceOutputs: answer((request: resource.RegisterResourceOutputsRequest) => this.registerOutputs(request)),
+      registerResourceOutputs: answer((request: resource.RegisterResourceOutputsRequest) =>
+        this.registerOutputs(request),
+      ),
       registerStackTransform: unimplemented("RegisterStackTransform"),
       registerStackInvokeTransform: unimplemented("RegisterStackInvokeTransform"),
       registerResourceHook: unimplemented("RegisterResourceHook"),
@@ -89,7 +91,9 @@ export class Monitor {
     this.server.forceShutdown();
   }
 
-  private async registerResource(request: resource.RegisterResourceRequest): Promise<resource.RegisterResourceResponse> {
+  private async registerResource(
+    request: resource.RegisterResourceRequest,
+  ): Promise<resource.RegisterResourceResponse> {
     let goal;
     try {
       refuseUnsupported(request);
@@ -114,7 +118,7 @@ export class Monitor {
   private invoke(request: resource.ResourceInvokeRequest): resource.ResourceInvokeResponse {
     const token = request.getTok();
     if (token !== "pulumi:pulumi:getResource") throw this.refusal(token, `the function ${token}`);
-    const urn = String(mapOf(request.getArgs())["urn"] ?? "");
+    const urn = textOf(mapOf(request.getArgs())["urn"]);
     const found = this.deployment.resource(urn);
     if (!found) throw this.refused(token, `unknown resource ${urn}`);
     return new resource.ResourceInvokeResponse().setReturn(
@@ -140,11 +144,11 @@ export class Monitor {
 }
 
 function structOf(properties: PropertyMap): Struct {
-  return Struct.fromJavaScript(properties as Record<string, JavaScriptValue>);
+  return Struct.fromJavaScript(properties);
 }
 
 function mapOf(struct: Struct | undefined): PropertyMap {
-  return (struct?.toJavaScript() ?? {}) as PropertyMap;
+  return struct?.toJavaScript() ?? {};
 }
 
 function unimplemented(name: string): handleUnaryCall<unknown, never> {
@@ -164,7 +168,9 @@ function answer<Request, Response>(
     Promise.resolve()
       .then(() => handle(call.request))
       .then(
-        (response) => { callback(null, response); },
+        (response) => {
+          callback(null, response);
+        },
         (error: unknown) => {
           const refusal: Partial<ServiceError> = { code: status.UNAVAILABLE, details: messageOf(error) };
           callback(refusal);

@@ -42,7 +42,11 @@ export interface PlanOptions {
 export class ProtectedError extends EngineError {}
 
 /** Whether the diff, with the resource's options, leads to a replacement. */
-export function needsReplacement(old: ResourceState, diff: DiffResult, replaceOnChanges: readonly string[]): boolean {
+export function needsReplacement(
+  old: ResourceState,
+  diff: DiffResult,
+  replaceOnChanges: readonly string[],
+): boolean {
   return old.pendingReplacement === true || isReplacement(applyReplaceOnChanges(diff, replaceOnChanges));
 }
 
@@ -70,12 +74,18 @@ export function planStep(
     ];
   }
   const diff = applyReplaceOnChanges(providerDiff, options.replaceOnChanges);
-  if (needsReplacement(old, providerDiff, options.replaceOnChanges)) return planReplacement(old, next, diff, options);
+  if (needsReplacement(old, providerDiff, options.replaceOnChanges))
+    return planReplacement(old, next, diff, options);
   if (diff.changed || (old.initErrors?.length ?? 0) > 0) return [{ op: "update", urn, old, next, diff }];
   return [{ op: "same", urn, old, next }];
 }
 
-function planReplacement(old: ResourceState, next: ResourceState, diff: DiffResult, options: PlanOptions): Step[] {
+function planReplacement(
+  old: ResourceState,
+  next: ResourceState,
+  diff: DiffResult,
+  options: PlanOptions,
+): Step[] {
   const { urn } = next;
   if (next.protect && old.protect) throw protectedError(old, `unable to replace resource "${urn}"`);
   const replacement: Step[] = [
@@ -84,10 +94,15 @@ function planReplacement(old: ResourceState, next: ResourceState, diff: DiffResu
   ];
   if (!deletesFirst(old, diff, options.deleteBeforeReplace)) return replacement;
   const deletions = options.dependents.map((dependent): Step => {
-    if (dependent.protect) throw protectedError(dependent, `unable to replace resource "${dependent.urn}" as part of replacing "${urn}"`);
+    if (dependent.protect)
+      throw protectedError(
+        dependent,
+        `unable to replace resource "${dependent.urn}" as part of replacing "${urn}"`,
+      );
     return { op: "delete-replaced", urn: dependent.urn, old: dependent, pendingReplacement: true };
   });
-  if (!old.pendingReplacement) deletions.push({ op: "delete-replaced", urn, old, diff, pendingReplacement: true });
+  if (!old.pendingReplacement)
+    deletions.push({ op: "delete-replaced", urn, old, diff, pendingReplacement: true });
   return [...deletions, ...replacement.reverse()];
 }
 
@@ -125,7 +140,10 @@ export async function dependentsToReplace(
  * Plans the deletions at the end of a deployment: the old halves of replacements, and what the program no longer
  * registers. `isSettled` says which URNs the deployment has dealt with.
  */
-export function planDeletes(resources: readonly ResourceState[], isSettled: (urn: string) => boolean): Step[] {
+export function planDeletes(
+  resources: readonly ResourceState[],
+  isSettled: (urn: string) => boolean,
+): Step[] {
   return resources.flatMap((old): Step[] => {
     if (old.delete) return [{ op: "delete-replaced", urn: old.urn, old }];
     if (isSettled(old.urn)) return [];

@@ -1,10 +1,14 @@
-import { parseUrn, PROVIDER_TYPE_PREFIX } from "../state/urn";
+import { randomUUID } from "node:crypto";
+import type { Provider } from "../providers/provider";
+import type { ProviderRegistry } from "../providers/registry";
 import type { ResourceState } from "../state/resource";
+import { isProviderType, packageOf, parseUrn, PROVIDER_TYPE_PREFIX } from "../state/urn";
+import { diffOf } from "../values/diff";
 import { UNKNOWN } from "../values/property";
 import type { Goal } from "./goal";
 
 /** Registers the default provider of each package and version that a program uses, once. */
-export class ProviderResources {
+export class DefaultProviders {
   private readonly registered = new Map<string, Promise<string>>();
 
   constructor(private readonly register: (goal: Goal) => Promise<ResourceState>) {}
@@ -15,15 +19,18 @@ export class ProviderResources {
     const key = `${packageName} ${name}`;
     const known = this.registered.get(key);
     if (known) return known;
-    const reference = this.register(goalFor(packageName, name, version)).then(({ urn, id }) => `${urn}::${id || UNKNOWN}`);
+    const reference = this.register(goalFor(packageName, name, version)).then(
+      ({ urn, id }) => `${urn}::${id || UNKNOWN}`,
+    );
     this.registered.set(key, reference);
     return reference;
   }
+}
 
-  /** Whether a provider's URN is that of a default one. */
-  isDefault(urn: string): boolean {
-    return /^default(?:_|$)/.test(parseUrn(urn).name);
-  }
+/** Whether a provider's URN is that of a default one. */
+export function isDefaultProvider(urn: string): boolean {
+  const { type, name } = parseUrn(urn);
+  return isProviderType(type) && /^default(?:_|$)/.test(name);
 }
 
 function goalFor(packageName: string, name: string, version: string): Goal {
@@ -49,3 +56,23 @@ function goalFor(packageName: string, name: string, version: string): Goal {
     sourcePosition: "",
   };
 }
+
+/** The provider that manages a resource: that of its package, or the engine's own for provider resources. */
+export async function providerFor(registry: ProviderRegistry, resource: ResourceState): Promise<Provider> {
+  if (isProviderType(resource.type)) {
+    // Asking for it here refuses a package that the engine lacks before anything depends on it.
+    await registry.get(resource.type.slice(PROVIDER_TYPE_PREFIX.length));
+    return PROVIDER_RESOURCES;
+  }
+  return registry.get(packageOf(resource.type));
+}
+
+/** Manages provider resources themselves: they have an id and nothing outside of the state. */
+const PROVIDER_RESOURCES: Provider = {
+  check: (_context, _old, inputs) => Promise.resolve({ inputs, failures: [] }),
+  diff: (_context, old, inputs) => Promise.resolve(diffOf(old.inputs, inputs)),
+  create: (_context, inputs) => Promise.resolve({ id: randomUUID(), outputs: inputs }),
+  update: (_context, _old, inputs) => Promise.resolve(inputs),
+  delete: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+};

@@ -2,7 +2,6 @@ import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb";
 import { EngineError } from "../errors";
 import { makeUrn, parseUrn } from "../state/urn";
 import type { CustomTimeouts } from "../state/resource";
-import type { PropertyMap } from "../values/property";
 import { parseDuration, type Goal } from "./goal";
 
 /** Fails, naming it, where a registration uses an option that the engine lacks. */
@@ -33,7 +32,7 @@ export function goalOf(request: RegisterResourceRequest, projectRoot: string): G
     name: request.getName(),
     parent: request.getParent(),
     custom: request.getCustom(),
-    inputs: (request.getObject()?.toJavaScript() ?? {}) as PropertyMap,
+    inputs: request.getObject()?.toJavaScript() ?? {},
     provider: request.getProvider(),
     version: request.getVersion(),
     dependencies: request.getDependenciesList(),
@@ -42,7 +41,9 @@ export function goalOf(request: RegisterResourceRequest, projectRoot: string): G
     ),
     protect: request.hasProtect() ? request.getProtect() : undefined,
     retainOnDelete: request.hasRetainondelete() ? request.getRetainondelete() : undefined,
-    deleteBeforeReplace: request.getDeletebeforereplacedefined() ? request.getDeletebeforereplace() : undefined,
+    deleteBeforeReplace: request.getDeletebeforereplacedefined()
+      ? request.getDeletebeforereplace()
+      : undefined,
     deletedWith: request.getDeletedwith(),
     ignoreChanges: request.getIgnorechangesList(),
     replaceOnChanges: request.getReplaceonchangesList(),
@@ -72,7 +73,15 @@ function aliasesOf(request: RegisterResourceRequest): string[] {
     const owner = parent === "" ? undefined : parseUrn(parent);
     const [stack, project] = [spec.getStack() || owner?.stack, spec.getProject() || owner?.project];
     if (stack === undefined || project === undefined) return [];
-    return [makeUrn(stack, project, parent, spec.getType() || request.getType(), spec.getName() || request.getName())];
+    return [
+      makeUrn(
+        stack,
+        project,
+        parent,
+        spec.getType() || request.getType(),
+        spec.getName() || request.getName(),
+      ),
+    ];
   });
   return [...specs, ...request.getAliasurnsList()];
 }

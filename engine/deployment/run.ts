@@ -4,11 +4,13 @@ import { ProgramProcess, REPORTED_EXIT_CODE, type ProgramEnd } from "../language
 import { ProviderRegistry } from "../providers/registry";
 import { readCheckpoint, type CheckpointFile } from "../state/checkpoint";
 import { ORGANIZATION } from "../state/backend";
+import type { ResourceState } from "../state/resource";
 import { Snapshot, verifyResources } from "../state/snapshot";
 import type { ConfigValue } from "../workspace/config";
 import type { Stack } from "../workspace/session";
 import type { DeploymentEvents } from "./events";
-import { Deployment, providerFor, StoppedError } from "./deployment";
+import { Deployment, StoppedError } from "./deployment";
+import { providerFor } from "./provider-resources";
 import { Executor } from "./executor";
 import { FileJournal, type Journal } from "./journal";
 import type { Step } from "./planner";
@@ -68,38 +70,43 @@ class DeploymentRun {
 
   static async open(options: RunOptions): Promise<DeploymentRun> {
     const { stack, dryRun, events } = options;
-    const { project } = stack.session;
+    const { project, backend } = stack.session;
     const file = stack.checkpoint ?? emptyCheckpoint(stack);
-    const { resources, pendingOperations } = readCheckpoint(file, stack.hasSecrets ? await stack.crypter() : undefined);
+    const crypter = stack.hasSecrets ? await stack.crypter() : undefined;
+    const { resources, pendingOperations } = readCheckpoint(file, crypter);
     verifyResources(resources);
     tellPending(pendingOperations, events);
     const snapshot = new Snapshot(resources);
     const secrets = { salt: stack.salt, crypter: () => stack.crypter() };
-    const journal = dryRun ? undefined : new FileJournal(stack.session.backend, stack.reference, stack.fullName, snapshot, secrets, file);
+    const journal = dryRun
+      ? undefined
+      : new FileJournal(backend, stack.reference, stack.fullName, snapshot, secrets, file);
     const providers = new ProviderRegistry();
-    const common = { snapshot, journal: journal ?? NO_JOURNAL, events, directory: project.programDirectory, dryRun };
+    const common = {
+      snapshot,
+      journal: journal ?? NO_JOURNAL,
+      events,
+      directory: project.programDirectory,
+      provider: (resource: ResourceState) => providerFor(providers, resource),
+    };
     const executor = new Executor({
       ...common,
-      provider: (resource) => providerFor(providers, resource),
+      dryRun,
       parallel: options.parallel ?? cpus().length * 4,
       signal: options.interruption.atOnce,
       now: () => new Date(),
     });
-    const deployment = new Deployment({
-      ...common,
-      project: project.name,
-      stack: stack.reference.stack,
-      resources,
-      executor,
-      providers,
-    });
+    const names = { project: project.name, stack: stack.reference.stack };
+    const deployment = new Deployment({ ...common, ...names, resources, executor });
     return new DeploymentRun(options, deployment, journal, providers);
   }
 
   /** Does the work, then saves and closes, and says how it went. */
   async carryOut(work: () => Promise<void>): Promise<RunResult> {
     const { gracefully } = this.options.interruption;
-    const stop = (): void => { this.deployment.stop("the update was cancelled"); };
+    const stop = (): void => {
+      this.deployment.stop("the update was cancelled");
+    };
     gracefully.addEventListener("abort", stop);
     if (gracefully.aborted) stop();
     let failed = false;
@@ -107,7 +114,8 @@ class DeploymentRun {
       await work();
     } catch (error) {
       failed = true;
-      if (!(error instanceof StoppedError || error instanceof ReportedError)) this.options.events.message("error", "", messageOf(error));
+      if (!(error instanceof StoppedError || error instanceof ReportedError))
+        this.options.events.message("error", "", messageOf(error));
     } finally {
       gracefully.removeEventListener("abort", stop);
       await this.journal?.finish();
@@ -123,7 +131,9 @@ class DeploymentRun {
     const { project } = this.options.stack.session;
     const { Monitor } = await loadMonitor();
     const monitor = new Monitor(this.deployment, events, project.root);
-    const kill = (): void => { program.kill(); };
+    const kill = (): void => {
+      program.kill();
+    };
     interruption.atOnce.addEventListener("abort", kill);
     try {
       const end = await program.run(
@@ -132,10 +142,13 @@ class DeploymentRun {
           environment: configEnvironment(this.options.config),
           programDirectory: project.programDirectory,
         },
-        (_stream, line) => { events.message("info", this.deployment.rootUrn, line); },
+        (_stream, line) => {
+          events.message("info", this.deployment.rootUrn, line);
+        },
       );
       await monitor.idle();
       this.judge(end, monitor.programFinished);
+      await this.deployment.acceptExports();
     } finally {
       interruption.atOnce.removeEventListener("abort", kill);
       monitor.close();
@@ -159,8 +172,12 @@ class DeploymentRun {
   private judge({ code, signal }: ProgramEnd, finished: boolean): void {
     if (this.deployment.failed) throw new StoppedError("the deployment failed");
     if (code === REPORTED_EXIT_CODE) throw new ReportedError("the program failed");
-    if (code !== 0) throw new EngineError(`the program ended with ${signal ? `signal ${signal}` : `exit code ${String(code)}`}`);
-    if (!finished) throw new EngineError("the program ended before it was done (process.exit?): nothing is deleted");
+    if (code !== 0)
+      throw new EngineError(
+        `the program ended with ${signal ? `signal ${signal}` : `exit code ${String(code)}`}`,
+      );
+    if (!finished)
+      throw new EngineError("the program ended before it was done (process.exit?): nothing is deleted");
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Op, Step } from "../deployment/planner";
 import type { Severity } from "../providers/provider";
 import type { ResourceState } from "../state/resource";
+import { parseUrn, STACK_TYPE } from "../state/urn";
 import { redact, type PropertyMap } from "../values/property";
 import { Concealer } from "./concealer";
 import type { DeploymentDisplay } from "./text-display";
@@ -32,7 +33,8 @@ export class JsonDisplay implements DeploymentDisplay {
   }
 
   message(severity: Severity, urn: string, text: string): void {
-    if (severity !== "debug") this.diagnostics.push({ ...(urn === "" ? {} : { urn }), message: text, severity });
+    if (severity !== "debug")
+      this.diagnostics.push({ ...(urn === "" ? {} : { urn }), message: text, severity });
   }
 
   outputs(): void {
@@ -42,14 +44,19 @@ export class JsonDisplay implements DeploymentDisplay {
   finished(steps: readonly Step[], seconds: number): void {
     const document = {
       config: this.config,
-      // The two halves of a replacement are told by the replacement itself.
-      steps: steps.filter((step) => !isInternal(step) && !HALVES.includes(step.op)).map(jsonStep),
+      steps: steps.filter(isTold).map(jsonStep),
       diagnostics: this.diagnostics,
       duration: Math.round(seconds * 1e9),
       changeSummary: changeSummary(steps),
     };
     this.write(this.concealer.mask(JSON.stringify(document, undefined, 4)));
   }
+}
+
+/** The two halves of a replacement are told by the replacement; of what is unchanged only the stack is told. */
+function isTold(step: Step): boolean {
+  if (isInternal(step) || HALVES.includes(step.op)) return false;
+  return step.op !== "same" || parseUrn(step.urn).type === STACK_TYPE;
 }
 
 function jsonStep({ op, urn, old, next, diff }: Step): object {
@@ -63,15 +70,25 @@ function jsonStep({ op, urn, old, next, diff }: Step): object {
     ...(diff && diff.changedKeys.length > 0 ? { diffReasons: diff.changedKeys } : {}),
     ...(diff && diff.replaceKeys.length > 0 ? { replaceReasons: diff.replaceKeys } : {}),
     detailedDiff: diff?.detailed
-      ? Object.fromEntries(Object.entries(diff.detailed).map(([path, kind]) => [path, { kind, inputDiff: false }]))
+      ? Object.fromEntries(
+          Object.entries(diff.detailed).map(([path, kind]) => [path, { kind, inputDiff: false }]),
+        )
       : null,
   };
 }
 
 function jsonState({ carried, ...state }: ResourceState): object {
-  const show = (properties: PropertyMap | undefined): object => (properties ? (redact(properties) as PropertyMap) : {});
-  const shown: Record<string, unknown> = { ...carried, ...state, inputs: show(state.inputs), outputs: show(state.outputs) };
-  return Object.fromEntries(Object.entries(shown).filter(([key, value]) => key === "custom" || !isEmpty(value)));
+  const show = (properties: PropertyMap | undefined): object =>
+    properties ? (redact(properties) as PropertyMap) : {};
+  const shown: Record<string, unknown> = {
+    ...carried,
+    ...state,
+    inputs: show(state.inputs),
+    outputs: show(state.outputs),
+  };
+  return Object.fromEntries(
+    Object.entries(shown).filter(([key, value]) => key === "custom" || !isEmpty(value)),
+  );
 }
 
 function isEmpty(value: unknown): boolean {

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { SECRET_MASK, type PropertyMap } from "../values/property";
 import { changesBetween, replacementReasons, sameValue, type Change } from "../values/diff";
 import { formatPath } from "../values/path";
@@ -47,7 +48,8 @@ export class TextDisplay implements DeploymentDisplay {
     if (severity === "debug") return;
     const name = urn === "" ? "" : `${parseUrn(urn).name}: `;
     const label = severity === "info" ? "" : `${severity}: `;
-    for (const line of text.trimEnd().split("\n")) this.line(`    ${name}${label}${line}`);
+    for (const line of stripVTControlCharacters(text).trimEnd().split("\n"))
+      this.line(`    ${name}${label}${line}`);
   }
 
   outputs(outputs: PropertyMap, before: PropertyMap): void {

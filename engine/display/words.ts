@@ -1,5 +1,5 @@
 import type { Op, Step } from "../deployment/planner";
-import { isProviderType, parseUrn } from "../state/urn";
+import { isDefaultProvider } from "../deployment/provider-resources";
 import { redact, type PropertyValue } from "../values/property";
 
 /** The longest value that is shown whole, in characters. */
@@ -20,15 +20,24 @@ export const OP_WORDS: Readonly<Record<Op, OpWords>> = {
   update: { sign: "~ ", plan: "update", doing: "updating", done: "updated" },
   delete: { sign: "- ", plan: "delete", doing: "deleting", done: "deleted" },
   replace: { sign: "+-", plan: "replace", doing: "replacing", done: "replaced" },
-  "create-replacement": { sign: "++", plan: "create replacement", doing: "creating replacement", done: "created replacement" },
-  "delete-replaced": { sign: "--", plan: "delete original", doing: "deleting original", done: "deleted original" },
+  "create-replacement": {
+    sign: "++",
+    plan: "create replacement",
+    doing: "creating replacement",
+    done: "created replacement",
+  },
+  "delete-replaced": {
+    sign: "--",
+    plan: "delete original",
+    doing: "deleting original",
+    done: "deleted original",
+  },
   "remove-pending-replace": { sign: "- ", plan: "forget", doing: "forgetting", done: "forgotten" },
 };
 
 /** Whether the step belongs to a provider that the program did not ask for by itself; those are not shown or counted. */
 export function isInternal({ urn }: Step): boolean {
-  const { type, name } = parseUrn(urn);
-  return isProviderType(type) && /^default(?:_|$)/.test(name);
+  return isDefaultProvider(urn);
 }
 
 /** How often each operation happens among the steps; the two halves of a replacement count as one `replace`. */
@@ -59,7 +68,9 @@ export function summaryLine(steps: readonly Step[], planned: boolean): string {
 export function showValue(value: PropertyValue | undefined): string {
   if (value === undefined) return "";
   const text = JSON.stringify(redact(value));
-  return text.length <= LONGEST_VALUE ? text : `${text.slice(0, LONGEST_VALUE)}... (${String(text.length)} characters)`;
+  return text.length <= LONGEST_VALUE
+    ? text
+    : `${text.slice(0, LONGEST_VALUE)}... (${String(text.length)} characters)`;
 }
 
 /** A duration as the CLI shows it: `3s`, `1m4s`; below ten seconds with a decimal. */

@@ -10,19 +10,40 @@ export interface EarlyStart {
 }
 
 /** Flags that take a value as the next word. */
-const VALUE_FLAGS = ["-s", "--stack", "-C", "--cwd", "-p", "--parallel", "--color", "--config-file", "-m", "--message"];
+const VALUE_FLAGS = [
+  "-s",
+  "--stack",
+  "-C",
+  "--cwd",
+  "-p",
+  "--parallel",
+  "--color",
+  "--config-file",
+  "-m",
+  "--message",
+];
 const PROGRAM_COMMANDS = ["up", "update", "preview", "pre"];
 
 /**
  * Starts the program's process where the command line looks like one that runs a program. It may look so wrongly: then
  * the process is ended unused.
  */
-export function startEarly(words: readonly string[], launcher: string, cache: string): EarlyStart | undefined {
+export function startEarly(
+  words: readonly string[],
+  launcher: string,
+  cache: string,
+): EarlyStart | undefined {
   const { command, cwd } = skim(words);
-  if (command === undefined || !PROGRAM_COMMANDS.includes(command) || words.some((word) => word === "--help" || word === "-h")) return undefined;
+  if (
+    command === undefined ||
+    !PROGRAM_COMMANDS.includes(command) ||
+    words.some((word) => word === "--help" || word === "-h")
+  )
+    return undefined;
   const root = findProject(resolve(cwd));
   // Arguments for Node are known only once the project file is read.
-  if (root === undefined || readFileSync(join(root, "Pulumi.yaml"), "utf8").includes("nodeargs")) return undefined;
+  if (root === undefined || readFileSync(join(root, "Pulumi.yaml"), "utf8").includes("nodeargs"))
+    return undefined;
   return { process: ProgramProcess.spawn(launcher, root, cache), directory: root };
 }
 

@@ -21,8 +21,12 @@ export class ProgramProcess {
 
   private constructor(private readonly child: ChildProcess) {
     this.ended = new Promise((resolve) => {
-      child.once("error", () => { resolve({ code: 1, signal: null }); });
-      child.once("close", (code, signal) => { resolve({ code, signal }); });
+      child.once("error", () => {
+        resolve({ code: 1, signal: null });
+      });
+      child.once("close", (code, signal) => {
+        resolve({ code, signal });
+      });
     });
   }
 
@@ -30,7 +34,12 @@ export class ProgramProcess {
    * Starts the process; it loads the SDK that is found from `directory` and waits. `launcher` is the bundled launcher,
    * `cache` the directory for compiled code.
    */
-  static spawn(launcher: string, directory: string, cache: string, nodeArguments: readonly string[] = []): ProgramProcess {
+  static spawn(
+    launcher: string,
+    directory: string,
+    cache: string,
+    nodeArguments: readonly string[] = [],
+  ): ProgramProcess {
     return new ProgramProcess(
       fork(launcher, [], {
         cwd: directory,
@@ -64,5 +73,8 @@ export class ProgramProcess {
 }
 
 function forwardLines(stream: Readable | null, name: "stdout" | "stderr", onLine: LineHandler): void {
-  if (stream) createInterface({ input: stream }).on("line", (line) => { onLine(name, line); });
+  if (stream)
+    createInterface({ input: stream }).on("line", (line) => {
+      onLine(name, line);
+    });
 }

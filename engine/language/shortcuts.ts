@@ -86,6 +86,7 @@ function collectScripts(urls: Map<string, string>): void {
  */
 export function leaveOutPromiseStacks(): void {
   if (process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) return;
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- V8, too, calls it without a receiver.
   const prepare = Error.prepareStackTrace as PrepareStackTrace | undefined;
   if (!prepare) return;
   Error.prepareStackTrace = (error, frames): unknown =>

@@ -6,7 +6,11 @@ import { dirname, join } from "node:path";
 /** What of Node's module loader is replaced; it has no types. */
 interface ModuleLoader {
   _extensions: Record<string, (module: CompilableModule, filename: string) => void>;
-  _resolveFilename: (request: string, parent: { filename?: string } | undefined, ...rest: unknown[]) => string;
+  _resolveFilename: (
+    request: string,
+    parent: { filename?: string } | undefined,
+    ...rest: unknown[]
+  ) => string;
 }
 
 interface CompilableModule {

@@ -56,7 +56,10 @@ export class FileBackend {
   /** The names of a project's stacks, sorted. */
   async stacks(project: string): Promise<string[]> {
     const files = await listDirectory(join(this.directory, "stacks", project));
-    return files.filter((file) => file.endsWith(".json")).map((file) => file.slice(0, -".json".length)).sort();
+    return files
+      .filter((file) => file.endsWith(".json"))
+      .map((file) => file.slice(0, -".json".length))
+      .sort();
   }
 
   /** Reads a stack's checkpoint; undefined where there is no such stack. */
@@ -75,9 +78,13 @@ export class FileBackend {
 
   private async refuseCompressed(path: string): Promise<void> {
     const names = await listDirectory(dirname(path));
-    const compressed = names.find((name) => [".gz", ".zst"].some((extension) => path.endsWith(`/${name.slice(0, -extension.length)}`)));
+    const compressed = names.find((name) =>
+      [".gz", ".zst"].some((extension) => path.endsWith(`/${name.slice(0, -extension.length)}`)),
+    );
     if (compressed !== undefined) {
-      throw new EngineError(`the state ${join(dirname(path), compressed)} is compressed: the embedded engine reads plain JSON only`);
+      throw new EngineError(
+        `the state ${join(dirname(path), compressed)} is compressed: the embedded engine reads plain JSON only`,
+      );
     }
   }
 
@@ -105,7 +112,10 @@ export class FileBackend {
     const path = this.checkpointPath(reference);
     await backUp(path);
     await rm(path);
-    await rm(join(this.directory, "history", reference.project, reference.stack), { recursive: true, force: true });
+    await rm(join(this.directory, "history", reference.project, reference.stack), {
+      recursive: true,
+      force: true,
+    });
   }
 
   /** Makes the store itself; `meta.yaml` tells the CLI that stacks are kept by project. */

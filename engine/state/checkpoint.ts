@@ -73,7 +73,10 @@ export function saltOf(file: CheckpointFile): string | undefined {
 /** Whether any value in the checkpoint is encrypted, so that a key is needed to read it. */
 export function hasEncryptedValues(file: CheckpointFile): boolean {
   const latest = file.checkpoint.latest;
-  const resources = [...(latest?.resources ?? []), ...(latest?.pending_operations ?? []).map((each) => each.resource)];
+  const resources = [
+    ...(latest?.resources ?? []),
+    ...(latest?.pending_operations ?? []).map((each) => each.resource),
+  ];
   return resources.some((resource) => someValue(resource, isSecret));
 }
 
@@ -83,10 +86,14 @@ export function parseCheckpoint(text: string, path: string): CheckpointFile {
   try {
     file = JSON.parse(text) as CheckpointFile;
   } catch (error) {
-    throw new EngineError(`the state file ${path} is not JSON (${String(error)}): restore it from ${path}.bak`);
+    throw new EngineError(
+      `the state file ${path} is not JSON (${String(error)}): restore it from ${path}.bak`,
+    );
   }
   if (!READABLE_VERSIONS.includes(file.version) || typeof file.checkpoint !== "object") {
-    throw new EngineError(`the state file ${path} has version ${String(file.version)}: the embedded engine reads 3 and 4`);
+    throw new EngineError(
+      `the state file ${path} has version ${String(file.version)}: the embedded engine reads 3 and 4`,
+    );
   }
   if (file.features !== undefined && file.features.length > 0) {
     throw new EngineError(
@@ -145,7 +152,10 @@ function unsealInner(value: PropertyValue): PropertyValue {
 }
 
 /** Whether any resource or pending operation holds a secret, so that a key is needed to write them. */
-export function hasSecrets({ resources, pendingOperations }: Pick<StackState, "resources" | "pendingOperations">): boolean {
+export function hasSecrets({
+  resources,
+  pendingOperations,
+}: Pick<StackState, "resources" | "pendingOperations">): boolean {
   const all = [...resources, ...pendingOperations.map(({ resource }) => resource)];
   return all.some(({ inputs, outputs }) => containsSecret(inputs) || containsSecret(outputs));
 }
@@ -164,7 +174,9 @@ export function writeCheckpoint(
   const latest: Deployment = {
     manifest: { time: now.toISOString(), magic: magicOf(ENGINE_VERSION), version: ENGINE_VERSION },
     ...(salt === undefined ? {} : { secrets_providers: { type: "passphrase", state: { salt } } }),
-    ...(state.resources.length > 0 ? { resources: state.resources.map((each) => writeResource(each, crypter)) } : {}),
+    ...(state.resources.length > 0
+      ? { resources: state.resources.map((each) => writeResource(each, crypter)) }
+      : {}),
     ...(state.pendingOperations.length > 0
       ? {
           pending_operations: state.pendingOperations.map(({ resource, type }) => ({

@@ -32,7 +32,8 @@ export class Crypter {
   /** Derives the key for an existing salt line. Fails where the line is broken or the passphrase is not the one. */
   static async open(salt: string, passphrase: string): Promise<Crypter> {
     const match = /^v1:([A-Za-z0-9+/=]+):(v1:.+)$/.exec(salt);
-    if (!match) throw new EngineError(`the encryption salt "${salt}" is not of the form v1:SALT:v1:NONCE:TEXT`);
+    if (!match)
+      throw new EngineError(`the encryption salt "${salt}" is not of the form v1:SALT:v1:NONCE:TEXT`);
     const [, encodedSalt = "", canary = ""] = match;
     const crypter = new Crypter(salt, await deriveKey(passphrase, Buffer.from(encodedSalt, "base64")));
     let opened: string;
@@ -87,15 +88,22 @@ function seal(key: Buffer, plaintext: string): string {
 function unseal(key: Buffer, ciphertext: string): string {
   const [version, nonce, sealed, ...rest] = ciphertext.split(":");
   if (version !== "v1" || nonce === undefined || sealed === undefined || rest.length > 0) {
-    throw new EngineError("a secret is not of the form v1:NONCE:TEXT: the state or the stack config is damaged");
+    throw new EngineError(
+      "a secret is not of the form v1:NONCE:TEXT: the state or the stack config is damaged",
+    );
   }
   const bytes = Buffer.from(sealed, "base64");
   const decipher = createDecipheriv("aes-256-gcm", key, Buffer.from(nonce, "base64"));
   decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES));
   try {
-    const text = Buffer.concat([decipher.update(bytes.subarray(0, bytes.length - TAG_BYTES)), decipher.final()]);
+    const text = Buffer.concat([
+      decipher.update(bytes.subarray(0, bytes.length - TAG_BYTES)),
+      decipher.final(),
+    ]);
     return text.toString("utf8");
   } catch {
-    throw new EngineError("a secret cannot be decrypted: it was made with another passphrase, or it is damaged");
+    throw new EngineError(
+      "a secret cannot be decrypted: it was made with another passphrase, or it is damaged",
+    );
   }
 }

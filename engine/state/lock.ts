@@ -128,7 +128,9 @@ function contentOf(processes: ProcessFacts): LockContent {
 
 async function lockFiles(directory: string): Promise<string[]> {
   try {
-    return (await readdir(directory)).filter((name) => name.endsWith(".json")).map((name) => join(directory, name));
+    return (await readdir(directory))
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => join(directory, name));
   } catch (error) {
     if (hasCode(error, "ENOENT")) return [];
     throw error;
@@ -174,6 +176,8 @@ async function readLock(path: string): Promise<LockContent | undefined> {
     return JSON.parse(text) as LockContent;
   } catch {
     // Another process is writing its file right now, or died while it did; either way nobody can tell who it is.
-    throw new EngineError(`the lock ${path} cannot be read. If no other process runs, remove it with \`pulumi cancel\``);
+    throw new EngineError(
+      `the lock ${path} cannot be read. If no other process runs, remove it with \`pulumi cancel\``,
+    );
   }
 }

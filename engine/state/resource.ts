@@ -56,7 +56,8 @@ export interface PendingOperation {
 /** Every URN that has to exist for this resource to exist: provider, parent, dependencies, `deletedWith`. */
 export function referencesOf(resource: ResourceState): Set<string> {
   const references = new Set(resource.dependencies ?? []);
-  for (const urns of Object.values(resource.propertyDependencies ?? {})) for (const urn of urns) references.add(urn);
+  for (const urns of Object.values(resource.propertyDependencies ?? {}))
+    for (const urn of urns) references.add(urn);
   if (resource.parent) references.add(resource.parent);
   if (resource.provider) references.add(parseProviderReference(resource.provider).urn);
   if (resource.deletedWith) references.add(resource.deletedWith);

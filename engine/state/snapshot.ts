@@ -61,13 +61,16 @@ export function verifyResources(resources: readonly ResourceState[]): void {
   for (const resource of resources) {
     if (resource.urn === "") faults.push("a resource has no URN");
     for (const reference of referencesOf(resource)) {
-      if (!seen.has(reference)) faults.push(`${resource.urn} refers to ${reference}, which is missing or comes after it`);
+      if (!seen.has(reference))
+        faults.push(`${resource.urn} refers to ${reference}, which is missing or comes after it`);
     }
     if (!resource.delete && live.has(resource.urn)) faults.push(`${resource.urn} is there twice`);
     if (!resource.delete) live.add(resource.urn);
     seen.add(resource.urn);
   }
   if (faults.length > 0) {
-    throw new EngineError(`the state is not consistent:\n${faults.map((fault) => `  - ${fault}`).join("\n")}`);
+    throw new EngineError(
+      `the state is not consistent:\n${faults.map((fault) => `  - ${fault}`).join("\n")}`,
+    );
   }
 }

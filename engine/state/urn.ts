@@ -20,7 +20,13 @@ export function parseUrn(urn: string): UrnParts {
   const match = /^urn:pulumi:(.*?)::(.*?)::(.*?)::(.*)$/s.exec(urn);
   if (!match) throw new Error(`"${urn}" is not a URN (urn:pulumi:STACK::PROJECT::TYPE::NAME)`);
   const [, stack = "", project = "", qualifiedType = "", name = ""] = match;
-  return { stack, project, qualifiedType, type: qualifiedType.slice(qualifiedType.lastIndexOf("$") + 1), name };
+  return {
+    stack,
+    project,
+    qualifiedType,
+    type: qualifiedType.slice(qualifiedType.lastIndexOf("$") + 1),
+    name,
+  };
 }
 
 /** Builds a URN; the stack's own type does not become part of its children's. */

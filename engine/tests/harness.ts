@@ -1,5 +1,14 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -78,7 +87,11 @@ export class Workspace {
   }
 
   /** Runs the engine to its end. */
-  async pulumi(words: string, environment: Readonly<Record<string, string>> = {}, input = ""): Promise<EngineEnd> {
+  async pulumi(
+    words: string,
+    environment: Readonly<Record<string, string>> = {},
+    input = "",
+  ): Promise<EngineEnd> {
     const child = this.start(words.split(" "), environment);
     child.stdin?.end(input);
     return ended(child);
@@ -87,7 +100,8 @@ export class Workspace {
   /** Runs the engine; fails, with all it printed, where it does not exit with 0. */
   async succeed(words: string, environment: Readonly<Record<string, string>> = {}): Promise<string> {
     const end = await this.pulumi(words, environment);
-    if (end.code !== 0) throw new Error(`pulumi ${words} ended with ${String(end.code)}:\n${end.stdout}${end.stderr}`);
+    if (end.code !== 0)
+      throw new Error(`pulumi ${words} ended with ${String(end.code)}:\n${end.stdout}${end.stderr}`);
     return end.stdout;
   }
 
@@ -106,7 +120,10 @@ export class Workspace {
   }
 
   /** The last checkpoint. */
-  checkpoint(): { resources?: { urn: string; [key: string]: unknown }[]; pending_operations?: { type: string; resource: { urn: string } }[] } {
+  checkpoint(): {
+    resources?: { urn: string; [key: string]: unknown }[];
+    pending_operations?: { type: string; resource: { urn: string } }[];
+  } {
     const text = readFileSync(this.path(".pulumi/stacks/table/dev.json"), "utf8");
     return (JSON.parse(text) as { checkpoint: { latest: object } }).checkpoint.latest;
   }

@@ -22,14 +22,22 @@ const update: DiffResult = { changed: true, changedKeys: ["a"], replaceKeys: [],
 const replacing: DiffResult = { changed: true, changedKeys: ["a"], replaceKeys: ["a"] };
 const replacingFirst: DiffResult = { ...replacing, deleteBeforeReplace: true };
 
-const plan = (old: ResourceState | undefined, diff: DiffResult, options: Partial<PlanOptions> = {}, next = resource("r")): string[] =>
+const plan = (
+  old: ResourceState | undefined,
+  diff: DiffResult,
+  options: Partial<PlanOptions> = {},
+  next = resource("r"),
+): string[] =>
   planStep(old, next, diff, {
     deleteBeforeReplace: undefined,
     replaceOnChanges: [],
     deletedForDependency: false,
     dependents: [],
     ...options,
-  }).map(({ op, urn: each, pendingReplacement }) => `${op} ${each.split("::").at(-1) ?? ""}${pendingReplacement ? " (pending)" : ""}`);
+  }).map(
+    ({ op, urn: each, pendingReplacement }) =>
+      `${op} ${each.split("::").at(-1) ?? ""}${pendingReplacement ? " (pending)" : ""}`,
+  );
 
 describe("a resource is planned as", () => {
   const afterwards = ["create-replacement r", "replace r"];
@@ -38,16 +46,64 @@ describe("a resource is planned as", () => {
     ["new", undefined, NO_DIFF, {}, ["create r"]],
     ["unchanged", resource("r"), NO_DIFF, {}, ["same r"]],
     ["changed", resource("r"), update, {}, ["update r"]],
-    ["unchanged, but its last operation failed half-way", resource("r", { initErrors: ["broken"] }), NO_DIFF, {}, ["update r"]],
+    [
+      "unchanged, but its last operation failed half-way",
+      resource("r", { initErrors: ["broken"] }),
+      NO_DIFF,
+      {},
+      ["update r"],
+    ],
     ["changed in what replaces", resource("r"), replacing, {}, afterwards],
-    ["changed in what the option says replaces", resource("r"), update, { replaceOnChanges: ["a"] }, afterwards],
-    ["changed elsewhere than the option says", resource("r"), update, { replaceOnChanges: ["b"] }, ["update r"]],
+    [
+      "changed in what the option says replaces",
+      resource("r"),
+      update,
+      { replaceOnChanges: ["a"] },
+      afterwards,
+    ],
+    [
+      "changed elsewhere than the option says",
+      resource("r"),
+      update,
+      { replaceOnChanges: ["b"] },
+      ["update r"],
+    ],
     ["replaced, by its provider's wish deleted first", resource("r"), replacingFirst, {}, before],
-    ["replaced, by its option deleted first", resource("r"), replacing, { deleteBeforeReplace: true }, before],
-    ["replaced, by its option not deleted first", resource("r"), replacingFirst, { deleteBeforeReplace: false }, afterwards],
-    ["replaced first, with a dependent", resource("r"), replacingFirst, { dependents: [resource("d")] }, ["delete-replaced d (pending)", ...before]],
-    ["deleted already for what it depends on", resource("r", { pendingReplacement: true }), NO_DIFF, { deletedForDependency: true }, ["replace r", "create-replacement r"]],
-    ["deleted in an earlier run that did not end", resource("r", { pendingReplacement: true }), NO_DIFF, {}, ["replace r", "create-replacement r"]],
+    [
+      "replaced, by its option deleted first",
+      resource("r"),
+      replacing,
+      { deleteBeforeReplace: true },
+      before,
+    ],
+    [
+      "replaced, by its option not deleted first",
+      resource("r"),
+      replacingFirst,
+      { deleteBeforeReplace: false },
+      afterwards,
+    ],
+    [
+      "replaced first, with a dependent",
+      resource("r"),
+      replacingFirst,
+      { dependents: [resource("d")] },
+      ["delete-replaced d (pending)", ...before],
+    ],
+    [
+      "deleted already for what it depends on",
+      resource("r", { pendingReplacement: true }),
+      NO_DIFF,
+      { deletedForDependency: true },
+      ["replace r", "create-replacement r"],
+    ],
+    [
+      "deleted in an earlier run that did not end",
+      resource("r", { pendingReplacement: true }),
+      NO_DIFF,
+      {},
+      ["replace r", "create-replacement r"],
+    ],
   ])("%s", (_what, old, diff, options, steps) => {
     expect(plan(old, diff, options)).toEqual(steps);
   });
@@ -65,11 +121,18 @@ describe("a protected resource", () => {
     expect(plan(guarded, update, {}, guarded)).toEqual(["update r"]);
   });
   it("is not deleted for another's replacement", () => {
-    expect(() => plan(resource("r"), replacingFirst, { dependents: [resource("d", { protect: true })] })).toThrow(/as part of replacing/);
+    expect(() =>
+      plan(resource("r"), replacingFirst, { dependents: [resource("d", { protect: true })] }),
+    ).toThrow(/as part of replacing/);
   });
   it("is not deleted, and neither is anything else", () => {
-    const steps = planDeletes([resource("a"), resource("b", { protect: true }), resource("c", { protect: true })], () => false);
-    expect(() => refuseProtected(steps)).toThrow(/::b" cannot be deleted\n.*::c" cannot be deleted\nbecause it is protected/);
+    const steps = planDeletes(
+      [resource("a"), resource("b", { protect: true }), resource("c", { protect: true })],
+      () => false,
+    );
+    expect(() => refuseProtected(steps)).toThrow(
+      /::b" cannot be deleted\n.*::c" cannot be deleted\nbecause it is protected/,
+    );
   });
 });
 
@@ -93,7 +156,12 @@ describe("dependents of what is deleted first", () => {
     expect(found.map((each) => each.urn)).toEqual([urn("far"), urn("near")]);
   });
   it("stay where nothing in between is replaced", async () => {
-    const found = await dependentsToReplace(state[0]!, state, () => false, (each) => Promise.resolve(each.urn === urn("far")));
+    const found = await dependentsToReplace(
+      state[0]!,
+      state,
+      () => false,
+      (each) => Promise.resolve(each.urn === urn("far")),
+    );
     expect(found).toEqual([]);
   });
 });
@@ -101,7 +169,12 @@ describe("dependents of what is deleted first", () => {
 describe("deletions", () => {
   it("are of what was not registered, and of old halves", () => {
     const steps = planDeletes(
-      [resource("kept"), resource("gone"), resource("kept", { delete: true }), resource("lost", { pendingReplacement: true })],
+      [
+        resource("kept"),
+        resource("gone"),
+        resource("kept", { delete: true }),
+        resource("lost", { pendingReplacement: true }),
+      ],
       (each) => each === urn("kept"),
     );
     expect(steps.map(({ op }) => op)).toEqual(["delete", "delete-replaced", "remove-pending-replace"]);
@@ -123,7 +196,9 @@ describe("deletions", () => {
   });
 
   it("end even in a state with a cycle", () => {
-    const groups = scheduleDeletes(planDeletes([resource("a", uses("b")), resource("b", uses("a"))], () => false));
+    const groups = scheduleDeletes(
+      planDeletes([resource("a", uses("b")), resource("b", uses("a"))], () => false),
+    );
     expect(groups.flat()).toHaveLength(2);
   });
 });

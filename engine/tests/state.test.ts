@@ -1,5 +1,11 @@
 import fc from "fast-check";
-import { hasEncryptedValues, parseCheckpoint, readCheckpoint, writeCheckpoint, type CheckpointFile } from "../state/checkpoint";
+import {
+  hasEncryptedValues,
+  parseCheckpoint,
+  readCheckpoint,
+  writeCheckpoint,
+  type CheckpointFile,
+} from "../state/checkpoint";
 import { Crypter } from "../state/crypter";
 import type { ResourceState } from "../state/resource";
 import { Snapshot, verifyResources } from "../state/snapshot";
@@ -7,9 +13,16 @@ import { makeUrn, parseProviderReference, parseUrn } from "../state/urn";
 import { secret, type PropertyMap, type PropertyValue } from "../values/property";
 
 const urn = (name: string): string => `urn:pulumi:dev::p::t:m:R::${name}`;
-const resource = (name: string, more: Partial<ResourceState> = {}): ResourceState => ({ urn: urn(name), custom: true, type: "t:m:R", ...more });
+const resource = (name: string, more: Partial<ResourceState> = {}): ResourceState => ({
+  urn: urn(name),
+  custom: true,
+  type: "t:m:R",
+  ...more,
+});
 const names = (resources: readonly ResourceState[]): string[] =>
-  resources.map((each) => `${parseUrn(each.urn).name}${each.delete ? "!" : ""}${each.id ? `=${each.id}` : ""}`);
+  resources.map(
+    (each) => `${parseUrn(each.urn).name}${each.delete ? "!" : ""}${each.id ? `=${each.id}` : ""}`,
+  );
 
 let crypter: Crypter;
 beforeAll(async () => {
@@ -28,13 +41,20 @@ describe("the key of a passphrase", () => {
   it("opens with the right passphrase only", async () => {
     const ciphertext = crypter.encrypt("hush");
     expect((await Crypter.open(crypter.salt, "correct horse")).decrypt(ciphertext)).toBe("hush");
-    await expect(Crypter.open(crypter.salt, "wrong horse")).rejects.toThrow("the passphrase does not fit this stack");
+    await expect(Crypter.open(crypter.salt, "wrong horse")).rejects.toThrow(
+      "the passphrase does not fit this stack",
+    );
   });
 
   // A salt and a secret that the Pulumi CLI 3.270 wrote with this passphrase.
   it("reads what the CLI wrote", async () => {
-    const cli = await Crypter.open("v1:0Gl6RlOlqcM=:v1:koX3aKaEj67XSdGW:0bkCcHsD8CxmuseihnOyv9yTAHhzug==", "pw");
-    expect(cli.decrypt("v1:4+5zUvnbLq21wUfz:wJrG1+wGM5MjkXCUPQypxUreBgWw2nuDhCVuK8+CTnI=")).toBe('"hunter2hunter2"');
+    const cli = await Crypter.open(
+      "v1:0Gl6RlOlqcM=:v1:koX3aKaEj67XSdGW:0bkCcHsD8CxmuseihnOyv9yTAHhzug==",
+      "pw",
+    );
+    expect(cli.decrypt("v1:4+5zUvnbLq21wUfz:wJrG1+wGM5MkjXCUPQypxUreBgWw2nuDhCVuK8+CTnI=")).toBe(
+      '"hunter2hunter2"',
+    );
   });
 
   it("gives an unchanged secret its ciphertext back, and every secret another one", () => {
@@ -50,28 +70,47 @@ describe("the key of a passphrase", () => {
     const [version, nonce, text = ""] = crypter.encrypt("hush, hush").split(":");
     const bytes = Buffer.from(text, "base64");
     bytes[0]! ^= 1;
-    expect(() => crypter.decrypt(`${version ?? ""}:${nonce ?? ""}:${bytes.toString("base64")}`)).toThrow("a secret cannot be decrypted");
+    expect(() => crypter.decrypt(`${version ?? ""}:${nonce ?? ""}:${bytes.toString("base64")}`)).toThrow(
+      "a secret cannot be decrypted",
+    );
   });
 });
 
 describe("a checkpoint", () => {
   const write = (resources: ResourceState[]): CheckpointFile =>
-    writeCheckpoint("organization/p/dev", { resources, pendingOperations: [], salt: crypter.salt }, crypter, new Date(0));
+    writeCheckpoint(
+      "organization/p/dev",
+      { resources, pendingOperations: [], salt: crypter.salt },
+      crypter,
+      new Date(0),
+    );
 
   it("gives back every resource that was written", () => {
     const value = fc.jsonValue() as fc.Arbitrary<PropertyValue>;
-    const properties = fc.dictionary(fc.stringMatching(/^[a-z]{1,5}$/), fc.oneof(value, value.map(secret)), { minKeys: 1 }) as fc.Arbitrary<PropertyMap>;
+    const properties = fc.dictionary(fc.stringMatching(/^[a-z]{1,5}$/), fc.oneof(value, value.map(secret)), {
+      minKeys: 1,
+    }) as fc.Arbitrary<PropertyMap>;
     fc.assert(
       fc.property(properties, properties, (inputs, outputs) => {
-        const state = resource("r", { id: "1", inputs, outputs, dependencies: [urn("d")], carried: { taint: true } });
+        const state = resource("r", {
+          id: "1",
+          inputs,
+          outputs,
+          dependencies: [urn("d")],
+          carried: { taint: true },
+        });
         const text = JSON.stringify(write([state]));
-        expect(readCheckpoint(parseCheckpoint(text, "f"), crypter).resources).toEqual([JSON.parse(JSON.stringify(state))]);
+        expect(readCheckpoint(parseCheckpoint(text, "f"), crypter).resources).toEqual([
+          JSON.parse(JSON.stringify(state)),
+        ]);
       }),
     );
   });
 
   it("holds no secret in clear", () => {
-    const file = write([resource("r", { inputs: { a: secret({ deep: "canary-1" }) }, outputs: { list: [secret("canary-2")] } })]);
+    const file = write([
+      resource("r", { inputs: { a: secret({ deep: "canary-1" }) }, outputs: { list: [secret("canary-2")] } }),
+    ]);
     expect(hasEncryptedValues(file)).toBe(true);
     expect(JSON.stringify(file)).not.toMatch(/canary/);
   });
@@ -82,10 +121,14 @@ describe("a checkpoint", () => {
   });
 
   it("leaves out what has nothing to say", () => {
-    expect(write([resource("r", { inputs: {}, dependencies: [], protect: false, id: "" })]).checkpoint.latest).toMatchObject({
+    expect(
+      write([resource("r", { inputs: {}, dependencies: [], protect: false, id: "" })]).checkpoint.latest,
+    ).toMatchObject({
       resources: [{ urn: urn("r"), custom: true, type: "t:m:R" }],
     });
-    expect(Object.keys(write([resource("r", { inputs: {} })]).checkpoint.latest?.resources?.[0] ?? {})).toEqual(["urn", "custom", "type"]);
+    expect(
+      Object.keys(write([resource("r", { inputs: {} })]).checkpoint.latest?.resources?.[0] ?? {}),
+    ).toEqual(["urn", "custom", "type"]);
   });
 
   it.each([
@@ -107,11 +150,43 @@ describe("a snapshot", () => {
   const [a, b, c] = [resource("a"), resource("b"), resource("c")];
   it.each<[string, (snapshot: Snapshot) => void, string[]]>([
     ["nothing", () => undefined, ["a", "b", "c"]],
-    ["an unchanged resource", (s) => { s.put(resource("b"), b); }, ["b", "a", "c"]],
-    ["an update", (s) => { s.put(resource("a", { id: "2" }), a); }, ["a=2", "b", "c"]],
-    ["a creation", (s) => { s.put(resource("d")); }, ["d", "a", "b", "c"]],
-    ["a deletion", (s) => { s.remove(b); }, ["a", "c"]],
-    ["a deletion of something new", (s) => { const d = resource("d"); s.put(d); s.remove(d); }, ["a", "b", "c"]],
+    [
+      "an unchanged resource",
+      (s) => {
+        s.put(resource("b"), b);
+      },
+      ["b", "a", "c"],
+    ],
+    [
+      "an update",
+      (s) => {
+        s.put(resource("a", { id: "2" }), a);
+      },
+      ["a=2", "b", "c"],
+    ],
+    [
+      "a creation",
+      (s) => {
+        s.put(resource("d"));
+      },
+      ["d", "a", "b", "c"],
+    ],
+    [
+      "a deletion",
+      (s) => {
+        s.remove(b);
+      },
+      ["a", "c"],
+    ],
+    [
+      "a deletion of something new",
+      (s) => {
+        const d = resource("d");
+        s.put(d);
+        s.remove(d);
+      },
+      ["a", "b", "c"],
+    ],
   ])("after %s", (_what, act, left) => {
     const snapshot = new Snapshot([a, b, c]);
     act(snapshot);
@@ -130,13 +205,23 @@ describe("a snapshot", () => {
 describe("a state", () => {
   it.each<[string, ResourceState[], string | undefined]>([
     ["in order", [resource("a"), resource("b", { dependencies: [urn("a")] })], undefined],
-    ["with a replaced resource beside its successor", [resource("a"), resource("a", { delete: true })], undefined],
-    ["out of order", [resource("b", { dependencies: [urn("a")] }), resource("a")], "::b refers to .*::a, which is missing or comes after it"],
+    [
+      "with a replaced resource beside its successor",
+      [resource("a"), resource("a", { delete: true })],
+      undefined,
+    ],
+    [
+      "out of order",
+      [resource("b", { dependencies: [urn("a")] }), resource("a")],
+      "::b refers to .*::a, which is missing or comes after it",
+    ],
     ["without a parent", [resource("b", { parent: urn("a") })], "missing or comes after"],
     ["without a provider", [resource("b", { provider: `${urn("p")}::1` })], "missing or comes after"],
     ["with a resource twice", [resource("a"), resource("a")], "::a is there twice"],
   ])("%s", (_what, resources, fault) => {
-    const verify = (): void => { verifyResources(resources); };
+    const verify = (): void => {
+      verifyResources(resources);
+    };
     if (fault === undefined) expect(verify).not.toThrow();
     else expect(verify).toThrow(new RegExp(fault));
   });

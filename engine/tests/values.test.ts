@@ -34,11 +34,18 @@ describe("property paths", () => {
   });
 
   it("reads back what it writes", () => {
-    const element = fc.oneof(fc.string({ minLength: 1 }).filter((text) => text !== "*"), fc.nat());
+    const element = fc.oneof(
+      fc.string({ minLength: 1 }).filter((text) => text !== "*"),
+      fc.nat(),
+    );
     fc.assert(
-      fc.property(fc.string({ minLength: 1 }).filter((text) => text !== "*"), fc.array(element), (head, rest) => {
-        expect(parsePath(formatPath([head, ...rest]))).toEqual([head, ...rest]);
-      }),
+      fc.property(
+        fc.string({ minLength: 1 }).filter((text) => text !== "*"),
+        fc.array(element),
+        (head, rest) => {
+          expect(parsePath(formatPath([head, ...rest]))).toEqual([head, ...rest]);
+        },
+      ),
     );
   });
 
@@ -58,7 +65,13 @@ describe("property paths", () => {
     ["a key that the new one lacks", { b: 2 }, { a: 9 }, "a", { a: 9, b: 2 }],
     ["a nested key", { a: { x: 1, y: 2 } }, { a: { x: 9 } }, "a.x", { a: { x: 9, y: 2 } }],
     ["an index", { a: [1, 2] }, { a: [9, 9] }, "a[1]", { a: [1, 9] }],
-    ["every index", { a: [{ x: 1 }, { x: 2 }] }, { a: [{ x: 8 }, { x: 9 }] }, "a[*].x", { a: [{ x: 8 }, { x: 9 }] }],
+    [
+      "every index",
+      { a: [{ x: 1 }, { x: 2 }] },
+      { a: [{ x: 8 }, { x: 9 }] },
+      "a[*].x",
+      { a: [{ x: 8 }, { x: 9 }] },
+    ],
     ["a way that is not there", { a: 1 }, { a: { x: 1 } }, "a.x", undefined],
     ["lists of other lengths", { a: [1] }, { a: [1, 2] }, "a[*]", undefined],
   ])("resets %s", (_what, target, source, path, result) => {
@@ -80,7 +93,11 @@ describe("secrets", () => {
   it("never show once redacted", () => {
     fc.assert(
       fc.property(fc.uuid(), json, (canary, value) => {
-        const properties = { public: value, hidden: secret({ deep: [canary] }), list: [{ x: secret(canary) }] };
+        const properties = {
+          public: value,
+          hidden: secret({ deep: [canary] }),
+          list: [{ x: secret(canary) }],
+        };
         expect(JSON.stringify(redact(properties))).not.toContain(canary);
         expect(redact(properties)).toMatchObject({ hidden: "[secret]", list: [{ x: "[secret]" }] });
       }),
@@ -88,8 +105,14 @@ describe("secrets", () => {
   });
 
   it("come from a program in any of its forms", () => {
-    const output = (content: object): PropertyValue => ({ [SIGNATURE_KEY]: Signature.output, ...content }) as PropertyValue;
-    expect(fromProgram({ a: output({ value: 1 }), b: output({}), c: output({ value: secret("s"), secret: true }) })).toEqual({
+    const output = (content: object): PropertyValue => ({ [SIGNATURE_KEY]: Signature.output, ...content });
+    expect(
+      fromProgram({
+        a: output({ value: 1 }),
+        b: output({}),
+        c: output({ value: secret("s"), secret: true }),
+      }),
+    ).toEqual({
       a: 1,
       b: UNKNOWN,
       c: secret("s"),
@@ -98,7 +121,10 @@ describe("secrets", () => {
 
   it("are found line by line, but not where a connection leads", () => {
     const key = "-----BEGIN-----\nabcdef\nghijkl\n-----END-----";
-    const found = secretStrings({ connection: secret({ host: "db.example", user: "deploy", privateKey: key }), plain: "open" });
+    const found = secretStrings({
+      connection: secret({ host: "db.example", user: "deploy", privateKey: key }),
+      plain: "open",
+    });
     expect([...found].sort()).toEqual([key, "-----BEGIN-----", "-----END-----", "abcdef", "ghijkl"].sort());
   });
 
@@ -118,7 +144,10 @@ describe("diffs", () => {
   });
 
   it("name every changed leaf", () => {
-    const diff = diffOf({ a: 1, b: [1, 2], c: { x: 1 } }, { b: [1, 3, 4], c: { x: 1, y: secret("s") }, d: 1 });
+    const diff = diffOf(
+      { a: 1, b: [1, 2], c: { x: 1 } },
+      { b: [1, 3, 4], c: { x: 1, y: secret("s") }, d: 1 },
+    );
     expect(diff).toEqual({
       changed: true,
       changedKeys: ["a", "b", "c", "d"],

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { lstat, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../errors";
-import { isMap, signatureOf, Signature, type PropertyMap, type PropertyValue } from "./property";
+import { TAR_END, tarHeader, tarPadding } from "./tar";
+import { isMap, signatureOf, Signature, SIGNATURE_KEY, type PropertyMap, type PropertyValue } from "./property";
 
 /**
  * Gives every asset and archive in the properties its hash, computed from the content as it is now, so that a changed
@@ -10,7 +11,10 @@ import { isMap, signatureOf, Signature, type PropertyMap, type PropertyValue } f
  */
 export async function hashAssets(properties: PropertyMap, base: string): Promise<PropertyMap> {
   const entries = await Promise.all(
-    Object.entries(properties).map(async ([key, value]): Promise<[string, PropertyValue]> => [key, await hashIn(value, base)]),
+    Object.entries(properties).map(async ([key, value]): Promise<[string, PropertyValue]> => [
+      key,
+      await hashIn(value, base),
+    ]),
   );
   return Object.fromEntries(entries);
 }
@@ -26,18 +30,22 @@ async function hashIn(value: PropertyValue, base: string): Promise<PropertyValue
 
 async function hashAsset(asset: PropertyMap, base: string): Promise<PropertyMap> {
   const { text, path, uri } = asset;
-  if (typeof path === "string") return { ...asset, hash: digest(await read(localPath(base, path))) };
-  if (typeof text === "string" && uri === undefined) return { ...asset, hash: digest(Buffer.from(text)) };
+  // The SDK sends keys of its own along, which Pulumi does not keep.
+  const mark = { [SIGNATURE_KEY]: Signature.asset };
+  if (typeof path === "string") return { ...mark, path, hash: digest(await read(localPath(base, path))) };
+  if (typeof text === "string" && uri === undefined) return { ...mark, text, hash: digest(Buffer.from(text)) };
   throw new EngineError("remote assets are not supported by the embedded engine");
 }
 
 async function hashArchive(archive: PropertyMap, base: string): Promise<PropertyMap> {
   if (typeof archive["path"] !== "string") {
-    throw new EngineError("asset archives and remote archives are not supported by the embedded engine: use a FileArchive");
+    throw new EngineError(
+      "asset archives and remote archives are not supported by the embedded engine: use a FileArchive",
+    );
   }
   const path = localPath(base, archive["path"]);
   const content = (await stat(path)).isDirectory() ? await directoryDigest(path) : digest(await read(path));
-  return { ...archive, hash: content };
+  return { [SIGNATURE_KEY]: Signature.archive, path: archive["path"], hash: content };
 }
 
 /** Where the path of an asset is; a trailing slash stays, for it has a meaning to CopyToRemote. */
@@ -45,18 +53,28 @@ export function localPath(base: string, path: string): string {
   return path.startsWith("/") ? path : join(base, path);
 }
 
-/** The digest of a directory: of all its files, each by its relative name and its content. */
+/** The digest of a directory: that of the archive which Pulumi makes of its files. */
 async function directoryDigest(root: string): Promise<string> {
   const hash = createHash("sha256");
-  const names = (await readdir(root, { recursive: true, withFileTypes: true }))
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length).replace(/^\/+/, ""))
-    .sort();
-  for (const name of names) {
+  for (const name of await filesBelow(root, "")) {
     const content = await read(join(root, name));
-    hash.update(`${name}\0${String(content.length)}\0`).update(content);
+    hash.update(tarHeader(name, content.length)).update(content).update(tarPadding(content.length));
   }
-  return hash.digest("hex");
+  return hash.update(TAR_END).digest("hex");
+}
+
+/** The files of a directory and those below it, each directory's entries by name; Pulumi's own are left out. */
+async function filesBelow(root: string, prefix: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const entry of (await readdir(join(root, prefix))).sort()) {
+    const name = prefix === "" ? entry : `${prefix}/${entry}`;
+    const found = await lstat(join(root, name));
+    if (entry === ".pulumi") continue;
+    if (found.isDirectory()) names.push(...(await filesBelow(root, name)));
+    // A link to a file counts as the file; one to a directory is left out.
+    else if (!found.isSymbolicLink() || !(await stat(join(root, name))).isDirectory()) names.push(name);
+  }
+  return names;
 }
 
 async function read(path: string): Promise<Buffer> {

@@ -52,7 +52,8 @@ function compare(
   if (sameValue(before, after)) return;
   if (Array.isArray(before) && Array.isArray(after)) {
     const length = Math.max(before.length, after.length);
-    for (let index = 0; index < length; index++) compare(before[index], after[index], [...path, index], changes);
+    for (let index = 0; index < length; index++)
+      compare(before[index], after[index], [...path, index], changes);
   } else if (isPlainMap(before) && isPlainMap(after)) {
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
     for (const key of keys) compare(before[key], after[key], [...path, key], changes);
@@ -90,7 +91,8 @@ function topLevelKeys(changes: readonly Change[]): string[] {
 export function applyReplaceOnChanges(diff: DiffResult, replaceOnChanges: readonly string[]): DiffResult {
   if (!diff.changed || replaceOnChanges.length === 0) return diff;
   const paths = replaceOnChanges.map(parsePath);
-  const replaces = (path: readonly PathElement[]): boolean => paths.some((outer) => pathContains(outer, path));
+  const replaces = (path: readonly PathElement[]): boolean =>
+    paths.some((outer) => pathContains(outer, path));
   const replaceKeys = new Set(diff.replaceKeys);
   for (const key of diff.changedKeys) if (replaces([key])) replaceKeys.add(key);
   const detailed = Object.entries(diff.detailed ?? {}).map(([path, kind]): [string, DiffKind] => {

@@ -65,7 +65,10 @@ export function mapValue(
 }
 
 /** Whether `test` holds for the value or anything inside it. */
-export function someValue(value: PropertyValue | undefined, test: (value: PropertyValue) => boolean): boolean {
+export function someValue(
+  value: PropertyValue | undefined,
+  test: (value: PropertyValue) => boolean,
+): boolean {
   if (value === undefined) return false;
   if (test(value)) return true;
   if (Array.isArray(value)) return value.some((element) => someValue(element, test));
@@ -84,12 +87,21 @@ export function containsUnknown(value: PropertyValue | undefined): boolean {
 
 /** The value without any secret marks. */
 export function unwrapSecrets(value: PropertyValue): PropertyValue {
-  return mapValue(value, (element) => (isSecret(element) ? unwrapSecrets(element["value"] ?? null) : undefined));
+  return mapValue(value, (element) =>
+    isSecret(element) ? unwrapSecrets(element["value"] ?? null) : undefined,
+  );
 }
 
 /** `unwrapSecrets` for a map of properties. */
 export function unwrapMap(properties: PropertyMap): PropertyMap {
   return unwrapSecrets(properties) as PropertyMap;
+}
+
+/** A value as text, without secret marks: a string as it is, anything else as JSON; nothing is the empty text. */
+export function textOf(value: PropertyValue | undefined): string {
+  const bare = unwrapSecrets(value ?? null);
+  if (bare === null) return "";
+  return typeof bare === "string" ? bare : JSON.stringify(bare);
 }
 
 /** The value with every secret replaced by `[secret]` and every unknown by the given word: fit to be shown. */

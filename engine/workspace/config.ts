@@ -38,19 +38,30 @@ export function resolveValue(stored: StoredValue, decrypt: (ciphertext: string) 
   };
   const resolved = resolve(stored);
   const isTree = typeof resolved === "object" && resolved !== null;
-  const value = isTree ? resolved : String(resolved ?? "");
-  return { value, text: isTree ? JSON.stringify(resolved) : (value as string), secret: hasSecure(stored) };
+  const text = isTree ? JSON.stringify(resolved) : scalarText(resolved);
+  return { value: isTree ? resolved : text, text, secret: hasSecure(stored) };
+}
+
+function scalarText(value: unknown): string {
+  if (value === null || value === undefined) return "";
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** The full form of a config key: a bare name is in the project's namespace. Fails where it is not a key. */
 export function fullKey(project: string, key: string): string {
   if (/^[^:]+$/.test(key)) return `${project}:${key}`;
   if (/^[^:]+:[^:]+$/.test(key)) return key;
-  throw new EngineError(`"${key}" is not a config key: expected NAME or NAMESPACE:NAME`, ExitCode.configuration);
+  throw new EngineError(
+    `"${key}" is not a config key: expected NAME or NAMESPACE:NAME`,
+    ExitCode.configuration,
+  );
 }
 
 /** The stored values with the project's defaults for those that the stack does not set. */
-export function withDefaults(project: Project, stored: ReadonlyMap<string, StoredValue>): Map<string, StoredValue> {
+export function withDefaults(
+  project: Project,
+  stored: ReadonlyMap<string, StoredValue>,
+): Map<string, StoredValue> {
   const merged = new Map(stored);
   for (const [key, schema] of project.config) {
     if (!merged.has(key) && schema.default !== undefined) merged.set(key, schema.default as StoredValue);
@@ -68,14 +79,18 @@ export function checkConfig(project: Project, stack: string, values: ReadonlyMap
     const value = values.get(key);
     const name = key.startsWith(`${project.name}:`) ? key.slice(project.name.length + 1) : key;
     if (value === undefined) {
-      if (key.startsWith(`${project.name}:`)) faults.push(`${name}: missing; set it with \`pulumi config set ${setFlags(schema)}${name} VALUE\``);
+      if (key.startsWith(`${project.name}:`))
+        faults.push(`${name}: missing; set it with \`pulumi config set ${setFlags(schema)}${name} VALUE\``);
     } else {
       faults.push(...faultsOf(name, schema, value));
     }
   }
   if (faults.length > 0) {
     const list = faults.map((fault) => `  - ${fault}`).join("\n");
-    throw new EngineError(`the config of stack '${stack}' does not fit ${project.file}:\n${list}`, ExitCode.configuration);
+    throw new EngineError(
+      `the config of stack '${stack}' does not fit ${project.file}:\n${list}`,
+      ExitCode.configuration,
+    );
   }
 }
 
@@ -87,9 +102,12 @@ function setFlags(schema: ConfigSchema): string {
 function faultsOf(name: string, schema: ConfigSchema, { value, secret }: ConfigValue): string[] {
   const faults: string[] = [];
   // Nothing is no secret: it is what a secret that is not set has as its default.
-  if (schema.secret && !secret && value !== "") faults.push(`${name}: has to be encrypted; set it with \`pulumi config set --secret ${name}\``);
+  if (schema.secret && !secret && value !== "")
+    faults.push(`${name}: has to be encrypted; set it with \`pulumi config set --secret ${name}\``);
   if (schema.type !== undefined && !hasType(schema.type, value)) {
-    faults.push(`${name}: has to be of type '${schema.type}'${secret ? "" : `, not ${JSON.stringify(value)}`}`);
+    faults.push(
+      `${name}: has to be of type '${schema.type}'${secret ? "" : `, not ${JSON.stringify(value)}`}`,
+    );
   }
   return faults;
 }

@@ -19,7 +19,10 @@ export function readPassphrase(environment: NodeJS.ProcessEnv): string {
   try {
     return readFileSync(file, "utf8").trim();
   } catch (error) {
-    throw new EngineError(`PULUMI_CONFIG_PASSPHRASE_FILE cannot be read: ${messageOf(error)}`, ExitCode.configuration);
+    throw new EngineError(
+      `PULUMI_CONFIG_PASSPHRASE_FILE cannot be read: ${messageOf(error)}`,
+      ExitCode.configuration,
+    );
   }
 }
 

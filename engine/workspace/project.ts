@@ -129,7 +129,8 @@ class ProjectReader {
   private nodeArguments(): string[] {
     const runtime = this.content["runtime"];
     const name = typeof runtime === "string" ? runtime : asObject(runtime)?.["name"];
-    if (name !== "nodejs") this.faults.push(`runtime: the embedded engine runs "nodejs" only, not ${JSON.stringify(name)}`);
+    if (name !== "nodejs")
+      this.faults.push(`runtime: the embedded engine runs "nodejs" only, not ${JSON.stringify(name)}`);
     const options = asObject(asObject(runtime)?.["options"]) ?? {};
     for (const key of Object.keys(options)) {
       // The program's TypeScript is always transpiled without a type check, and packages are there already.
@@ -161,9 +162,12 @@ class ProjectReader {
   private entry(key: string, entry: Record<string, unknown>): ConfigSchema {
     const { type, secret, description } = entry;
     if (type !== undefined && !(typeof type === "string" && TYPES.includes(type))) {
-      this.faults.push(`config.${key}.type: expected one of ${TYPES.join(", ")}, not ${JSON.stringify(type)}`);
+      this.faults.push(
+        `config.${key}.type: expected one of ${TYPES.join(", ")}, not ${JSON.stringify(type)}`,
+      );
     }
-    if (secret !== undefined && typeof secret !== "boolean") this.faults.push(`config.${key}.secret: expected true or false`);
+    if (secret !== undefined && typeof secret !== "boolean")
+      this.faults.push(`config.${key}.secret: expected true or false`);
     const value = entry["default"] ?? entry["value"];
     return {
       ...(typeof type === "string" ? { type: type as ConfigType } : {}),

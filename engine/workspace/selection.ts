@@ -22,7 +22,11 @@ function readSettings(file: string): Settings {
 }
 
 /** The stack selected by `stack select` or by PULUMI_STACK; undefined where none is. */
-export function selectedStack(project: Project, backendUrl: string, environment: NodeJS.ProcessEnv): string | undefined {
+export function selectedStack(
+  project: Project,
+  backendUrl: string,
+  environment: NodeJS.ProcessEnv,
+): string | undefined {
   if (environment["PULUMI_STACK"]) return environment["PULUMI_STACK"];
   const { stack, stacks } = readSettings(workspaceFile(project, environment));
   const selected = stacks?.[backendUrl] ?? stack ?? "";
@@ -44,7 +48,10 @@ export function selectStack(
   const file = workspaceFile(project, environment);
   const { stacks = {}, ...settings } = readSettings(file);
   const others = Object.entries(stacks).filter(([url]) => url !== backendUrl);
-  const changed = { ...settings, stacks: Object.fromEntries(stack === undefined ? others : [...others, [backendUrl, stack]]) };
+  const changed = {
+    ...settings,
+    stacks: Object.fromEntries(stack === undefined ? others : [...others, [backendUrl, stack]]),
+  };
   if (stack === undefined) delete changed.stack;
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   writeFileSync(file, JSON.stringify(changed, undefined, 4), { mode: 0o600 });

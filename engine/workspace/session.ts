@@ -44,10 +44,16 @@ export function stackReference(project: Project, name: string): StackReference {
   const stack = parts.at(-1) ?? "";
   const owner = parts.slice(0, -1).join("/");
   if (!["", ORGANIZATION, `${ORGANIZATION}/${project.name}`].includes(owner)) {
-    throw new EngineError(`"${name}" is not a stack of project ${project.name}: expected NAME or ${ORGANIZATION}/${project.name}/NAME`, ExitCode.configuration);
+    throw new EngineError(
+      `"${name}" is not a stack of project ${project.name}: expected NAME or ${ORGANIZATION}/${project.name}/NAME`,
+      ExitCode.configuration,
+    );
   }
   if (!/^[A-Za-z0-9_.-]{1,100}$/.test(stack)) {
-    throw new EngineError(`"${stack}" is not a stack name: letters, digits, hyphens, underscores and periods only, at most 100`, ExitCode.configuration);
+    throw new EngineError(
+      `"${stack}" is not a stack name: letters, digits, hyphens, underscores and periods only, at most 100`,
+      ExitCode.configuration,
+    );
   }
   return { project: project.name, stack };
 }
@@ -67,12 +73,18 @@ export class Stack {
   static async open(session: Session, options: SessionOptions, requireState = true): Promise<Stack> {
     const name = options.stack ?? selectedStack(session.project, session.backendUrl, session.environment);
     if (name === undefined) {
-      throw new EngineError("no stack selected: use `pulumi stack select NAME`, or the flag --stack", ExitCode.stackNotFound);
+      throw new EngineError(
+        "no stack selected: use `pulumi stack select NAME`, or the flag --stack",
+        ExitCode.stackNotFound,
+      );
     }
     const reference = stackReference(session.project, name);
     const checkpoint = await session.backend.load(reference);
     if (!checkpoint && requireState) {
-      throw new EngineError(`no stack named '${reference.stack}' found in ${session.backend.directory}: make it with \`pulumi stack init ${reference.stack}\``, ExitCode.stackNotFound);
+      throw new EngineError(
+        `no stack named '${reference.stack}' found in ${session.backend.directory}: make it with \`pulumi stack init ${reference.stack}\``,
+        ExitCode.stackNotFound,
+      );
     }
     const path = options.configFile ?? stackConfigPath(session.project, reference.stack);
     return new Stack(session, reference, StackConfigFile.open(path), checkpoint);
@@ -102,9 +114,10 @@ export class Stack {
 
   private async openCrypter(): Promise<Crypter> {
     const { salt } = this;
-    const crypter = salt === undefined ? await this.session.keyring.create() : await this.session.keyring.open(salt);
+    const crypter =
+      salt === undefined ? await this.session.keyring.create() : await this.session.keyring.open(salt);
     if (this.configFile.salt !== crypter.salt) {
-      this.configFile.salt = crypter.salt;
+      this.configFile.setSalt(crypter.salt);
       await this.configFile.save();
     }
     return crypter;

@@ -30,7 +30,8 @@ export class StackConfigFile {
     if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
       document.contents = document.createNode({});
     }
-    if (!isYamlMap(document.contents)) throw new EngineError(`${path}: expected a mapping`, ExitCode.configuration);
+    if (!isYamlMap(document.contents))
+      throw new EngineError(`${path}: expected a mapping`, ExitCode.configuration);
     const file = new StackConfigFile(path, document);
     file.refuseUnsupported();
     return file;
@@ -42,11 +43,15 @@ export class StackConfigFile {
       this.refuse("secretsprovider", 'only "passphrase" is supported');
     }
     if (this.document.has("environment")) this.refuse("environment", "Pulumi ESC is not supported");
-    if (this.document.has("encryptedkey")) this.refuse("encryptedkey", "cloud secrets providers are not supported");
+    if (this.document.has("encryptedkey"))
+      this.refuse("encryptedkey", "cloud secrets providers are not supported");
   }
 
   private refuse(key: string, reason: string): never {
-    throw new EngineError(`${this.path}: ${key}: ${reason} by the embedded engine; use the Pulumi CLI`, ExitCode.configuration);
+    throw new EngineError(
+      `${this.path}: ${key}: ${reason} by the embedded engine; use the Pulumi CLI`,
+      ExitCode.configuration,
+    );
   }
 
   /** The salt of the file's secrets, if it has one. */
@@ -55,7 +60,8 @@ export class StackConfigFile {
     return typeof salt === "string" ? salt : undefined;
   }
 
-  set salt(salt: string) {
+  /** Puts the salt into the file. */
+  setSalt(salt: string): void {
     this.document.set("encryptionsalt", salt);
   }
 
@@ -69,14 +75,24 @@ export class StackConfigFile {
   set(key: string, path: readonly PathElement[], value: StoredValue): void {
     if (!isYamlMap(this.document.get("config"))) this.document.set("config", this.document.createNode({}));
     const full = ["config", this.storedKey(key), ...path];
-    for (let length = 3; length < full.length; length++) {
+    for (let length = 2; length < full.length; length++) {
       const parent = this.document.getIn(full.slice(0, length), true);
       if (parent !== undefined && isScalar(parent)) {
-        throw new EngineError(`${key}: cannot set inside ${full.slice(2, length).join(".")}, which is a plain value`);
+        throw new EngineError(
+          `${key}: cannot set inside ${full.slice(1, length).join(".")}, which is a plain value`,
+        );
       }
-      if (parent === undefined) this.document.setIn(full.slice(0, length), this.document.createNode(typeof full[length] === "number" ? [] : {}));
+      if (parent === undefined)
+        this.document.setIn(
+          full.slice(0, length),
+          this.document.createNode(typeof full[length] === "number" ? [] : {}),
+        );
     }
-    this.document.setIn(full, this.nodeOf(value));
+    const node = this.nodeOf(value);
+    const before = this.document.getIn(full, true);
+    if (isScalar(before) && isScalar(node))
+      Object.assign(node, { comment: before.comment, commentBefore: before.commentBefore });
+    this.document.setIn(full, node);
   }
 
   /** Removes a key, or with a path the value inside it. Returns whether it was there. */
@@ -99,7 +115,8 @@ export class StackConfigFile {
     if (typeof value !== "string") return this.document.createNode(value);
     const node = new Scalar(value);
     // A string that reads like a number or a boolean has to stay a string for every reader of YAML.
-    if (/^(?:[-+.\d].*|true|false|yes|no|on|off|null|~|)$/i.test(value) && !value.includes("\n")) node.type = "QUOTE_DOUBLE";
+    if (/^(?:[-+.\d].*|true|false|yes|no|on|off|null|~|)$/i.test(value) && !value.includes("\n"))
+      node.type = "QUOTE_DOUBLE";
     return node;
   }
 }

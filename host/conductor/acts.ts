@@ -31,7 +31,11 @@ const relativeScript = z
   .string()
   .regex(/^[A-Za-z0-9._@][A-Za-z0-9._@/-]*$/)
   .refine(staysBelow);
-const argument = z.string().min(1).max(4096).regex(/^\P{Cc}*$/u);
+const argument = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^\P{Cc}*$/u);
 const command = z.array(argument).max(64);
 /** A URL, or `user@host:path`. No part of it begins with a dash, which git or ssh could take for an option. */
 const repository = z

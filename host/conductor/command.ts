@@ -61,9 +61,10 @@ export function runCommand(
     let late = false;
     const timer = setTimeout(() => {
       late = true;
-      if (child.pid !== undefined) {
-        process.kill(-child.pid, "SIGKILL");
-      }
+      endGroup(child.pid);
+      // What left the group may hold the output open for ever.
+      child.stdout.destroy();
+      child.stderr.destroy();
     }, command.timeoutSeconds * 1000);
     const keep = (line: string): void => {
       lastLines.push(line);
@@ -81,7 +82,7 @@ export function runCommand(
     });
     child.on("close", (code, signal) => {
       clearTimeout(timer);
-      if (code === 0) {
+      if (code === 0 && !late) {
         resolve(output.join(""));
         return;
       }
@@ -93,6 +94,19 @@ export function runCommand(
       reject(new CommandFailed(command.argv, how, lastLines));
     });
   });
+}
+
+/** Ends a process group; what has already ended is no fault. */
+function endGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) {
+      process.kill(-leader, "SIGKILL");
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") {
+      throw error;
+    }
+  }
 }
 
 /** Longest line that is kept; the rest of it is cut. */

@@ -39,10 +39,11 @@ export async function applySiteConfiguration(input: SiteConfigurationInput): Pro
     await runNginx("systemctl", "reload-or-restart", "nginx");
     await waitUntilEffective(paths, hash);
   } catch (error) {
-    await putBack(paths, previous);
-    throw new Failed(
-      `the site's configuration was not taken, the previous one serves on: ${describe(error)}`,
+    const outcome = await putBack(paths, previous).then(
+      () => "the previous one serves on",
+      (fault: unknown) => `and neither was the previous one (${describe(fault)})`,
     );
+    throw new Failed(`the site's configuration was not taken, ${outcome}: ${describe(error)}`);
   }
   return hash;
 }

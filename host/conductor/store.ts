@@ -69,7 +69,8 @@ function parseSite(text: string, path: string): Site {
     if (
       typeof site?.generation === "number" &&
       typeof site.probeKey === "string" &&
-      site.colours !== undefined
+      typeof site.colours?.blue === "object" &&
+      typeof site.colours.green === "object"
     ) {
       return site as Site;
     }

@@ -1,5 +1,7 @@
+import { ExitCode } from "../../host/conductor/protocol";
 import { CommandError } from "../command";
 import { Site, type SiteOptions } from "../site";
+import { stopServing } from "../source";
 import { nextCommands } from "./next-commands";
 import { faultsOf, FIRST_STEP, formatShares, NEXT_STEPS, type Step } from "./story";
 import { pulumiCommand, shellLine } from "./typing";
@@ -22,33 +24,48 @@ export interface DemoResult {
  * 100 %, and back, every step by the commands that a user would type and under a steady load. Throws when a step fails.
  */
 export async function runDemo(options: SiteOptions, print: Print): Promise<DemoResult> {
-  const began = performance.now();
-  const site = await Site.open({ ...options, onProgress: print });
-  print(
-    `host ${site.host.name} is up at ${site.host.address}${site.reused ? ", from before" : ""} (${since(began)})`,
-  );
+  const site = await openSite(options, print);
   const demo = new Demo(site, print);
-  const result = await demo.play();
+  const result = await demo.play(() => replaceHost(site, options, print));
   print("");
   print(summary(result.total));
-  print(`The site is up. Try next:`);
-  for (const command of nextCommands(site)) print(`  ${command.line.padEnd(60)}  # ${command.what}`);
+  print("The site is up. Try next:");
+  for (const { what, line } of nextCommands(demo.site)) print(`  # ${what}\n  ${line}`);
   return result;
 }
 
+async function openSite(options: SiteOptions, print: Print): Promise<Site> {
+  const began = performance.now();
+  const site = await Site.open({ ...options, onProgress: print });
+  const { name, address } = site.host;
+  print(`host ${name} is up at ${address}${site.reused ? ", from before" : ""} (${since(began)})`);
+  return site;
+}
+
+async function replaceHost(site: Site, options: SiteOptions, print: Print): Promise<Site> {
+  print(
+    "That host cannot go back to the story's beginning, for the reason above: a new one takes its place.",
+  );
+  await stopServing(site.world, site.host.gateway);
+  await site.host.remove();
+  return openSite(options, print);
+}
+
+/** In Pulumi's output: the conductor refused an act, and touched nothing. */
+const REFUSED = new RegExp(`status ${ExitCode.refused}\\b`);
+
 class Demo {
-  private readonly address: SiteAddress;
   private readonly faults: string[] = [];
 
   constructor(
-    private readonly site: Site,
+    /** The site it plays on. */
+    public site: Site,
     private readonly print: Print,
-  ) {
-    this.address = { address: site.host.address, domain: site.domain, authority: site.authority() };
-  }
+  ) {}
 
-  async play(): Promise<DemoResult> {
-    const first = await this.carryOut(FIRST_STEP);
+  /** @param replaceHost called when the host from an earlier run refuses the first step */
+  async play(replaceHost: () => Promise<Site>): Promise<DemoResult> {
+    const first = await this.begin(replaceHost);
     const traffic = await SteadyTraffic.start(this.address);
     try {
       await traffic.mark(FIRST_STEP.title);
@@ -60,6 +77,22 @@ class Demo {
     }
     const { total } = await traffic.stop();
     return { total, faults: this.faults };
+  }
+
+  /** What a user did with the site since the last demo may be something that no `up` leads back from in one step. */
+  private async begin(replaceHost: () => Promise<Site>): Promise<string> {
+    try {
+      return await this.carryOut(FIRST_STEP);
+    } catch (error) {
+      if (!(error instanceof Error) || !this.site.reused || !REFUSED.test(error.message)) throw error;
+      this.print(error.message);
+      this.site = await replaceHost();
+      return this.carryOut(FIRST_STEP);
+    }
+  }
+
+  private get address(): SiteAddress {
+    return { address: this.site.host.address, domain: this.site.domain, authority: this.site.authority() };
   }
 
   /** The load's counts of a step are those during its `up`, for what is lost, and those after it, for the shares. */

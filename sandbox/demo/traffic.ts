@@ -3,10 +3,10 @@ import { unannouncedCloses, type LoadReport, type LoadSegment } from "../load/re
 import type { SiteAddress } from "./visitor";
 
 /** Requests a second of each protocol: well within what the sample and the machine bear. */
-const RATE = { http1: 300, http2: 200 };
+const RATE = 400;
 
 /** Users of each protocol, each with its cookies: enough for 5 percent of them to be counted. */
-const USERS = 2000;
+const USERS = 1000;
 
 /** The demo's visitors: users with keep-alive connections over HTTP/1.1 and HTTP/2 who send POST requests at a steady rate. */
 export class SteadyTraffic {
@@ -15,11 +15,14 @@ export class SteadyTraffic {
   /** Starts the load; it goes on until {@link SteadyTraffic.stop}. Throws when the site cannot be reached. */
   static async start({ address, domain, authority }: SiteAddress): Promise<SteadyTraffic> {
     const common = { address, host: domain, tls: { ca: authority }, users: USERS };
-    const runs = await Promise.all([
-      startLoad({ ...common, protocol: "http1", rate: RATE.http1, connections: 100 }),
-      startLoad({ ...common, protocol: "http2", rate: RATE.http2, connections: 4 }),
-    ]);
-    return new SteadyTraffic(runs);
+    const http1 = await startLoad({ ...common, protocol: "http1", rate: RATE, connections: 100 });
+    try {
+      const http2 = await startLoad({ ...common, protocol: "http2", rate: RATE, connections: 10 });
+      return new SteadyTraffic([http1, http2]);
+    } catch (error) {
+      await http1.stop();
+      throw error;
+    }
   }
 
   /** Begins a new count. */

@@ -4,6 +4,7 @@ import * as path from "node:path";
 import { run } from "../command";
 import { bootId } from "../processes";
 import type { World } from "../world";
+import { admitHosts, dismissHosts, HOSTS_NETWORK } from "./firewall";
 
 /** Where a host is on the machine's private networks: each host has one of its own with the machine's end as gateway. */
 export interface HostNetwork {
@@ -43,7 +44,7 @@ export function freeIndex(first: number): number {
 
 /** Tells whether a host of any world has this index. */
 export function indexInUse(index: number): boolean {
-  return fs.existsSync(`/sys/class/net/${linkName(index)}`);
+  return hasLink(linkName(index));
 }
 
 /** Makes the namespace, the link and the addresses; what was left of them is replaced. */
@@ -70,7 +71,7 @@ export async function createNetwork(network: HostNetwork): Promise<void> {
 
 /** Removes the namespace and the link, as far as they are there. */
 export async function removeNetwork(network: HostNetwork): Promise<void> {
-  if (fs.existsSync(`/sys/class/net/${network.link}`)) await run(["ip", "link", "delete", network.link]);
+  if (hasLink(network.link)) await run(["ip", "link", "delete", network.link]);
   if (fs.existsSync(path.join("/run/netns", network.namespace)))
     await run(["ip", "netns", "delete", network.namespace]);
 }
@@ -103,14 +104,16 @@ delete table ip ${world.nftTable}
 table ip ${world.nftTable} {
   chain outbound {
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr 10.77.0.0/16 ip daddr != 10.77.0.0/16 masquerade
+    ip saddr ${HOSTS_NETWORK} ip daddr != ${HOSTS_NETWORK} masquerade
   }
 }
 `);
+  await admitHosts(world);
 }
 
 /** Takes back what {@link openOutbound} did, as far as it was done. */
 export async function closeOutbound(world: World): Promise<void> {
+  await dismissHosts(world);
   await nft(`table ip ${world.nftTable}\ndelete table ip ${world.nftTable}\n`);
   const remembered = rememberedForwarding(world);
   if (remembered !== null) fs.writeFileSync(FORWARDING, remembered);
@@ -119,6 +122,11 @@ export async function closeOutbound(world: World): Promise<void> {
 
 function linkName(index: number): string {
   return `vsandbox${index}`;
+}
+
+/** Asked of this process's network namespace; /sys may have been mounted in another one. */
+function hasLink(name: string): boolean {
+  return new RegExp(`^\\s*${name}:`, "m").test(fs.readFileSync("/proc/net/dev", "utf8"));
 }
 
 async function nft(rules: string): Promise<void> {

@@ -27,6 +27,7 @@ export class Generator {
   private submitted = 0;
   private latestMs = 0;
   private stopping = false;
+  private report: Promise<LoadReport> | undefined;
 
   constructor(private readonly plan: LoadPlan) {
     this.recorder = new Recorder(plan.users, plan.remember, monotonicNow);
@@ -84,8 +85,12 @@ export class Generator {
     return this.recorder.lastSentTo(release, sinceMs);
   }
 
-  /** Sends no more, waits for the answers that are under way, closes the connections. */
-  async stop(): Promise<LoadReport> {
+  /** Sends no more, waits for the answers that are under way, closes the connections. Later calls change nothing. */
+  stop(): Promise<LoadReport> {
+    return (this.report ??= this.finish());
+  }
+
+  private async finish(): Promise<LoadReport> {
     const cores = this.coresUsed();
     this.stopping = true;
     const unsent = this.lanes.reduce((sum, lane) => sum + lane.waiting, 0);

@@ -83,7 +83,7 @@ export interface LoadSegment {
   readonly latencyMs: Latency;
   /** Wait of right answers from the moment the request was sent. */
   readonly serviceMs: Latency;
-  /** The first few failures and closed connections. */
+  /** The first few of each kind. */
   readonly incidents: readonly Incident[];
 }
 

@@ -1,7 +1,8 @@
 import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import { type Failure, FAILURES, type Incident, type Latency, type LoadSegment } from "./report";
 
-const MOST_INCIDENTS = 20;
+/** Of each kind, so that many harmless ones do not hide a failure. */
+const MOST_INCIDENTS = 10;
 const LONGEST_MICROSECONDS = 3_600_000_000;
 
 function latencyHistogram(): RecordableHistogram {
@@ -52,9 +53,10 @@ export class Segment {
     this.colourOfUser = new Uint8Array(users);
   }
 
-  /** Keeps the first few incidents for the reader. */
+  /** Keeps the first few incidents of each kind for the reader. */
   note(incident: Incident): void {
-    if (this.incidents.length < MOST_INCIDENTS) this.incidents.push(incident);
+    const alike = this.incidents.filter(({ kind }) => kind === incident.kind);
+    if (alike.length < MOST_INCIDENTS) this.incidents.push(incident);
   }
 
   /** Plain data of the counters; `colours` names the numbers in {@link Segment.colourOfUser}. */

@@ -4,7 +4,7 @@
 const fs = require("node:fs");
 const http = require("node:http");
 const path = require("node:path");
-const { setImmediate } = require("node:timers");
+const { clearInterval, setImmediate, setInterval, setTimeout } = require("node:timers");
 
 /** @typedef {import("node:http").IncomingMessage} Request */
 /** @typedef {import("node:http").ServerResponse} Response */

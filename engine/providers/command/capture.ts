@@ -50,7 +50,8 @@ export class OutputCapture {
 
   /** The streams as the resource keeps them. */
   get outputs(): { stdout: string; stderr: string } {
-    const text = (stream: Stream): string => withoutFinalNewline(Buffer.concat(this.chunks[stream]).toString("utf8"));
+    const text = (stream: Stream): string =>
+      withoutFinalNewline(Buffer.concat(this.chunks[stream]).toString("utf8"));
     return { stdout: text("stdout"), stderr: text("stderr") };
   }
 

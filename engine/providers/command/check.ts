@@ -1,24 +1,52 @@
-import { isMap, isSecret, secret, Signature, signatureOf, UNKNOWN, unwrapSecrets, type PropertyMap } from "../../values/property";
+import {
+  isMap,
+  isSecret,
+  secret,
+  Signature,
+  signatureOf,
+  textOf,
+  UNKNOWN,
+  unwrapSecrets,
+  type PropertyMap,
+} from "../../values/property";
 import type { CheckFailure, CheckResult } from "../provider";
 
 const LOGGING = ["none", "stdout", "stderr", "stdoutAndStderr"];
 
-const COMMON = ["create", "update", "delete", "triggers", "stdin", "logging", "environment", "addPreviousOutputInEnv"];
+const COMMON = [
+  "create",
+  "update",
+  "delete",
+  "triggers",
+  "stdin",
+  "logging",
+  "environment",
+  "addPreviousOutputInEnv",
+];
 const LOCAL_ONLY = ["interpreter", "dir", "assetPaths", "archivePaths"];
 const COPY_KEYS = ["connection", "triggers", "source", "remotePath"];
 const CONNECTION_DEFAULTS: PropertyMap = { user: "root", port: 22, dialErrorLimit: 10, perDialTimeout: 15 };
-const CONNECTION_KEYS = [...Object.keys(CONNECTION_DEFAULTS), "host", "password", "privateKey", "privateKeyPassword", "agentSocketPath", "hostKey"];
+const CONNECTION_KEYS = [
+  ...Object.keys(CONNECTION_DEFAULTS),
+  "host",
+  "password",
+  "privateKey",
+  "privateKeyPassword",
+  "agentSocketPath",
+  "hostKey",
+];
 
 /** Validates the inputs of a local or a remote command, and puts the connection's defaults and secret mark in. */
 export function checkCommand(inputs: PropertyMap, remote: boolean): CheckResult {
   const failures = refuseUnknownKeys(inputs, remote ? [...COMMON, "connection"] : [...COMMON, ...LOCAL_ONLY]);
   for (const key of ["create", "update", "delete", "stdin", "dir"]) failures.push(...expectText(inputs, key));
-  const logging = unwrapSecrets(inputs["logging"] ?? null);
-  if (logging !== null && logging !== UNKNOWN && !LOGGING.includes(String(logging))) {
+  const logging = textOf(inputs["logging"]);
+  if (logging !== "" && logging !== UNKNOWN && !LOGGING.includes(logging)) {
     failures.push({ property: "logging", reason: `has to be one of ${LOGGING.join(", ")}` });
   }
   for (const key of ["assetPaths", "archivePaths"]) {
-    if (inputs[key] !== undefined) failures.push({ property: key, reason: "not supported by the embedded engine" });
+    if (inputs[key] !== undefined)
+      failures.push({ property: key, reason: "not supported by the embedded engine" });
   }
   if (!remote) return { inputs, failures };
   return { inputs: { ...inputs, ...checkConnection(inputs, failures) }, failures };
@@ -34,8 +62,15 @@ export function checkCopy(inputs: PropertyMap): CheckResult {
   const isAsset = signature === Signature.asset || signature === Signature.archive;
   if (source !== UNKNOWN && !isAsset) {
     failures.push({ property: "source", reason: "has to be a FileAsset, a StringAsset or a FileArchive" });
-  } else if (isMap(source) && typeof source["path"] !== "string" && !(signature === Signature.asset && "text" in source)) {
-    failures.push({ property: "source", reason: "has to be a file, a text or a directory; remote assets and asset archives are not supported" });
+  } else if (
+    isMap(source) &&
+    typeof source["path"] !== "string" &&
+    !(signature === Signature.asset && "text" in source)
+  ) {
+    failures.push({
+      property: "source",
+      reason: "has to be a file, a text or a directory; remote assets and asset archives are not supported",
+    });
   }
   return { inputs: { ...inputs, ...checkConnection(inputs, failures) }, failures };
 }
@@ -63,7 +98,8 @@ function checkConnection(inputs: PropertyMap, failures: CheckFailure[]): Propert
     failures.push({ property: "connection.proxy", reason: "not supported by the embedded engine" });
   }
   for (const key of Object.keys(bare)) {
-    if (key !== "proxy" && !CONNECTION_KEYS.includes(key)) failures.push({ property: `connection.${key}`, reason: "unknown input" });
+    if (key !== "proxy" && !CONNECTION_KEYS.includes(key))
+      failures.push({ property: `connection.${key}`, reason: "unknown input" });
   }
   if (bare["host"] === undefined) failures.push({ property: "connection.host", reason: "missing" });
   return { connection: secret({ ...CONNECTION_DEFAULTS, ...bare }) };

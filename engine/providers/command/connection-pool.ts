@@ -2,7 +2,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Client, type ConnectConfig, type ServerHostKeyAlgorithm } from "ssh2";
 import { EngineError, messageOf } from "../../errors";
 import type { ProviderContext } from "../provider";
-import { connectionKey, fingerprint, hostKeyAlgorithms, parseHostKey, type ConnectionOptions } from "./connection";
+import {
+  connectionKey,
+  fingerprint,
+  hostKeyAlgorithms,
+  parseHostKey,
+  type ConnectionOptions,
+} from "./connection";
 
 /** Channels that one connection carries at a time; OpenSSH's MaxSessions is 10 by default. */
 const CHANNELS_PER_CONNECTION = 8;
@@ -30,7 +36,11 @@ export class ConnectionPool {
   private readonly entries = new Map<string, Entry>();
 
   /** Runs `use` with a connection, within the limit of channels. The first user dials and sees the dial's failures. */
-  async with<T>(context: ProviderContext, options: ConnectionOptions, use: (client: Client) => Promise<T>): Promise<T> {
+  async with<T>(
+    context: ProviderContext,
+    options: ConnectionOptions,
+    use: (client: Client) => Promise<T>,
+  ): Promise<T> {
     const entry = this.entryFor(context, options);
     await acquireChannel(entry);
     try {
@@ -64,7 +74,8 @@ export class ConnectionPool {
 }
 
 async function acquireChannel(entry: Entry): Promise<void> {
-  if (entry.channels >= CHANNELS_PER_CONNECTION) await new Promise<void>((resolve) => entry.waiting.push(resolve));
+  if (entry.channels >= CHANNELS_PER_CONNECTION)
+    await new Promise<void>((resolve) => entry.waiting.push(resolve));
   else entry.channels++;
 }
 
@@ -85,7 +96,10 @@ async function dialWithRetries(context: ProviderContext, options: ConnectionOpti
     } catch (error) {
       if (error instanceof PermanentDialError || context.signal.aborted) throw error;
       if (limit >= 0 && attempt > limit) {
-        throw new Error(`cannot connect to ${options.user}@${options.host}:${String(options.port)} after ${String(attempt - 1)} failed attempts: ${messageOf(error)}`);
+        throw new Error(
+          `cannot connect to ${options.user}@${options.host}:${String(options.port)} after ${String(attempt - 1)} failed attempts: ${messageOf(error)}`,
+          { cause: error },
+        );
       }
       context.log("info", `Dial ${String(attempt)}/${shownLimit} failed: retrying`);
     }
@@ -102,7 +116,9 @@ function dial(context: ProviderContext, options: ConnectionOptions): Promise<Cli
       client.destroy();
       reject(seen ?? error);
     };
-    const abort = (): void => { fail(new Error("cancelled")); };
+    const abort = (): void => {
+      fail(new Error("cancelled"));
+    };
     context.signal.addEventListener("abort", abort, { once: true });
     client.once("ready", () => {
       context.signal.removeEventListener("abort", abort);
@@ -112,10 +128,16 @@ function dial(context: ProviderContext, options: ConnectionOptions): Promise<Cli
       resolve(client);
     });
     client.once("error", fail);
-    client.once("close", () => { fail(new Error("the connection was closed before it was ready")); });
+    client.once("close", () => {
+      fail(new Error("the connection was closed before it was ready"));
+    });
     answerKeyboard(client, options);
     try {
-      client.connect(connectConfig(options, (error) => { seen = error; }));
+      client.connect(
+        connectConfig(options, (error) => {
+          seen = error;
+        }),
+      );
     } catch (error) {
       // The configuration itself is at fault: a key that cannot be parsed, for example.
       reject(new PermanentDialError(`cannot connect to ${options.host}: ${messageOf(error)}`));
@@ -129,7 +151,10 @@ function answerKeyboard(client: Client, { password }: ConnectionOptions): void {
   });
 }
 
-function connectConfig(options: ConnectionOptions, refuse: (error: PermanentDialError) => void): ConnectConfig {
+function connectConfig(
+  options: ConnectionOptions,
+  refuse: (error: PermanentDialError) => void,
+): ConnectConfig {
   const { host, port, user, password, privateKey, privateKeyPassword, agentSocketPath, hostKey } = options;
   const expected = hostKey === undefined ? undefined : parseHostKey(hostKey);
   return {

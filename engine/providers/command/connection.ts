@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { isMap, unwrapSecrets, type PropertyMap } from "../../values/property";
+import { isMap, textOf, unwrapSecrets, type PropertyMap } from "../../values/property";
 import { EngineError } from "../../errors";
 
 /** How to reach a host: the `connection` input of the command provider. */
@@ -34,8 +34,8 @@ export function connectionOptions(inputs: PropertyMap, environment: NodeJS.Proce
   ) as Partial<Record<(typeof TEXT_KEYS)[number], string>>;
   const agent = texts.agentSocketPath ?? environment["SSH_AUTH_SOCK"];
   return {
-    host: String(connection["host"]),
-    user: String(connection["user"] ?? "root"),
+    host: textOf(connection["host"]),
+    user: textOf(connection["user"] ?? "root"),
     port: number("port", 22),
     dialErrorLimit: number("dialErrorLimit", 10),
     perDialTimeout: number("perDialTimeout", 15),
@@ -60,7 +60,9 @@ export function parseHostKey(text: string): ExpectedHostKey {
   const match = /(?:^|\s)((?:ssh|ecdsa|sk)-[a-z0-9@.-]+)\s+([A-Za-z0-9+/]+={0,2})(?:\s|$)/.exec(text.trim());
   const [, type, encoded] = match ?? [];
   if (type === undefined || encoded === undefined) {
-    throw new EngineError('connection.hostKey is not a public key: expected "TYPE BASE64", as in /etc/ssh/ssh_host_ed25519_key.pub');
+    throw new EngineError(
+      'connection.hostKey is not a public key: expected "TYPE BASE64", as in /etc/ssh/ssh_host_ed25519_key.pub',
+    );
   }
   return { type, key: Buffer.from(encoded, "base64") };
 }

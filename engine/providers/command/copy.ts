@@ -3,27 +3,31 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join, posix } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Client, SFTPWrapper, Stats } from "ssh2";
-import { isMap, unwrapSecrets, type PropertyMap } from "../../values/property";
+import { isMap, textOf, unwrapSecrets, type PropertyMap } from "../../values/property";
 import { EngineError, messageOf } from "../../errors";
 import type { ProviderContext } from "../provider";
 import { localPath } from "../../values/asset";
 import { connectionOptions } from "./connection";
 import type { ConnectionPool } from "./connection-pool";
-import { textInput } from "./outputs";
 
 /** The code by which SFTP says that there is no such file. */
 const NO_SUCH_FILE = 2;
 
 /** Copies a file, a text or a directory to a host, by the rules of the command provider's CopyToRemote. */
-export async function copyToRemote(context: ProviderContext, connections: ConnectionPool, inputs: PropertyMap): Promise<void> {
+export async function copyToRemote(
+  context: ProviderContext,
+  connections: ConnectionPool,
+  inputs: PropertyMap,
+): Promise<void> {
   const source = unwrapSecrets(inputs["source"] ?? null);
-  const target = textInput(inputs, "remotePath") ?? "";
+  const target = textOf(inputs["remotePath"]);
   if (!isMap(source)) throw new EngineError("the source is missing");
   await connections.with(context, connectionOptions(inputs, process.env), async (client) => {
     const remote = new RemoteFiles(await openSftp(client));
     try {
-      if (typeof source["path"] === "string") await remote.copy(localPath(context.directory, source["path"]), target);
-      else await remote.writeText(String(source["text"] ?? ""), target);
+      if (typeof source["path"] === "string")
+        await remote.copy(localPath(context.directory, source["path"]), target);
+      else await remote.writeText(textOf(source["text"]), target);
     } finally {
       remote.end();
     }
@@ -50,10 +54,14 @@ class RemoteFiles {
   /** Writes a text to a file, whose parent directories are made. */
   async writeText(text: string, target: string): Promise<void> {
     if ((await this.stat(target))?.isDirectory()) {
-      throw new Error(`remote path ${target} is a directory; when using a text asset, remotePath must be a file path`);
+      throw new Error(
+        `remote path ${target} is a directory; when using a text asset, remotePath must be a file path`,
+      );
     }
     await this.makeDirectories(posix.dirname(target));
-    await this.done((callback) => { this.sftp.writeFile(target, text, callback); }, `write ${target}`);
+    await this.done((callback) => {
+      this.sftp.writeFile(target, text, callback);
+    }, `write ${target}`);
   }
 
   /** Copies a local file or directory; a directory without a trailing slash keeps its name below the target. */
@@ -85,7 +93,9 @@ class RemoteFiles {
     try {
       await pipeline(createReadStream(source), this.sftp.createWriteStream(target));
     } catch (error) {
-      throw new Error(`failed to copy file ${source} to remote path ${target}: ${messageOf(error)}`);
+      throw new Error(`failed to copy file ${source} to remote path ${target}: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 
@@ -98,8 +108,15 @@ class RemoteFiles {
     await this.makeDirectory(path);
   }
 
-  private makeDirectory(path: string): Promise<void> {
-    return this.done((callback) => { this.sftp.mkdir(path, callback); }, `create directory ${path}`);
+  private async makeDirectory(path: string): Promise<void> {
+    try {
+      await this.done((callback) => {
+        this.sftp.mkdir(path, callback);
+      }, `create directory ${path}`);
+    } catch (error) {
+      // Another copy into the same place may have made it a moment ago.
+      if (!(await this.stat(path))?.isDirectory()) throw error;
+    }
   }
 
   private stat(path: string): Promise<Stats | undefined> {

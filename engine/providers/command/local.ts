@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
-import { unwrapSecrets, type PropertyMap, type PropertyValue } from "../../values/property";
+import { textOf, unwrapSecrets, type PropertyMap, type PropertyValue } from "../../values/property";
 import type { ProviderContext } from "../provider";
 import { OutputCapture, type Logging } from "./capture";
 import { commandError, masksFor, previousOutput, textInput, textMapInput } from "./outputs";
@@ -9,7 +9,7 @@ import { commandError, masksFor, previousOutput, textInput, textMapInput } from 
  * Waits for the end of its input and then kills the process group $1. Its input is a pipe that only the engine holds,
  * so that a killed engine leaves no command running.
  */
-const GUARD = 'read -r _; kill -KILL -- "-$1"';
+const GUARD = 'read -r _; kill -s KILL -- "-$1"';
 
 /** The words of the command provider for the usual signals. */
 const SIGNAL_WORDS: Partial<Record<NodeJS.Signals, string>> = {
@@ -29,9 +29,13 @@ export async function runLocal(
   inputs: PropertyMap,
   earlier: PropertyMap,
 ): Promise<PropertyMap> {
-  const text = String(unwrapSecrets(command));
+  const text = textOf(command);
   const masks = masksFor({ ...inputs, ...earlier });
-  const capture = new OutputCapture(context, (textInput(inputs, "logging") ?? "stdoutAndStderr") as Logging, masks);
+  const capture = new OutputCapture(
+    context,
+    (textInput(inputs, "logging") ?? "stdoutAndStderr") as Logging,
+    masks,
+  );
   const [program = "/bin/sh", ...options] = interpreter(inputs);
   const child = spawn(program, [...options, text], {
     cwd: resolve(context.directory, textInput(inputs, "dir") ?? "."),
@@ -40,8 +44,12 @@ export async function runLocal(
     // A group of its own: an interrupt from the terminal is the engine's to handle, and the group can be ended whole.
     detached: true,
   });
-  child.stdout.on("data", (chunk: Buffer) => { capture.take("stdout", chunk); });
-  child.stderr.on("data", (chunk: Buffer) => { capture.take("stderr", chunk); });
+  child.stdout.on("data", (chunk: Buffer) => {
+    capture.take("stdout", chunk);
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    capture.take("stderr", chunk);
+  });
   // A command that ends without reading its input is no fault.
   child.stdin.on("error", () => undefined);
   child.stdin.end(textInput(inputs, "stdin") ?? "");
@@ -63,12 +71,17 @@ async function endOf(child: ChildProcess, context: ProviderContext): Promise<str
   const stop = (): void => {
     if (pid !== undefined) killGroup(pid);
   };
-  const timer = context.timeoutSeconds === undefined ? undefined : setTimeout(stop, context.timeoutSeconds * 1000);
+  const timer =
+    context.timeoutSeconds === undefined ? undefined : setTimeout(stop, context.timeoutSeconds * 1000);
   context.signal.addEventListener("abort", stop);
   try {
     return await new Promise((settle) => {
-      child.once("error", (error) => { settle(error.message); });
-      child.once("close", (code, signal) => { settle(describeEnd(code, signal)); });
+      child.once("error", (error) => {
+        settle(error.message);
+      });
+      child.once("close", (code, signal) => {
+        settle(describeEnd(code, signal));
+      });
     });
   } finally {
     clearTimeout(timer);
@@ -78,8 +91,11 @@ async function endOf(child: ChildProcess, context: ProviderContext): Promise<str
 }
 
 function startGuard(pid: number): ChildProcess {
-  const guard = spawn("/bin/sh", ["-c", GUARD, "guard", String(pid)], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-  guard.stdin?.on("error", () => undefined);
+  const guard = spawn("/bin/sh", ["-c", GUARD, "guard", String(pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  guard.stdin.on("error", () => undefined);
   guard.unref();
   return guard;
 }

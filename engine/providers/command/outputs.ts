@@ -1,4 +1,13 @@
-import { maskStrings, SECRET_MASK, secret, secretStrings, someValue, unwrapSecrets, type PropertyMap } from "../../values/property";
+import {
+  maskStrings,
+  SECRET_MASK,
+  secret,
+  secretStrings,
+  someValue,
+  textOf,
+  unwrapSecrets,
+  type PropertyMap,
+} from "../../values/property";
 
 /** Printed text without the newline at its end, as the command provider stores it. */
 export function withoutFinalNewline(text: string): string {
@@ -23,7 +32,9 @@ export function keepSecretOutputs(inputs: PropertyMap, outputs: PropertyMap): Pr
 
 /** The error of a command that failed, as the command provider words it, with the resource's secrets masked. */
 export function commandError(reason: string, command: string, printed: string, inputs: PropertyMap): Error {
-  return new Error(maskStrings(`${reason}: running ${JSON.stringify(command)}:\n${printed}`, masksFor(inputs)));
+  return new Error(
+    maskStrings(`${reason}: running ${JSON.stringify(command)}:\n${printed}`, masksFor(inputs)),
+  );
 }
 
 /** All strings of a resource that must not be shown, in the spellings in which a message can hold them. */
@@ -39,15 +50,14 @@ export function masksFor(inputs: PropertyMap): Set<string> {
 export function textInput(inputs: PropertyMap, key: string): string | undefined {
   const value = inputs[key];
   if (value === undefined || value === null) return undefined;
-  const bare = unwrapSecrets(value);
-  return typeof bare === "string" ? bare : JSON.stringify(bare);
+  return textOf(value);
 }
 
 /** The map of strings under a key, without secret marks; empty where it is missing. */
 export function textMapInput(inputs: PropertyMap, key: string): Record<string, string> {
   const value = unwrapSecrets(inputs[key] ?? {});
   const entries = Object.entries(value as PropertyMap);
-  return Object.fromEntries(entries.map(([name, element]) => [name, typeof element === "string" ? element : JSON.stringify(element)]));
+  return Object.fromEntries(entries.map(([name, element]) => [name, textOf(element)]));
 }
 
 /** What the previous command printed, for the variables that the next one gets; empty where it does not want them. */

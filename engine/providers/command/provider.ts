@@ -31,7 +31,9 @@ export class CommandProvider implements Provider {
       case REMOTE:
         return Promise.resolve(checkCommand(inputs, true));
       default:
-        return Promise.reject(new EngineError(`the embedded engine does not have the resource type ${context.type}`));
+        return Promise.reject(
+          new EngineError(`the embedded engine does not have the resource type ${context.type}`),
+        );
     }
   }
 
@@ -41,7 +43,11 @@ export class CommandProvider implements Provider {
     if (kind === undefined) return Promise.resolve(diff);
     // The key as a whole is marked as replacing; a change of one of its elements is not.
     const replacing = kind.endsWith("-replace") ? kind : (`${kind}-replace` as typeof kind);
-    return Promise.resolve({ ...diff, replaceKeys: ["triggers"], detailed: { ...diff.detailed, triggers: replacing } });
+    return Promise.resolve({
+      ...diff,
+      replaceKeys: ["triggers"],
+      detailed: { ...diff.detailed, triggers: replacing },
+    });
   }
 
   async create(context: ProviderContext, inputs: PropertyMap): Promise<CreateResult> {
@@ -58,7 +64,12 @@ export class CommandProvider implements Provider {
   async update(context: ProviderContext, old: OldResource, inputs: PropertyMap): Promise<PropertyMap> {
     if (context.type !== COPY) {
       const { stdout = "", stderr = "", assets, archive } = old.outputs;
-      const earlier = { stdout, stderr, ...(assets === undefined ? {} : { assets }), ...(archive === undefined ? {} : { archive }) };
+      const earlier = {
+        stdout,
+        stderr,
+        ...(assets === undefined ? {} : { assets }),
+        ...(archive === undefined ? {} : { archive }),
+      };
       return this.run(context, "update", inputs, earlier);
     }
     const changed = diffOf(

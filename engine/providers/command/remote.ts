@@ -1,5 +1,5 @@
 import type { Client, ClientChannel } from "ssh2";
-import { unwrapSecrets, type PropertyMap, type PropertyValue } from "../../values/property";
+import { textOf, type PropertyMap, type PropertyValue } from "../../values/property";
 import type { ProviderContext } from "../provider";
 import { OutputCapture, type Logging } from "./capture";
 import { connectionOptions } from "./connection";
@@ -14,15 +14,21 @@ export async function runRemote(
   inputs: PropertyMap,
   earlier: PropertyMap,
 ): Promise<PropertyMap> {
-  const text = String(unwrapSecrets(command));
+  const text = textOf(command);
   const masks = masksFor({ ...inputs, ...earlier });
-  const capture = new OutputCapture(context, (textInput(inputs, "logging") ?? "stdoutAndStderr") as Logging, masks);
+  const capture = new OutputCapture(
+    context,
+    (textInput(inputs, "logging") ?? "stdoutAndStderr") as Logging,
+    masks,
+  );
   const environment = textMapInput(inputs, "environment");
   const reason = await connections.with(context, connectionOptions(inputs, process.env), async (client) => {
     await requireAccepted(context, client, environment);
     // What the server does not accept of the previous output is dropped, as the command provider does.
-    const channel = await openChannel(client, text, { ...environment, ...previousOutput(inputs, earlier) });
-    return watch(context, channel, capture, textInput(inputs, "stdin") ?? "");
+    const variables = { ...environment, ...previousOutput(inputs, earlier) };
+    return execute(client, text, variables, (channel) =>
+      watch(context, channel, capture, textInput(inputs, "stdin") ?? ""),
+    );
   });
   capture.finish();
   if (reason !== undefined) throw commandError(reason, text, capture.combined, { ...inputs, ...earlier });
@@ -33,12 +39,19 @@ export async function runRemote(
  * Fails where the server drops one of the variables: it takes only those that its `AcceptEnv` names, and says nothing
  * about the others.
  */
-async function requireAccepted(context: ProviderContext, client: Client, environment: Record<string, string>): Promise<void> {
+async function requireAccepted(
+  context: ProviderContext,
+  client: Client,
+  environment: Record<string, string>,
+): Promise<void> {
   for (const name of Object.keys(environment)) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw new Error(`"${name}" is not the name of an environment variable`);
-    const probe = await openChannel(client, `printenv ${name}`, environment);
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+      throw new Error(`"${name}" is not the name of an environment variable`);
     const discard = new OutputCapture(context, "none", new Set());
-    if ((await watch(context, probe, discard, "")) !== undefined) {
+    const reason = await execute(client, `printenv ${name}`, environment, (channel) =>
+      watch(context, channel, discard, ""),
+    );
+    if (reason !== undefined) {
       throw new Error(
         `could not set environment variable "${name}": the SSH server does not accept it (AcceptEnv). Pass the value by stdin instead`,
       );
@@ -46,14 +59,25 @@ async function requireAccepted(context: ProviderContext, client: Client, environ
   }
 }
 
-function openChannel(client: Client, command: string, environment: Record<string, string>): Promise<ClientChannel> {
+/**
+ * Starts a command. `watching` is called as soon as it runs, for its output and its end may be in the very same packet
+ * as the news that it was started.
+ */
+function execute(
+  client: Client,
+  command: string,
+  environment: Record<string, string>,
+  watching: (channel: ClientChannel) => Promise<string | undefined>,
+): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
-    const broken = (): void => { reject(new Error("the connection broke before the command started")); };
+    const broken = (): void => {
+      reject(new Error("the connection broke before the command started"));
+    };
     client.once("close", broken);
     client.exec(command, { env: environment }, (error, channel) => {
       client.removeListener("close", broken);
       if (error) reject(error);
-      else resolve(channel);
+      else resolve(watching(channel));
     });
   });
 }
@@ -74,13 +98,26 @@ function watch(
       channel.signal("KILL");
       channel.close();
     };
-    const abort = (): void => { stop("cancelled"); };
+    const abort = (): void => {
+      stop("cancelled");
+    };
     const limit = context.timeoutSeconds;
-    const timer = limit === undefined ? undefined : setTimeout(() => { stop(`timed out after ${String(limit)} s`); }, limit * 1000);
+    const timer =
+      limit === undefined
+        ? undefined
+        : setTimeout(() => {
+            stop(`timed out after ${String(limit)} s`);
+          }, limit * 1000);
     context.signal.addEventListener("abort", abort, { once: true });
-    channel.on("data", (chunk: Buffer) => { capture.take("stdout", chunk); });
-    channel.stderr.on("data", (chunk: Buffer) => { capture.take("stderr", chunk); });
-    channel.on("exit", (code: number | null, signal?: string) => { reason = describeExit(code, signal); });
+    channel.on("data", (chunk: Buffer) => {
+      capture.take("stdout", chunk);
+    });
+    channel.stderr.on("data", (chunk: Buffer) => {
+      capture.take("stderr", chunk);
+    });
+    channel.on("exit", (code: number | null, signal?: string) => {
+      reason = describeExit(code, signal);
+    });
     channel.on("error", () => undefined);
     channel.once("close", () => {
       clearTimeout(timer);
@@ -93,5 +130,7 @@ function watch(
 
 function describeExit(code: number | null, signal: string | undefined): string | undefined {
   if (code === 0) return undefined;
-  return code === null ? `Process exited with signal ${signal ?? "unknown"}` : `Process exited with status ${String(code)}`;
+  return code === null
+    ? `Process exited with signal ${signal ?? "unknown"}`
+    : `Process exited with status ${String(code)}`;
 }

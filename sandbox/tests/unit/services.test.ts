@@ -84,7 +84,7 @@ describe("a process's identity", () => {
   });
 
   it("ends with the process, though its parent has not waited for it yet", async () => {
-    const child = spawn("sh", ["-c", "sleep 1000 & kill -9 $! ; echo $! ; sleep 1000"]);
+    const child = spawn("sh", ["-c", "sleep 1000 & kill -9 $!; echo $! ; exec sleep 1000"]);
     const [zombie] = (await once(child.stdout, "data")) as [Buffer];
     await waitFor("the zombie", 5, () => (identify(Number(zombie)) === null ? true : undefined));
     child.kill("SIGKILL");

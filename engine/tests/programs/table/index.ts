@@ -15,7 +15,10 @@ interface Row {
   options?: Record<string, unknown>;
 }
 
-const table = JSON.parse(readFileSync("table.json", "utf8")) as { rows: Row[]; outputs: Record<string, unknown> };
+const table = JSON.parse(readFileSync("table.json", "utf8")) as {
+  rows: Row[];
+  outputs: Record<string, unknown>;
+};
 const config = new pulumi.Config();
 const made = new Map<string, pulumi.Resource>();
 
@@ -28,9 +31,9 @@ function find(name: unknown): pulumi.Resource {
 function build(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(build);
   if (typeof value !== "object" || value === null) return value;
-  const [[key = "", argument] = []] = Object.entries(value) as [string, unknown][];
+  const [key, argument] = Object.entries(value)[0] ?? ["", undefined];
   const [name, property = ""] = String(argument).split(".");
-  if (key === "$output") return (find(name) as unknown as Record<string, unknown>)[property];
+  if (key === "$output") return Reflect.get(find(name), property);
   if (key === "$secret") return config.requireSecret(String(argument));
   if (key === "$file") return new pulumi.asset.FileAsset(String(argument));
   if (key === "$text") return new pulumi.asset.StringAsset(String(argument));
@@ -38,7 +41,12 @@ function build(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([each, element]) => [each, build(element)]));
 }
 
-function optionsOf({ dependsOn, parent, deletedWith, ...options }: Record<string, unknown>): pulumi.CustomResourceOptions {
+function optionsOf({
+  dependsOn,
+  parent,
+  deletedWith,
+  ...options
+}: Record<string, unknown>): pulumi.CustomResourceOptions {
   return {
     ...options,
     ...(dependsOn === undefined ? {} : { dependsOn: (dependsOn as string[]).map(find) }),
@@ -49,13 +57,23 @@ function optionsOf({ dependsOn, parent, deletedWith, ...options }: Record<string
 
 class Unknown extends pulumi.CustomResource {
   constructor(name: string, args: object, options: pulumi.CustomResourceOptions) {
-    super("elsewhere:index:Thing", name, args as pulumi.Inputs, options);
+    super("elsewhere:index:Thing", name, args, options);
   }
 }
 
-const types = { local: local.Command, remote: remote.Command, copy: remote.CopyToRemote, component: Group, unknown: Unknown };
+const types = {
+  local: local.Command,
+  remote: remote.Command,
+  copy: remote.CopyToRemote,
+  component: Group,
+  unknown: Unknown,
+};
 for (const { name, type = "local", args = {}, options = {} } of table.rows) {
-  const Type = types[type] as new (name: string, args: unknown, options: pulumi.CustomResourceOptions) => pulumi.Resource;
+  const Type = types[type] as new (
+    name: string,
+    args: unknown,
+    options: pulumi.CustomResourceOptions,
+  ) => pulumi.Resource;
   made.set(name, new Type(name, build(args), optionsOf(options)));
 }
 

@@ -1,0 +1,79 @@
+import { EngineBundle, Workspace } from "./harness";
+
+jest.setTimeout(60_000);
+
+let engine: EngineBundle;
+let workspace: Workspace;
+beforeAll(async () => {
+  engine = await EngineBundle.build();
+});
+afterAll(() => {
+  engine.remove();
+});
+beforeEach(async () => {
+  workspace = new Workspace(engine, "typescript");
+  await workspace.succeed("stack init dev");
+  await workspace.succeed("config set --path names[0] one");
+  await workspace.succeed("config set --path names[1] two");
+  await workspace.succeed("config set --secret token canary-of-program");
+});
+afterEach(() => {
+  workspace.remove();
+});
+
+const up = "up --yes --skip-preview";
+
+it("runs TypeScript with what only a transpiler can run, and hands it its config", async () => {
+  await workspace.succeed(up);
+  expect(JSON.parse(await workspace.succeed("stack output --json"))).toEqual({
+    sum: 5,
+    named: "plain: one two",
+    token: "[secret]",
+    stack: "dev",
+  });
+  expect(await workspace.succeed("stack output token")).toBe("canary-of-program\n");
+});
+
+it("reports a program's error once, with the place in its source", async () => {
+  await workspace.succeed(up);
+  const end = await workspace.pulumi(up, { FAIL: "throw" });
+  expect(end.code).toBe(1);
+  expect(end.stdout.match(/Error: thrown on purpose/g)).toHaveLength(1);
+  expect(end.stdout).toMatch(/parts\/fail\.ts:6:\d+/);
+  expect(end.stdout).toMatch(/index\.ts:13:\d+/);
+  expect(end.stdout).not.toContain("\u001b");
+  // The outputs of the last good run stay.
+  expect(JSON.parse(await workspace.succeed("stack output --json"))).toMatchObject({ sum: 5 });
+});
+
+it("deletes nothing where a program ends before it is done", async () => {
+  await workspace.succeed(up);
+  const end = await workspace.pulumi(up, { FAIL: "exit" });
+  expect([end.code, end.stdout]).toEqual([1, expect.stringContaining("error: the program ended")]);
+  expect((await workspace.succeed("stack")).split("\n")).toContainEqual(
+    expect.stringContaining("pulumi:pulumi:Stack"),
+  );
+});
+
+it("tells all that is wrong with a stack's config before it runs anything", async () => {
+  await workspace.succeed("config rm names");
+  await workspace.succeed("config set count many");
+  await workspace.succeed("config set token open");
+  const end = await workspace.pulumi(up);
+  expect(end.code).toBe(2);
+  for (const fault of [
+    "names: missing",
+    "count: has to be of type 'integer', not \"many\"",
+    "token: has to be encrypted",
+  ]) {
+    expect(end.stderr).toContain(fault);
+  }
+  expect(end.stdout).toBe("");
+});
+
+it("finds its project from below, and from elsewhere", async () => {
+  expect(await workspace.succeed(`config -C ${workspace.path("program/parts")} --json`)).toContain(
+    '"typescript:count"',
+  );
+  expect(await workspace.succeed(`preview --cwd=${workspace.path("program")}`)).toContain("to create");
+});

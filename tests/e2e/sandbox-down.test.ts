@@ -1,0 +1,161 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+
+import { takeDown } from "../../sandbox/down";
+import { cgroupOf, killCgroup } from "../../sandbox/hosts/cgroup";
+import { bootHost, findHost } from "../../sandbox/hosts/host";
+import { identify, isAlive, waitFor } from "../../sandbox/processes";
+import { findService } from "../../sandbox/services";
+import { Site } from "../../sandbox/site";
+import { worldNamed } from "../../sandbox/world";
+import { ChildProgram } from "./support/child";
+import { forwarding, NO_TRACES, tracesOf } from "./support/machine";
+import { SLOW_MS } from "./support/world";
+
+jest.setTimeout(SLOW_MS);
+
+const world = worldNamed("vssb-down");
+const name = "web";
+let forwardingBefore: string;
+let temporary: string;
+
+beforeAll(() => {
+  forwardingBefore = forwarding();
+  temporary = fs.mkdtempSync(path.join(os.tmpdir(), "sandbox-down-"));
+});
+
+afterEach(async () => {
+  await takeDown(world);
+  expect(tracesOf(world)).toEqual(NO_TRACES);
+  expect(forwarding()).toBe(forwardingBefore);
+});
+
+afterAll(() => fs.rmSync(temporary, { recursive: true }));
+
+const bootScript = `
+  import { bootHost } from "./sandbox/hosts/host";
+  import { worldNamed } from "./sandbox/world";
+  void bootHost({ name: "${name}", world: worldNamed("${world.name}") }).then(async (host) => {
+    console.log("up");
+    setInterval(() => undefined, 1000);
+  });
+`;
+
+it("leaves nothing of a site: host, git daemon, project, the note of the selected stack", async () => {
+  const projectDirectory = path.join(temporary, "project");
+  const site = await Site.open({ name, world, projectDirectory });
+  const home = path.join(os.homedir(), ".pulumi", "workspaces");
+  expect(fs.readdirSync(projectDirectory)).toEqual(
+    expect.arrayContaining(["Pulumi.yaml", "Pulumi.sandbox.yaml"]),
+  );
+  expect(findService(world, `git-${site.host.gateway}`)).not.toBeNull();
+  expect(tracesOf(world)).not.toMatchObject({ nftTables: [] });
+  const notesBefore = fs.existsSync(home) ? fs.readdirSync(home) : [];
+  await takeDown(world);
+  expect(fs.existsSync(projectDirectory)).toBe(false);
+  const notesAfter = fs.existsSync(home) ? fs.readdirSync(home) : [];
+  expect(notesBefore.length - notesAfter.length).toBe(1);
+});
+
+it("may be repeated, and may be called where nothing is", async () => {
+  await takeDown(world);
+  await takeDown(world);
+});
+
+it("finds a host that outlived the run that booted it, which was killed", async () => {
+  const program = new ChildProgram(bootScript);
+  try {
+    const child = program.start();
+    await once(child.stdout!, "data");
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const host = findHost(name, world);
+    expect((await host!.exec(["hostname"])).stdout.trim()).toBe(name);
+  } finally {
+    program.remove();
+  }
+});
+
+it("and so does the next boot, at whatever moment the last one was killed", async () => {
+  const program = new ChildProgram(bootScript);
+  try {
+    for (const delayMs of [150, 250, 350, 450, 600, 800, 1100]) {
+      const child = program.start();
+      const exit = once(child, "exit");
+      setTimeout(() => child.kill("SIGKILL"), delayMs);
+      await exit;
+      if (findHost(name, world) !== null) await killCgroup(cgroupOf(world, name));
+      const host = await bootHost({ name, world });
+      expect((await host.exec(["hostname"])).stdout.trim()).toBe(name);
+      // Half of the time the next child meets what a killed run left, half of the time a clean machine.
+      if (delayMs % 100 === 0) await host.remove();
+      else await host.powerOff();
+    }
+  } finally {
+    program.remove();
+  }
+});
+
+it("a host starts over what an earlier boot of the machine left", async () => {
+  const { network, address } = await leaveOvers();
+  // Another boot: no process, namespace, link or rule is there any more, and forwarding is the machine's own again.
+  execFileSync("ip", ["netns", "delete", network]);
+  execFileSync("nft", ["delete", "table", "ip", world.nftTable]);
+  const earlier = { bootId: "00000000-0000-0000-0000-000000000000", forwarding: "1" };
+  fs.writeFileSync(path.join(world.stateDirectory, "ip_forward.json"), JSON.stringify(earlier));
+  fs.writeFileSync("/proc/sys/net/ipv4/ip_forward", forwardingBefore);
+  await waitFor("the link to go", 10, () => (hasLinkTo(address) ? undefined : true));
+  expect(findHost(name, world)).toBeNull();
+  expect((await (await bootHost({ name, world })).exec(["hostname"])).stdout.trim()).toBe(name);
+});
+
+it("a host starts over left-over mounts, namespaces, links and rules whose processes are gone", async () => {
+  const { network } = await leaveOvers();
+  const host = path.join(world.stateDirectory, "hosts", name);
+  execFileSync("mount", ["-t", "tmpfs", "left-over", path.join(host, "root")]);
+  fs.mkdirSync(path.join(host, "root", "inner"));
+  execFileSync("mount", ["-t", "tmpfs", "left-over", path.join(host, "root", "inner")]);
+  expect(tracesOf(world)).toMatchObject({ namespaces: [network], processes: [] });
+  const again = await bootHost({ name, world });
+  expect((await again.exec(["hostname"])).stdout.trim()).toBe(name);
+  expect(tracesOf(world).mounts).toHaveLength(1); // The namespace's.
+});
+
+it("finds things whose record is gone", async () => {
+  const host = await bootHost({ name, world });
+  const init = identify(host.pidsOf(/systemd/)[0]!)!;
+  fs.rmSync(path.join(world.stateDirectory, "hosts", name, "record.json"));
+  await takeDown(world);
+  expect(isAlive(init)).toBe(false);
+});
+
+it("touches nothing of another world", async () => {
+  const other = worldNamed("vssb-other");
+  const host = await bootHost({ name, world: other });
+  try {
+    await bootHost({ name, world });
+    await takeDown(world);
+    expect((await host.exec(["hostname"])).stdout.trim()).toBe(name);
+    expect(forwarding()).toBe("1");
+  } finally {
+    await host.remove();
+  }
+  expect(tracesOf(other)).toEqual(NO_TRACES);
+});
+
+/** Boots a host and ends all of its processes, so that only what the kernel and the disk keep is left. */
+async function leaveOvers(): Promise<{ readonly network: string; readonly address: string }> {
+  const host = await bootHost({ name, world });
+  await host.powerOff();
+  await waitFor("its processes to go", 10, () =>
+    tracesOf(world)["processes"]!.length === 0 ? true : undefined,
+  );
+  return { network: `${world.namespacePrefix}${name}`, address: host.address };
+}
+
+function hasLinkTo(address: string): boolean {
+  return fs.readFileSync("/proc/net/dev", "utf8").includes(` vsandbox${address.split(".")[2]!}:`);
+}

@@ -1,0 +1,187 @@
+import * as fc from "fast-check";
+import { InvalidAct, parseAct } from "../../../host/conductor/acts";
+import type { Act } from "../../../host/conductor/protocol";
+import { intentOf, SETTINGS } from "./support/fixtures";
+
+const configure: Act = { act: "configure", site: SETTINGS };
+const release: Act = {
+  act: "release",
+  colour: "blue",
+  release: intentOf("v1.0.0", { prune: ["npm", "prune"], args: ["--port", "$PORT; it is one argument"] }),
+};
+const SOUND: readonly Act[] = [
+  configure,
+  { ...configure, site: { ...SETTINGS, testers: { name: "x-t", secret: "" }, stablePaths: [] } },
+  { act: "plan", versions: { blue: "v1.0.0", green: "" }, traffic: { stable: "blue", weight: 100 } },
+  release,
+  { act: "release", colour: "green", release: null },
+  {
+    act: "release",
+    colour: "green",
+    release: intentOf("v1.2.3-rc.1", { commit: "0123456789abcdef0123456789abcdef01234567" }),
+  },
+  { act: "traffic", stable: "green", weight: 0 },
+  { act: "status" },
+];
+
+it.each(SOUND.map((act) => [act.act, act] as const))("takes a sound %s", (_, act) => {
+  expect(parseAct(JSON.stringify(act))).toEqual(act);
+});
+
+it.each([
+  "https://git.example.com/team/shop.git",
+  "git://10.77.1.1/sample.git",
+  "ssh://git@git.example.com:2222/team/shop.git",
+  "file:///srv/git/shop.git",
+  "git@github.com:team/shop.git",
+  "deploy_1@git.example.com:22/shop.git",
+])("takes the repository %s", (repository) => {
+  const act: Act = { act: "release", colour: "blue", release: intentOf("v1.0.0", { repository }) };
+  expect(parseAct(JSON.stringify(act))).toEqual(act);
+});
+
+type Path = readonly (string | number)[];
+
+/** The fields whose text ends in a path, an argument list, or Nginx's configuration: every string but free arguments. */
+const FIELDS: readonly (readonly [string, Act, Path])[] = [
+  ["a domain", configure, ["site", "domains", 0]],
+  ["the certificate", configure, ["site", "tls", "certificate"]],
+  ["the key", configure, ["site", "tls", "key"]],
+  ["the health path", configure, ["site", "health", "path"]],
+  ["the id cookie", configure, ["site", "idCookie"]],
+  ["the testers' header", configure, ["site", "testers", "name"]],
+  ["the testers' secret", configure, ["site", "testers", "secret"]],
+  ["a stable path", configure, ["site", "stablePaths", 0]],
+  ["the version", release, ["release", "version"]],
+  ["the tag", release, ["release", "tag"]],
+  ["the repository", release, ["release", "repository"]],
+  ["the commit", release, ["release", "commit"]],
+  ["the script", release, ["release", "script"]],
+  ["the colour", release, ["colour"]],
+  ["a planned version", SOUND[2]!, ["versions", "green"]],
+];
+
+/** The text of `act` with another value at `path`. */
+function withValue(act: Act, path: Path, value: unknown): string {
+  const copy = structuredClone(act) as unknown as Record<string | number, unknown>;
+  const parent = path
+    .slice(0, -1)
+    .reduce<Record<string | number, unknown>>((node, key) => node[key] as typeof node, copy);
+  const last = path.at(-1)!;
+  expect(parent).toHaveProperty([last]);
+  parent[last] = value;
+  return JSON.stringify(copy);
+}
+
+function refusalOf(text: string): string | null {
+  try {
+    parseAct(text);
+    return null;
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidAct);
+    return (error as Error).message;
+  }
+}
+
+const HOSTILE = [
+  "v1.0.0; rm -rf /",
+  "$(touch /x)",
+  "`touch /x`",
+  "v1.0.0\nrm",
+  "v1.0.0\r",
+  "v1.0.0\n",
+  "--upload-pack=touch",
+  "-x",
+  "--upload-pack@host:path",
+  "a b",
+  "..",
+  "../../etc/passwd",
+  "/etc/../../x",
+  "a/../../b",
+  "a\u0000b",
+  "ext::sh -c touch",
+  "fd::17/x",
+  "https://host/x --upload-pack=y",
+  "/x; } server { listen 1",
+  '/x"',
+  "/x'",
+  "/x{}",
+  "/x$uri",
+  "/x\\",
+  "/x#",
+  "a..b/../c",
+  "http://plain.example.com/shop.git",
+  "https://user:word@git.example.com/shop.git",
+  "ssh://-oProxyCommand/x",
+  "git@-oProxyCommand:x",
+  "https://git.example.com/--upload-pack/x",
+  "é",
+  "\u2028",
+];
+
+describe.each(FIELDS)("%s", (_, act, path) => {
+  it.each(HOSTILE)("refuses %j, and does not repeat it", (value) => {
+    const refusal = refusalOf(withValue(act, path, value));
+    expect(refusal).not.toBeNull();
+    expect(refusal).toContain(path.join("."));
+    // Short values are part of the message's own words.
+    expect(value.length > 3 && refusal!.includes(value)).toBe(false);
+  });
+
+  it("refuses any text with a character that a shell or Nginx gives a meaning to", () => {
+    const meaningful = fc.constantFrom(...Array.from(" ;$`\n\r\t\0'\"\\{}()<>|&#*?![]^"));
+    fc.assert(
+      fc.property(fc.string(), meaningful, fc.string(), (before, character, after) => {
+        // A domain may begin with `*.`, and with nothing else that is special.
+        fc.pre(character !== "*" || before !== "");
+        expect(refusalOf(withValue(act, path, before + character + after))).not.toBeNull();
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it.each([42, null, true, ["x"], { x: 1 }])("refuses %j, unless it is a commit's null", (value) => {
+    const text = withValue(act, path, value);
+    expect(refusalOf(text) === null).toBe(value === null && path.at(-1) === "commit");
+  });
+});
+
+describe.each(["install", "build", "prune", "args"])("argument lists: %s", (list) => {
+  it.each(["a\nb", "a\0b", "\u001b[2J", "", "x".repeat(5000)])("refuses %j as an argument", (value) => {
+    expect(refusalOf(withValue(release, ["release", list], ["npm", value]))).toContain(`release.${list}.1`);
+  });
+
+  it("keeps an argument with spaces and shell characters as one argument", () => {
+    const parsed = parseAct(withValue(release, ["release", list], ["node", "-e", "a; $(b) `c`"]));
+    expect(parsed).toMatchObject({ release: { [list]: ["node", "-e", "a; $(b) `c`"] } });
+  });
+});
+
+it.each([
+  ["text that is not JSON", "{'act':", "not JSON"],
+  ["an act of no known kind", '{"act":"shutdown"}', "act"],
+  ["no object", "[]", "rule"],
+  ["a weight above 100", '{"act":"traffic","stable":"blue","weight":101}', "weight"],
+  ["a weight below 0", '{"act":"traffic","stable":"blue","weight":-1}', "weight"],
+  ["half a percent", '{"act":"traffic","stable":"blue","weight":0.5}', "weight"],
+  ["a key that nobody reads", '{"act":"traffic","stable":"blue","weight":1,"force":true}', "force"],
+  ["a missing key", '{"act":"traffic","stable":"blue"}', "weight"],
+  ["a privileged port", withValue(configure, ["site", "ports", "blue"], 80), "site.ports.blue"],
+  ["no domain", withValue(configure, ["site", "domains"], []), "site.domains"],
+  ["one port for two", withValue(configure, ["site", "ports", "blue"], SETTINGS.ports.green), "site.ports"],
+])("refuses %s", (_, text, told) => {
+  expect(refusalOf(text)).toContain(told);
+});
+
+it("names all faults at once", () => {
+  const message = refusalOf('{"act":"traffic","stable":"red","weight":101}');
+  expect(message).toMatch(/breaks 2 rule\(s\).*stable.*weight/);
+});
+
+it("never repeats a secret beside a fault", () => {
+  const text = JSON.stringify({
+    act: "configure",
+    site: { ...SETTINGS, domains: [";"], testers: { name: "Bad", secret: "hush hush hush hush" } },
+  });
+  expect(refusalOf(text)).not.toContain("hush");
+});

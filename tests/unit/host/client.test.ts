@@ -1,0 +1,191 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { join } from "node:path";
+import { Failed, Refused } from "../../../host/conductor/acts";
+import type { Conductor } from "../../../host/conductor/conductor";
+import { createConductorServer } from "../../../host/conductor/server";
+import { removeDirectories, SETTINGS, temporaryDirectory } from "./support/fixtures";
+import { UnixServers } from "./support/unix-server";
+
+const servers = new UnixServers();
+afterEach(() => servers.close());
+afterAll(removeDirectories);
+
+const SOURCE = join(__dirname, "../../../host/bin/conductor");
+
+/** The client as it is installed, but with its socket in a directory of the test's own. */
+function install(): { script: string; socket: string } {
+  const directory = temporaryDirectory();
+  const socket = join(directory, "c.sock");
+  const text = readFileSync(SOURCE, "utf8");
+  expect(text).toContain("socket=/run/@APP@/conductor.sock");
+  const script = join(directory, "shop-conductor");
+  writeFileSync(script, text.replace("/run/@APP@/conductor.sock", socket).replaceAll("@APP@", "shop"));
+  chmodSync(script, 0o755);
+  return { script, socket };
+}
+
+interface Run {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(script: string, args: readonly string[], input = ""): Promise<Run> {
+  const child = spawn("bash", [script, ...args]);
+  let [stdout, stderr] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk));
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
+  // A client that refuses its arguments does not read.
+  child.stdin.on("error", () => undefined).end(input);
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr };
+}
+
+const conducting = (take: (...args: Parameters<Conductor["take"]>) => Promise<unknown>): Server =>
+  createConductorServer({ take } as unknown as Conductor, () => undefined);
+
+const ACT = '{"act":"traffic","stable":"blue","weight":5}';
+
+describe("the client", () => {
+  it("prints the result, and nothing else, on standard output; progress on standard error", async () => {
+    const { script, socket } = install();
+    const server = conducting((act, progress) => {
+      progress("first\nsecond \\n third %s $(id)");
+      return Promise.resolve({ act, text: 'a\\b"c' });
+    });
+    await servers.listen(server, socket);
+    const { code, stdout, stderr } = await run(script, ["act"], ACT);
+    expect(stderr).toBe("first\nsecond \\n third %s $(id)\n");
+    expect(JSON.parse(stdout)).toEqual({ act: JSON.parse(ACT) as unknown, text: 'a\\b"c' });
+    expect(stdout.endsWith("}\n")).toBe(true);
+    expect(code).toBe(0);
+  });
+
+  it.each<[string, Error, number, string]>([
+    ["a failure", new Failed("it broke\n  so"), 1, "traffic: it broke\n  so\n"],
+    ["a refusal", new Refused("not now"), 3, "traffic: not now\n"],
+  ])("ends with the exit code of %s, its reason on standard error", async (_, error, code, stderr) => {
+    const { script, socket } = install();
+    await servers.listen(
+      conducting(() => Promise.reject(error)),
+      socket,
+    );
+    expect(await run(script, ["act"], ACT)).toEqual({ code, stdout: "", stderr });
+  });
+
+  it("ends with 4 for what is no act", async () => {
+    const { script, socket } = install();
+    await servers.listen(
+      conducting(() => Promise.resolve({})),
+      socket,
+    );
+    expect(await run(script, ["act"], "nonsense")).toMatchObject({ code: 4, stdout: "" });
+    expect(await run(script, ["act"], `{"act":"${"x".repeat(2_000_000)}"}`)).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining("longer than") as string,
+    });
+  });
+
+  it("asks for the status without standard input", async () => {
+    const { script, socket } = install();
+    await servers.listen(
+      conducting((act) => Promise.resolve(act)),
+      socket,
+    );
+    expect(await run(script, ["status"])).toEqual({ code: 0, stdout: '{"act":"status"}\n', stderr: "" });
+  });
+
+  it.each([[[]], [["stop"]], [["--help"]]])("tells its usage for %j", async (args) => {
+    expect(await run(install().script, args)).toMatchObject({
+      code: 4,
+      stdout: "",
+      stderr: expect.stringContaining("usage:") as string,
+    });
+  });
+
+  it("fails at once where there is no conductor, and says where to look", async () => {
+    const { script, socket } = install();
+    const started = performance.now();
+    const { code, stderr } = await run(script, ["act"], ACT);
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      `The conductor does not answer at ${socket}; see: systemctl status shop-conductor`,
+    );
+    expect(performance.now() - started).toBeLessThan(3000);
+  });
+
+  it("sends the act again to a conductor that was killed in the middle of it", async () => {
+    const { script, socket } = install();
+    const bodies: string[] = [];
+    const killed: RequestListener = (request, response) => {
+      let body = "";
+      request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+      request.on("end", () => {
+        bodies.push(body);
+        if (bodies.length === 1) {
+          response.write("progress begun\n", () => request.socket.destroy());
+        } else {
+          response.end('progress went on\nresult {"weight":5}\n');
+        }
+      });
+    };
+    await servers.listen(createServer(killed), socket);
+    const { code, stdout, stderr } = await run(script, ["act"], ACT);
+    expect(bodies).toEqual([ACT, ACT]);
+    expect(code).toBe(0);
+    expect(stdout).toBe('{"weight":5}\n');
+    expect(stderr).toMatch(/begun\n[^]*went on\n$/);
+  });
+
+  it("takes an answer that was cut for none", async () => {
+    const { script, socket } = install();
+    let asked = 0;
+    const cut: RequestListener = (request, response) => {
+      request.resume().on("end", () => {
+        asked++;
+        if (asked === 1) {
+          response.write('result {"wei', () => request.socket.destroy());
+        } else {
+          response.end('result {"weight":5}\n');
+        }
+      });
+    };
+    await servers.listen(createServer(cut), socket);
+    expect(await run(script, ["act"], ACT)).toMatchObject({ code: 0, stdout: '{"weight":5}\n' });
+  });
+
+  it("has the act in no argument list and no environment", async () => {
+    const { script, socket } = install();
+    const secret = SETTINGS.testers.secret;
+    const found: string[] = [];
+    let looked = 0;
+    const server = conducting(() => {
+      for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+        for (const file of ["cmdline", "environ"]) {
+          const text = readProcess(pid, file);
+          looked += text.includes(script) ? 1 : 0;
+          if (text.includes(secret)) {
+            found.push(text);
+          }
+        }
+      }
+      return Promise.resolve({});
+    });
+    await servers.listen(server, socket);
+    expect((await run(script, ["act"], JSON.stringify({ act: "configure", site: SETTINGS }))).code).toBe(0);
+    expect(looked).toBeGreaterThan(0);
+    expect(found).toEqual([]);
+  });
+});
+
+/** Empty for a process that ended meanwhile, or is another user's. */
+function readProcess(pid: string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,141 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { CommandFailed, runCommand } from "../../../host/conductor/command";
+import { waitUntil } from "../../../host/conductor/wait";
+import { removeDirectories, temporaryDirectory } from "./support/fixtures";
+
+afterAll(removeDirectories);
+
+const node = (code: string, ...args: string[]): string[] => [process.execPath, "-e", code, ...args];
+const shell = (script: string, ...args: string[]): string[] => ["/bin/sh", "-c", script, "sh", ...args];
+
+async function failureOf(argv: readonly string[], timeoutSeconds = 30): Promise<CommandFailed> {
+  try {
+    await runCommand({ argv, timeoutSeconds });
+  } catch (error) {
+    expect(error).toBeInstanceOf(CommandFailed);
+    return error as CommandFailed;
+  }
+  throw new Error("it did not fail");
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // A zombie answers the signal, too; what it was is gone.
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+describe("runCommand", () => {
+  it("returns standard output as it was written", async () => {
+    expect(await runCommand({ argv: shell("printf 'a\\n\\n b '; echo no >&2"), timeoutSeconds: 30 })).toBe(
+      "a\n\n b ",
+    );
+  });
+
+  it("passes arguments as they are, through no shell", async () => {
+    const hostile = ["a b", "$(id)", "`id`", ";", "*", "", "--", "'\"\n"];
+    const code = "process.stdout.write(JSON.stringify(process.argv.slice(1)))";
+    expect(JSON.parse(await runCommand({ argv: node(code, "--", ...hostile), timeoutSeconds: 30 }))).toEqual(
+      hostile,
+    );
+  });
+
+  it("runs where, and with the environment, that it is told", async () => {
+    const directory = temporaryDirectory();
+    const argv = shell('printf "%s %s %s" "$(pwd)" "$ONLY" "${HOME-none}"');
+    const output = await runCommand({ argv, cwd: directory, env: { ONLY: "this" }, timeoutSeconds: 30 });
+    expect(output).toBe(`${directory} this none`);
+  });
+
+  it("tells each line of both streams, the last one without its end, too", async () => {
+    const lines: string[] = [];
+    await runCommand({ argv: shell("echo one; echo two >&2; printf three"), timeoutSeconds: 30 }, (line) =>
+      lines.push(line),
+    );
+    expect(lines.sort()).toEqual(["one", "three", "two"]);
+  });
+
+  it("gives the program no standard input to wait for", async () => {
+    expect(await runCommand({ argv: ["cat"], timeoutSeconds: 30 })).toBe("");
+  });
+
+  it.each([
+    ["an exit code", shell("exit 7"), "ended with exit code 7"],
+    ["a signal", shell("kill -TERM $$"), "was ended by SIGTERM"],
+    ["no such program", ["no-such-program-here", "x"], "could not be started"],
+  ])("fails with %s", async (_, argv, how) => {
+    expect((await failureOf(argv)).how).toContain(how);
+  });
+
+  it("fails where the directory is not there", async () => {
+    const cwd = join(temporaryDirectory(), "gone");
+    await expect(runCommand({ argv: ["true"], cwd, timeoutSeconds: 30 })).rejects.toThrow(
+      "could not be started",
+    );
+  });
+
+  it("tells the last twenty lines of a failure, and its words without the arguments on demand", async () => {
+    const failure = await failureOf(shell("for i in $(seq 30); do echo line $i; done; exit 1"));
+    expect(failure.lastLines).toHaveLength(20);
+    expect(failure.lastLines.at(0)).toBe("line 11");
+    expect(failure.lastLines.at(-1)).toBe("line 30");
+    expect(failure.message).toContain("/bin/sh");
+    expect(failure.ending).toMatch(/^ended with exit code 1:\n {2}line 11\n/);
+    expect(failure.ending).not.toContain("/bin/sh");
+  });
+
+  it("cuts a line that is too long, whatever the pieces that it comes in", async () => {
+    const code =
+      'for (let i = 0; i < 200; i++) process.stdout.write("x".repeat(1000)); process.stdout.write("\\nshort\\n", () => process.exit(1))';
+    const failure = await failureOf(node(code));
+    expect(failure.lastLines.map((line) => line.length)).toEqual([2000, 5]);
+  });
+
+  it("ends the whole process group at the time limit", async () => {
+    const file = join(temporaryDirectory(), "pids");
+    const started = performance.now();
+    const failure = await failureOf(shell('sleep 60 & echo $! $$ >"$1"; echo begun; wait', file), 0.3);
+    expect(failure.how).toBe("took longer than 0.3 s");
+    expect(failure.lastLines).toEqual(["begun"]);
+    expect(performance.now() - started).toBeLessThan(10_000);
+    const pids = readFileSync(file, "utf8").trim().split(" ").map(Number);
+    expect(pids).toHaveLength(2);
+    expect(await waitUntil(5000, 10, () => Promise.resolve(!pids.some(isAlive)))).toBe(true);
+  });
+
+  it("does not wait for ever for one that left the group and holds the output open", async () => {
+    const file = join(temporaryDirectory(), "pid");
+    const failure = await failureOf(
+      shell('setsid sh -c \'echo $$ >"$1.new"; mv "$1.new" "$1"; exec sleep 60\' sh "$1" & exit 0', file),
+      0.5,
+    );
+    const pid = Number(readFileSync(file, "utf8"));
+    try {
+      expect(failure.how).toBe("took longer than 0.5 s");
+    } finally {
+      process.kill(pid);
+    }
+  });
+});
+
+describe("waitUntil", () => {
+  it("asks at least once, and again until it holds", async () => {
+    let asked = 0;
+    expect(await waitUntil(0, 1, () => Promise.resolve(++asked === 1))).toBe(true);
+    expect(await waitUntil(5000, 1, () => Promise.resolve(++asked === 5))).toBe(true);
+    expect(asked).toBe(5);
+  });
+
+  it("gives up at the deadline", async () => {
+    expect(await waitUntil(20, 1, () => pause(1, false))).toBe(false);
+  });
+
+  it("passes a fault of the condition on", async () => {
+    await expect(waitUntil(20, 1, () => Promise.reject(new Error("broken")))).rejects.toThrow("broken");
+  });
+});

@@ -1,0 +1,98 @@
+import { mkdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { dirname } from "node:path";
+import { nginxFrontDoor, type FrontDoor } from "../../../host/conductor/front-door";
+import type { Paths } from "../../../host/conductor/paths";
+import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
+import { pathsUnder, removeDirectories, serving, siteOf, temporaryDirectory } from "./support/fixtures";
+import { UnixServers } from "./support/unix-server";
+
+const servers = new UnixServers();
+afterEach(() => servers.close());
+afterAll(removeDirectories);
+
+const canary = (weight: number): Site =>
+  siteOf({ blue: serving("v1"), green: serving("v2") }, { stable: "blue", weight });
+const route = (site: Site): string => encodeRoute(routeOf(site));
+
+/** What Nginx's control socket does, with its state in sight. */
+class Control {
+  state = "";
+  readonly seen: string[] = [];
+  counts: Record<string, number> = {};
+  /** What it answers in place of what it took. */
+  lie: string | null = null;
+
+  async listen(path: string): Promise<void> {
+    mkdirSync(dirname(path), { recursive: true });
+    const server = createServer((request, response) => {
+      let body = "";
+      request.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
+      request.on("end", () => {
+        if (request.method === "PUT") {
+          this.seen.push(body);
+          this.state = body;
+        }
+        response.end(request.url === "/counters" ? JSON.stringify(this.counts) : (this.lie ?? this.state));
+      });
+    });
+    await servers.listen(server, path);
+  }
+}
+
+function make(): { paths: Paths; frontDoor: FrontDoor; control: Control; fallback: () => string } {
+  const paths = pathsUnder(temporaryDirectory());
+  mkdirSync(dirname(paths.trafficFallback), { recursive: true });
+  return {
+    paths,
+    frontDoor: nginxFrontDoor(paths),
+    control: new Control(),
+    fallback: () => readFileSync(paths.trafficFallback, "utf8"),
+  };
+}
+
+it("tells the route to Nginx, and to the file that Nginx starts with", async () => {
+  const { paths, frontDoor, control, fallback } = make();
+  await control.listen(paths.frontDoor);
+  expect(await frontDoor.set(canary(5))).toBe(true);
+  expect(control.seen).toEqual([route(canary(5))]);
+  expect(fallback()).toBe(`default "${route(canary(5))}";\n`);
+  expect(await frontDoor.read()).toBe(route(canary(5)));
+});
+
+it("writes the file where no Nginx runs, and says that nobody was told", async () => {
+  const { frontDoor, fallback } = make();
+  expect(await frontDoor.set(canary(5))).toBe(false);
+  expect(fallback()).toContain(route(canary(5)));
+  expect(await frontDoor.read()).toBeNull();
+});
+
+it("fails where Nginx does something else than it was told", async () => {
+  const { paths, frontDoor, control } = make();
+  await control.listen(paths.frontDoor);
+  control.lie = "blue 0 0 0 0";
+  await expect(frontDoor.set(canary(5))).rejects.toThrow('and answers "blue 0 0 0 0"');
+});
+
+it("tells routes one after the other, so that the last one holds, in both places", async () => {
+  const { paths, frontDoor, control, fallback } = make();
+  await control.listen(paths.frontDoor);
+  const weights = Array.from({ length: 20 }, (_, i) => i * 5);
+  await Promise.all(weights.map((weight) => frontDoor.set(canary(weight))));
+  expect(control.seen).toEqual(weights.map((weight) => route(canary(weight))));
+  expect(control.state).toBe(route(canary(95)));
+  expect(fallback()).toContain(route(canary(95)));
+});
+
+it("counts what was begun and has not ended", async () => {
+  const { paths, frontDoor, control } = make();
+  await control.listen(paths.frontDoor);
+  expect(await frontDoor.inFlight("green")).toBe(0);
+  control.counts = { "begun:green": 7, "ended:green": 5, "begun:blue": 3 };
+  expect(await frontDoor.inFlight("green")).toBe(2);
+  expect(await frontDoor.inFlight("blue")).toBe(3);
+});
+
+it("proves nothing about a site without settings", async () => {
+  await expect(make().frontDoor.prove({ ...canary(5), settings: null })).rejects.toThrow("no settings yet");
+});

@@ -1,0 +1,191 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { buildSync } from "esbuild";
+import { requestUnix, type UnixAnswer } from "../../../host/conductor/unix-http";
+import { waitUntil } from "../../../host/conductor/wait";
+import { removeDirectories, temporaryDirectory } from "./support/fixtures";
+
+const directory = temporaryDirectory();
+const launcher = join(directory, "launcher.js");
+const running: ChildProcess[] = [];
+
+beforeAll(() => {
+  // As the host gets it: one file that needs nothing but Node.
+  const entryPoints = [join(__dirname, "../../../host/launcher/launcher.ts")];
+  buildSync({
+    entryPoints,
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    target: "node22",
+    outfile: launcher,
+  });
+});
+afterEach(() => {
+  running.splice(0).forEach((child) => child.kill("SIGKILL"));
+});
+afterAll(removeDirectories);
+
+/** An application that listens once it is told to on standard input, and tells what it is on `/`. */
+const APPLICATION = `
+const other = http.createServer((_, response) => response.end("the other server"));
+const server = http.createServer((request, response) => {
+  const { url } = request;
+  response.setHeader("x-application", "yes");
+  response.end(JSON.stringify({ url, keepAlive: server.keepAliveTimeout, argv: process.argv.slice(1), main }));
+});
+if (process.argv.includes("--patient")) server.keepAliveTimeout = 200000;
+process.stdin.once("data", () => {
+  other.listen(0, "127.0.0.1", () => server.listen(Number(process.env.PORT), "127.0.0.1", () => console.log("listening")));
+});
+`;
+const COMMONJS = `const http = require("node:http");\nconst main = require.main === module;\n${APPLICATION}`;
+const MODULE = `import http from "node:http";\nconst main = import.meta.filename === process.argv[1];\n${APPLICATION}`;
+
+interface Instance {
+  readonly child: ChildProcess;
+  readonly socket: string;
+  readonly port: number;
+  readonly script: string;
+  /** Lets the application listen, and waits until it does. */
+  listen(): Promise<void>;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function launch(
+  name: string,
+  source: string,
+  args: readonly string[] = [],
+  health = temporaryDirectory(),
+): Promise<Instance> {
+  const script = join(temporaryDirectory(), name);
+  mkdirSync(health, { recursive: true });
+  writeFileSync(script, source);
+  const port = await freePort();
+  const env = {
+    PORT: String(port),
+    CONDUCTOR_SCRIPT: script,
+    CONDUCTOR_HEALTH: health,
+    APP_VERSION: "v1.0.0",
+    APP_COMMIT: "abc123",
+    NODE_APP_INSTANCE: "1",
+  };
+  const child = spawn(process.execPath, [launcher, ...args], { env, stdio: ["pipe", "pipe", "inherit"] });
+  running.push(child);
+  const listen = async (): Promise<void> => {
+    const said = once(child.stdout, "data");
+    child.stdin.write("go\n");
+    await said;
+  };
+  return { child, socket: join(health, "1.sock"), port, script, listen };
+}
+
+/** The first answer on an instance's private socket. */
+async function ask({ socket }: Instance, path = "/"): Promise<UnixAnswer> {
+  let answer: UnixAnswer | undefined;
+  const answered = await waitUntil(5000, 5, async () => {
+    answer = await requestUnix({ socket, path, timeoutMs: 1000 }).catch(() => undefined);
+    return answer !== undefined;
+  });
+  expect(answered).toBe(true);
+  return answer!;
+}
+
+interface Told {
+  readonly url: string;
+  readonly keepAlive: number;
+  readonly argv: readonly string[];
+  readonly main: boolean;
+}
+
+describe.each([
+  ["CommonJS", "server.js", COMMONJS],
+  ["an ES module", "server.mjs", MODULE],
+])("an application in %s", (_, name, source) => {
+  it("is answered for by 503 until it listens, and answers for itself from then on", async () => {
+    const instance = await launch(name, source);
+    const early = await ask(instance);
+    expect(early).toMatchObject({ status: 503, body: `nothing listens on port ${instance.port} yet` });
+    expect(early.headers["x-conductor-release"]).toBe("v1.0.0 abc123");
+    await instance.listen();
+    const late = await ask(instance, "/api/health?x=1");
+    expect(late.status).toBe(200);
+    expect(late.headers).toMatchObject({ "x-conductor-release": "v1.0.0 abc123", "x-application": "yes" });
+    expect(JSON.parse(late.body)).toMatchObject({ url: "/api/health?x=1" });
+  });
+
+  it("answers its users without the release's header", async () => {
+    const instance = await launch(name, source);
+    await instance.listen();
+    const answer = await fetch(`http://127.0.0.1:${instance.port}/`);
+    expect(answer.headers.get("x-application")).toBe("yes");
+    expect(answer.headers.get("x-conductor-release")).toBeNull();
+  });
+
+  it("runs as if Node had started it: as the main script, with its arguments", async () => {
+    const instance = await launch(name, source, ["--port", "a b", "--patient"]);
+    await instance.listen();
+    const told = JSON.parse((await ask(instance)).body) as Told;
+    expect(told.argv).toEqual([instance.script, "--port", "a b", "--patient"]);
+    expect(told.main).toBe(true);
+  });
+
+  it("keeps idle connections for longer than Nginx, and as long as it wants to", async () => {
+    const impatient = await launch(name, source);
+    const patient = await launch(name, source, ["--patient"]);
+    await Promise.all([impatient.listen(), patient.listen()]);
+    expect((JSON.parse((await ask(impatient)).body) as Told).keepAlive).toBe(75_000);
+    expect((JSON.parse((await ask(patient)).body) as Told).keepAlive).toBe(200_000);
+  });
+});
+
+it("takes the place of an instance that was killed, socket included", async () => {
+  const health = temporaryDirectory();
+  const first = await launch("server.js", COMMONJS, [], health);
+  await ask(first);
+  first.child.kill("SIGKILL");
+  await once(first.child, "exit");
+  expect(existsSync(first.socket)).toBe(true);
+  const second = await launch("server.js", COMMONJS, [], health);
+  expect((await ask(second)).status).toBe(503);
+});
+
+it.each([
+  ["ends", "process.exitCode = 0", 0],
+  ["ends with a code", "process.exitCode = 7", 7],
+])("lets a script end that %s: the private socket keeps nothing alive", async (_, source, code) => {
+  const { child } = await launch("script.js", source);
+  expect(await once(child, "exit")).toEqual([code, null]);
+});
+
+it.each(["PORT", "CONDUCTOR_SCRIPT", "CONDUCTOR_HEALTH"])(
+  "says that %s is missing, and starts nothing",
+  async (name) => {
+    const script = join(temporaryDirectory(), "script.js");
+    writeFileSync(script, "console.log('started')");
+    const env: Record<string, string> = {
+      PORT: "1",
+      CONDUCTOR_SCRIPT: script,
+      CONDUCTOR_HEALTH: temporaryDirectory(),
+    };
+    const child = spawn(process.execPath, [launcher], { env: { ...env, [name]: "" } });
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    const [code] = (await once(child, "close")) as [number];
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(`${name} is not set`);
+    expect(stdout).toBe("");
+  },
+);

@@ -1,0 +1,170 @@
+import { Refused } from "../../../host/conductor/acts";
+import { planSteps, requireReplaceable } from "../../../host/conductor/plan";
+import type { Colour, PlanAct } from "../../../host/conductor/protocol";
+import { emptySite, type Site } from "../../../host/conductor/site";
+import { released, serving, siteOf } from "./support/fixtures";
+
+/** A plan in short: blue's version, green's version, stable, weight. */
+function plan(blue: string, green: string, stable: Colour, weight: number): PlanAct {
+  return { act: "plan", versions: { blue, green }, traffic: { stable, weight } };
+}
+
+const fresh = emptySite("k");
+const alone = siteOf({ blue: serving("v1") });
+const tested = siteOf({ blue: serving("v1"), green: released("v2") });
+const canary = siteOf({ blue: serving("v1"), green: serving("v2") }, { stable: "blue", weight: 25 });
+const promoted = siteOf(
+  { blue: serving("v1", { wasStable: true }), green: serving("v2") },
+  { stable: "green", weight: 0 },
+);
+const sickCanary = siteOf(
+  { blue: serving("v1"), green: serving("v2", { healthy: false }) },
+  { stable: "blue", weight: 25 },
+);
+const sickStable = siteOf(
+  { blue: serving("v1", { healthy: false }), green: serving("v2") },
+  { stable: "blue", weight: 25 },
+);
+
+describe("planSteps", () => {
+  it.each<[string, Site, PlanAct, string[]]>([
+    [
+      "a first site",
+      fresh,
+      plan("v1", "", "blue", 0),
+      ["blue: nothing -> v1", "traffic: 100 % to blue, 0 % to green"],
+    ],
+    [
+      "both at once, before anybody is served",
+      fresh,
+      plan("v1", "v2", "blue", 5),
+      ["blue: nothing -> v1", "green: nothing -> v2", "traffic: 95 % to blue, 5 % to green"],
+    ],
+    ["nothing to do", canary, plan("v1", "v2", "blue", 25), []],
+    ["a weight", canary, plan("v1", "v2", "blue", 50), ["traffic: 50 % to blue, 50 % to green"]],
+    ["a candidate", alone, plan("v1", "v2", "blue", 0), ["green: nothing -> v2"]],
+    [
+      "another candidate, while it has users",
+      canary,
+      plan("v1", "v3", "blue", 25),
+      ["green: its users go to blue first; v2 -> v3"],
+    ],
+    ["another candidate, without users", tested, plan("v1", "v3", "blue", 0), ["green: v2 -> v3"]],
+    [
+      "a new stable beside a canary",
+      canary,
+      plan("v3", "v2", "blue", 25),
+      ["blue: its users go to green first; v1 -> v3"],
+    ],
+    ["a promotion", canary, plan("v1", "v2", "green", 0), ["traffic: 100 % to green, 0 % to blue"]],
+    [
+      "a new stable beside the way back",
+      promoted,
+      plan("v1", "v3", "green", 0),
+      ["green: its users go to blue first; v2 -> v3"],
+    ],
+    ["the next candidate after a promotion", promoted, plan("v3", "v2", "green", 0), ["blue: v1 -> v3"]],
+    ["a retirement", promoted, plan("", "v2", "green", 0), ["blue: retire v1"]],
+    [
+      "a sick canary's replacement",
+      sickCanary,
+      plan("v1", "v3", "blue", 0),
+      ["green: v2 -> v3", "traffic: 100 % to blue, 0 % to green"],
+    ],
+    ["a sick stable's replacement", sickStable, plan("v3", "v2", "blue", 25), ["blue: v1 -> v3"]],
+  ])("%s", (_, site, act, steps) => {
+    expect(planSteps(site, act)).toEqual(steps);
+  });
+
+  it.each<[string, Site, PlanAct, string]>([
+    [
+      "stable without a version",
+      fresh,
+      plan("", "v2", "blue", 0),
+      "blue shall be stable and has no version; set blueVersion",
+    ],
+    [
+      "a share without a version",
+      alone,
+      plan("v1", "", "blue", 5),
+      "green shall get 5 % and has no version; set greenVersion, or canaryWeight 0",
+    ],
+    [
+      "the only colour",
+      alone,
+      plan("v3", "", "blue", 0),
+      "blue serves everyone, and green cannot take them over (it runs nothing); put the new version on green",
+    ],
+    [
+      "the only colour, with a new one beside it",
+      alone,
+      plan("v3", "v3", "blue", 0),
+      "blue serves everyone, and green changes too",
+    ],
+    [
+      "stable beside a testers' release",
+      siteOf({ blue: serving("v1"), green: serving("v2") }),
+      plan("v3", "v2", "blue", 0),
+      "(it never had a share)",
+    ],
+    [
+      "stable beside a changed colour",
+      tested,
+      plan("v3", "v2", "blue", 0),
+      "(it was changed since traffic was set)",
+    ],
+    ["stable beside a sick canary", sickCanary, plan("v3", "v2", "blue", 25), "(it is not healthy)"],
+    [
+      "a canary in stable's place that is sick",
+      sickStable,
+      plan("v1", "v3", "blue", 25),
+      "green serves everyone, and blue cannot take them over (it is not healthy)",
+    ],
+    [
+      "both colours of a canary",
+      canary,
+      plan("v3", "v4", "blue", 25),
+      "blue serves 75 % of the users, and green changes too, so that nobody could take them over; change one colour at a time",
+    ],
+    [
+      "what serves everyone, retired",
+      siteOf({ green: serving("v2") }, { stable: "green", weight: 0 }),
+      plan("v1", "", "blue", 0),
+      "green serves everyone",
+    ],
+  ])("refuses %s", (_, site, act, reason) => {
+    const refusal = (): string[] => planSteps(site, act);
+    expect(refusal).toThrow(Refused);
+    expect(refusal).toThrow(reason);
+  });
+
+  it("changes nothing of what it is given", () => {
+    const copy = structuredClone(canary);
+    planSteps(canary, plan("v1", "v3", "green", 5));
+    expect(canary).toEqual(copy);
+  });
+});
+
+describe("requireReplaceable", () => {
+  it.each<[string, Site, Colour, boolean]>([
+    ["nobody is served yet", siteOf({ blue: released("v1") }, null), "blue", true],
+    ["a colour without users", tested, "green", true],
+    ["the way back", promoted, "blue", true],
+    ["a canary", canary, "green", true],
+    ["stable with a canary to take over", canary, "blue", true],
+    ["stable alone", alone, "blue", false],
+    [
+      "both sick: a sick answer is better than none",
+      siteOf({ blue: serving("v1", { healthy: false }), green: serving("v2", { healthy: false }) }),
+      "blue",
+      false,
+    ],
+  ])("%s", (_, site, colour, allowed) => {
+    const check = expect(() => requireReplaceable(site, colour));
+    if (allowed) {
+      check.not.toThrow();
+    } else {
+      check.toThrow(Refused);
+    }
+  });
+});

@@ -1,0 +1,270 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Failed } from "../../../host/conductor/acts";
+import type { Paths } from "../../../host/conductor/paths";
+import { directoryName, releasesOnDisk, type Releases } from "../../../host/conductor/prepare";
+import type { ReleaseIntent } from "../../../host/conductor/protocol";
+import { intentOf, pathsUnder, removeDirectories, temporaryDirectory } from "./support/fixtures";
+import { Repository } from "./support/repository";
+
+afterAll(removeDirectories);
+
+const silent = (): void => undefined;
+const node = (code: string): string[] => [process.execPath, "-e", code];
+/** A step that leaves its name, in the order of the steps. */
+const mark = (name: string): string[] => node(`require("fs").appendFileSync("steps", "${name} ")`);
+
+interface World {
+  readonly paths: Paths;
+  readonly releases: Releases;
+  readonly repository: Repository;
+  /** An intent for this world's repository. */
+  readonly intent: (version: string, change?: Partial<ReleaseIntent>) => ReleaseIntent;
+  /** Names of the release directories, and of the records. */
+  readonly left: () => { directories: string[]; records: string[] };
+}
+
+function world(): World {
+  const paths = pathsUnder(temporaryDirectory());
+  for (const directory of [paths.records, paths.home, paths.releases, dirname(paths.source)]) {
+    mkdirSync(directory, { recursive: true });
+  }
+  const repository = new Repository();
+  return {
+    paths,
+    repository,
+    releases: releasesOnDisk("shop", paths, { uid: process.getuid!(), gid: process.getgid!() }),
+    intent: (version, change = {}) =>
+      intentOf(version, {
+        repository: repository.url,
+        install: mark("install"),
+        build: mark("build"),
+        ...change,
+      }),
+    left: () => ({ directories: readdirSync(paths.releases), records: readdirSync(paths.records) }),
+  };
+}
+
+const FILES = { "server.js": "// server", "lib/a.js": "// a" };
+
+describe("prepare", () => {
+  it("fetches, checks out, installs, builds and prunes, in a directory of its own", async () => {
+    const { releases, repository, intent, paths } = world();
+    const commit = repository.tag("v1.0.0-production", FILES);
+    const wanted = intent("v1.0.0", { prune: mark("prune") });
+    const progress: string[] = [];
+    const release = await releases.prepare(wanted, (line) => progress.push(line));
+    expect(release).toEqual({
+      intent: wanted,
+      commit,
+      directory: join(paths.releases, directoryName("shop", wanted)),
+    });
+    expect(readFileSync(join(release.directory, "steps"), "utf8")).toBe("install build prune ");
+    expect(readFileSync(join(release.directory, "lib/a.js"), "utf8")).toBe("// a");
+    expect(existsSync(join(release.directory, ".git"))).toBe(false);
+    expect(progress.map((line) => line.split(" (")[0])).toEqual([
+      "v1.0.0: make room for the source",
+      "v1.0.0: fetch v1.0.0-production",
+      "v1.0.0: resolve v1.0.0-production",
+      "v1.0.0: read the tree",
+      "v1.0.0: check out",
+      "v1.0.0: install",
+      "v1.0.0: build",
+      "v1.0.0: prune",
+    ]);
+  });
+
+  it("takes an annotated tag for its commit", async () => {
+    const { releases, repository, intent } = world();
+    const commit = repository.tag("v1.0.0-production", FILES, true);
+    expect((await releases.prepare(intent("v1.0.0"), silent)).commit).toBe(commit);
+  });
+
+  it("takes a finished release up as it is, without download or build", async () => {
+    const { releases, repository, intent } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const first = await releases.prepare(intent("v1.0.0"), silent);
+    repository.remove();
+    const progress: string[] = [];
+    const wanted = intent("v1.0.0", { args: ["--new"], script: "lib/a.js" });
+    const second = await releases.prepare(wanted, (line) => progress.push(line));
+    expect(second).toEqual({ ...first, intent: wanted });
+    expect(progress).toEqual([]);
+    expect(readFileSync(join(second.directory, "steps"), "utf8")).toBe("install build ");
+  });
+
+  it("has nothing of one release in another one", async () => {
+    const { releases, repository, intent } = world();
+    repository.tag("v1.0.0-production", FILES);
+    repository.tag("v1.1.0-production", { "server.js": "// new" });
+    await releases.prepare(intent("v1.0.0"), silent);
+    const { directory } = await releases.prepare(intent("v1.1.0"), silent);
+    expect(readdirSync(directory).sort()).toEqual(["server.js", "steps"]);
+  });
+
+  it("begins anew where a crash left a directory without a record, or the record without its directory", async () => {
+    const { releases, repository, intent, paths } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const directory = join(paths.releases, directoryName("shop", intent("v1.0.0")));
+    mkdirSync(directory);
+    writeFileSync(join(directory, "half"), "");
+    await releases.prepare(intent("v1.0.0"), silent);
+    expect(existsSync(join(directory, "half"))).toBe(false);
+    rmSync(directory, { recursive: true });
+    await releases.prepare(intent("v1.0.0"), silent);
+    expect(existsSync(join(directory, "server.js"))).toBe(true);
+  });
+
+  it("gives builds a clean environment: nothing of the conductor's, and a HOME of their own", async () => {
+    const { releases, repository, intent, paths } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const build = node('require("fs").writeFileSync("seen.json", JSON.stringify(process.env))');
+    process.env["CONDUCTOR_ONLY"] = "not for builds";
+    try {
+      const { directory } = await releases.prepare(intent("v1.0.0", { build }), silent);
+      const seen = JSON.parse(readFileSync(join(directory, "seen.json"), "utf8")) as Record<string, string>;
+      expect(seen).toMatchObject({ HOME: paths.home, CI: "true" });
+      expect(JSON.stringify(seen)).not.toContain("not for builds");
+    } finally {
+      delete process.env["CONDUCTOR_ONLY"];
+    }
+  });
+});
+
+describe("a release that fails leaves nothing", () => {
+  const broken = node('console.log("said this"); process.exit(3)');
+  it.each<[string, Partial<ReleaseIntent>, RegExp]>([
+    ["no such tag", { tag: "v9-production" }, /^v1.0.0: fetch v9-production ended with exit code/],
+    [
+      "no such repository",
+      { repository: "file:///nowhere/at/all" },
+      /^v1.0.0: fetch v1.0.0-production ended with exit code/,
+    ],
+    ["install", { install: broken }, /^v1.0.0: install \(.*ended with exit code 3:\n {2}said this$/s],
+    ["build", { build: broken }, /^v1.0.0: build \(.*ended with exit code 3:\n {2}said this$/s],
+    ["prune", { prune: broken }, /^v1.0.0: prune \(.*ended with exit code 3:\n {2}said this$/s],
+    [
+      "a program that is not there",
+      { build: ["no-such-program-here"] },
+      /^v1.0.0: build \(no-such-program-here\) /,
+    ],
+    [
+      "no script",
+      { script: "dist/none.js" },
+      /^v1.0.0: dist\/none.js is not there after the build; check application.script$/,
+    ],
+    ["a helper as address", { repository: "ext::touch here" }, /^v1.0.0: fetch .*not allowed/s],
+  ])("%s", async (_, change, message) => {
+    const { releases, repository, intent, left } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const failed = releases.prepare(intent("v1.0.0", change), silent);
+    await expect(failed).rejects.toThrow(Failed);
+    await expect(failed).rejects.toThrow(message);
+    expect(left()).toEqual({ directories: [], records: [] });
+    expect(existsSync("here")).toBe(false);
+  });
+
+  it("and the next try passes", async () => {
+    const { releases, repository, intent } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const once = intent("v1.0.0", {
+      build: node('if (!require("fs").existsSync("/tmp")) throw 1; process.exit(1)'),
+    });
+    await expect(releases.prepare(once, silent)).rejects.toThrow("exit code 1");
+    await expect(releases.prepare(intent("v1.0.0"), silent)).resolves.toBeDefined();
+  });
+});
+
+describe("a tag is one commit for ever", () => {
+  it("a moved one is refused, and what was released under it stays", async () => {
+    const { releases, repository, intent, left } = world();
+    const commit = repository.tag("v1.0.0-production", FILES);
+    const first = await releases.prepare(intent("v1.0.0"), silent);
+    const moved = repository.tag("v1.0.0-production", { "server.js": "// other" });
+    const again = releases.prepare(intent("v1.0.0", { build: mark("other") }), silent);
+    await expect(again).rejects.toThrow(
+      `was commit ${commit} when it was released here, and is ${moved} now`,
+    );
+    expect(left().directories).toEqual([first.directory.split("/").at(-1)]);
+  });
+
+  it("the same tag of another repository is another one", async () => {
+    const { releases, repository, intent } = world();
+    repository.tag("v1.0.0-production", FILES);
+    await releases.prepare(intent("v1.0.0"), silent);
+    const other = new Repository();
+    const commit = other.tag("v1.0.0-production", { "server.js": "// other" });
+    const release = await releases.prepare(intent("v1.0.0", { repository: other.url }), silent);
+    expect(release.commit).toBe(commit);
+  });
+
+  it("a pinned commit has to be the tag's, before anything is built and after", async () => {
+    const { releases, repository, intent, left } = world();
+    const commit = repository.tag("v1.0.0-production", FILES);
+    const wrong = intent("v1.0.0", { commit: "0".repeat(40) });
+    await expect(releases.prepare(wrong, silent)).rejects.toThrow(
+      `is commit ${commit}, and the config pins 000`,
+    );
+    expect(left()).toEqual({ directories: [], records: [] });
+    await expect(releases.prepare(intent("v1.0.0", { commit }), silent)).resolves.toMatchObject({ commit });
+    await expect(releases.prepare(wrong, silent)).rejects.toThrow("a tag that moved is not released");
+    expect(left().directories).toHaveLength(1);
+  });
+});
+
+describe("directoryName", () => {
+  it("is another one for whatever the directory is a function of, and the same otherwise", () => {
+    const name = directoryName("shop", intentOf("v1.0.0"));
+    expect(name).toMatch(/^shop-v1\.0\.0-[0-9a-f]{8}$/);
+    for (const change of [
+      { build: ["x"] },
+      { install: ["x"] },
+      { prune: ["x"] },
+      { repository: "file:///x" },
+      { tag: "x" },
+    ]) {
+      expect(directoryName("shop", intentOf("v1.0.0", change))).not.toBe(name);
+    }
+    expect(directoryName("shop", intentOf("v1.0.0", { args: ["x"], script: "x.js", commit: "x" }))).toBe(
+      name,
+    );
+  });
+});
+
+describe("prune", () => {
+  it("keeps those in use and the newest others, and removes unfinished ones", async () => {
+    const { releases, repository, intent, left, paths } = world();
+    const made: string[] = [];
+    for (const [age, version] of ["v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0"].entries()) {
+      repository.tag(`${version}-production`, FILES);
+      const { directory } = await releases.prepare(intent(version, { install: [] }), silent);
+      const name = directory.split("/").at(-1)!;
+      utimesSync(join(paths.records, `${name}.json`), age, age);
+      made.push(name);
+    }
+    mkdirSync(join(paths.releases, "shop-v2.0.0-00000000"));
+    await releases.prune([], 9);
+    expect(left().directories.sort()).toEqual(made);
+    await releases.prune([join(paths.releases, made[0]!)], 2);
+    expect(left().directories.sort()).toEqual([made[0], made[2], made[3]]);
+    expect(left().records.sort()).toEqual([made[0], made[2], made[3]].map((name) => `${name}.json`));
+    await releases.prune([join(paths.releases, made[0]!)], 0);
+    expect(left().directories).toEqual([made[0]]);
+  });
+
+  it("removes nothing that it did not make", async () => {
+    const { releases, left, paths } = world();
+    const foreign = [
+      "html",
+      "shop",
+      "shop-backup",
+      "shop-v1.0.0",
+      "shop-uploads-2026",
+      "shop-admin-v1.0.0-0123abcd",
+      "other-v1.0.0-0123abcd",
+    ];
+    foreign.forEach((name) => mkdirSync(join(paths.releases, name)));
+    await releases.prune([], 0);
+    expect(left().directories.sort()).toEqual([...foreign].sort());
+  });
+});

@@ -1,0 +1,205 @@
+import { join } from "node:path";
+import { Conductor } from "../../../../host/conductor/conductor";
+import { Failed } from "../../../../host/conductor/acts";
+import type { FrontDoor } from "../../../../host/conductor/front-door";
+import type { Releases } from "../../../../host/conductor/prepare";
+import type { Prober } from "../../../../host/conductor/prober";
+import type { Processes } from "../../../../host/conductor/processes";
+import { COLOURS, type Act, type Colour } from "../../../../host/conductor/protocol";
+import type { ReleaseHost } from "../../../../host/conductor/release";
+import { encodeRoute, routeOf, shareOf, type Site } from "../../../../host/conductor/site";
+import { openStore, type Store } from "../../../../host/conductor/store";
+import { pathsUnder, runningOf, temporaryDirectory } from "./fixtures";
+
+/** Called at each step with its name; it may throw, or keep the step from ever ending. */
+export type Hook = (step: string) => void | Promise<void>;
+
+/**
+ * A host without Nginx, PM2 and git: what they would hold is held here, and outlives a conductor, while the truth is a
+ * real one on disk. It keeps a list of what was done, and of what should never be done.
+ */
+export class FakeHost {
+  readonly directory = temporaryDirectory();
+  /** Version that runs on each colour. */
+  readonly running: Record<Colour, string | null> = { blue: null, green: null };
+  /** What happened, in order. */
+  readonly events: string[] = [];
+  /** What was done to users: a colour that they were on was touched. */
+  readonly violations: string[] = [];
+  /** Versions that run and are not well. */
+  readonly sick = new Set<string>();
+  /** Requests under way, by colour. */
+  readonly inFlight: Record<Colour, number> = { blue: 0, green: 0 };
+  /** Route that the front door has; null while it is down. */
+  route: string | null = "blue 0 0 0 0";
+  hook: Hook = () => undefined;
+  private live: Site | null = null;
+
+  /** Opens the truth anew, as a conductor that starts does. */
+  async start(): Promise<{ conductor: Conductor; store: Store; host: ReleaseHost }> {
+    const [site, journal] = [join(this.directory, "site.json"), join(this.directory, "journal.json")];
+    const store = this.hooked(await openStore(site, journal));
+    const host: ReleaseHost = {
+      store,
+      frontDoor: this.frontDoor,
+      processes: this.processes,
+      prober: this.prober,
+      releases: this.releases,
+    };
+    return { conductor: new Conductor(host, pathsUnder(this.directory)), store, host };
+  }
+
+  /** Puts a truth in force, with the processes and the route that belong to it. */
+  async become(site: Site): Promise<{ conductor: Conductor; store: Store; host: ReleaseHost }> {
+    const started = await this.start();
+    await this.frontDoor.set(await started.store.update(() => site));
+    for (const colour of COLOURS) {
+      this.running[colour] = site.colours[colour].release?.intent.version ?? null;
+    }
+    this.events.length = 0;
+    return started;
+  }
+
+  private async step(name: string): Promise<void> {
+    this.events.push(name);
+    await this.hook(name);
+  }
+
+  /** A colour with users on it, or with requests that have not ended, may not be touched. */
+  private touch(colour: Colour): void {
+    if (this.route === null || this.live?.traffic == null) {
+      return;
+    }
+    if (shareOf(routeOf(this.live), colour) > 0) {
+      this.violations.push(`${colour} was touched while it had users`);
+    }
+    if (this.inFlight[colour] > 0) {
+      this.violations.push(`${colour} was touched before its requests had ended`);
+    }
+  }
+
+  readonly frontDoor: FrontDoor = {
+    set: async (site) => {
+      await this.step(`route ${COLOURS.map((c) => `${c} ${shareOf(routeOf(site), c)}`).join(" ")}`);
+      this.live = site;
+      if (this.route === null) {
+        return false;
+      }
+      this.route = encodeRoute(routeOf(site));
+      return true;
+    },
+    read: () => Promise.resolve(this.route),
+    inFlight: async (colour) => {
+      await this.step(`drain ${colour}`);
+      return this.inFlight[colour];
+    },
+    prove: async (site) => {
+      await this.step("prove traffic");
+      for (const colour of COLOURS.filter((c) => shareOf(routeOf(site), c) > 0)) {
+        const version = this.running[colour];
+        if (version === null || this.sick.has(version)) {
+          throw new Failed(`${colour} does not answer`);
+        }
+      }
+    },
+  };
+
+  private readonly processes: Processes = {
+    swap: async (colour, release) => {
+      this.touch(colour);
+      this.running[colour] = null;
+      await this.step(`swap ${colour} ${release.intent.version}`);
+      this.running[colour] = release.intent.version;
+    },
+    ensure: async (colour, release) => {
+      await this.step(`ensure ${colour} ${release.intent.version}`);
+      this.running[colour] = release.intent.version;
+    },
+    stop: async (colour) => {
+      this.touch(colour);
+      await this.step(`stop ${colour}`);
+      this.running[colour] = null;
+    },
+  };
+
+  private readonly prober: Prober = {
+    probe: async (colour, release) => {
+      await this.step(`probe ${colour} ${release.intent.version}`);
+      const version = this.running[colour];
+      const well = version === release.intent.version && !this.sick.has(version);
+      return well ? null : `instance 0 runs ${String(version)}`;
+    },
+  };
+
+  private readonly releases: Releases = {
+    prepare: async (intent) => {
+      await this.step(`prepare ${intent.version}`);
+      const { commit, directory } = runningOf(intent.version);
+      return { intent, commit, directory };
+    },
+    prune: async (inUse, kept) => {
+      await this.step(`prune all but ${[...inUse].sort().join(" ")} and ${kept}`);
+    },
+  };
+
+  private hooked(store: Store): Store {
+    const step = (name: string): Promise<void> => this.step(name);
+    let told = store.site.generation;
+    return {
+      get site() {
+        return store.site;
+      },
+      get unfinished() {
+        return store.unfinished;
+      },
+      async update(change) {
+        const site = await store.update(change);
+        if (site.generation !== told) {
+          told = site.generation;
+          await step("saved");
+        }
+        return site;
+      },
+      async begin(act: Act) {
+        await store.begin(act);
+        await step("begin");
+      },
+      async end() {
+        await store.end();
+        await step("end");
+      },
+    };
+  }
+}
+
+/** What happened, without bookkeeping and repetition: the order that matters. */
+export function outline(events: readonly string[]): string[] {
+  const told = events.filter((event) => !["saved", "begin", "end"].includes(event));
+  return told.filter((event, index) => event !== told[index - 1]);
+}
+
+/** A hook that lets a conductor die at its `n`th step (from 0): that step never ends. */
+export function dieAt(n: number): { hook: Hook; dead: Promise<string> } {
+  let count = 0;
+  let tell: (step: string) => void;
+  const dead = new Promise<string>((resolve) => (tell = resolve));
+  const hook: Hook = (step) => {
+    if (count++ < n) {
+      return;
+    }
+    tell(step);
+    return new Promise<void>(() => undefined);
+  };
+  return { hook, dead };
+}
+
+/** A hook that fails at the first step with this name. */
+export function failAt(name: string): Hook {
+  let failed = false;
+  return (step) => {
+    if (step === name && !failed) {
+      failed = true;
+      throw new Failed(`${name} went wrong`);
+    }
+  };
+}

@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathsOf, type Paths } from "../../../../host/conductor/paths";
+import type { Colour, ReleaseIntent, SiteSettings, TrafficIntent } from "../../../../host/conductor/protocol";
+import {
+  emptySite,
+  RETIRED,
+  type ColourState,
+  type RunningRelease,
+  type Site,
+} from "../../../../host/conductor/site";
+
+/** Settings of a site, with waits that suit a test. */
+export const SETTINGS: SiteSettings = {
+  domains: ["shop.example.com", "*.shop.example.com"],
+  ports: { blue: 3001, green: 3002 },
+  instances: 2,
+  tls: { certificate: "/etc/ssl/shop/fullchain.pem", key: "/etc/ssl/shop/privkey.pem" },
+  health: { path: "/api/health", passes: 3, failures: 2, intervalMs: 10, timeoutMs: 500, deadlineSeconds: 1 },
+  drainSeconds: 1,
+  keepaliveRequests: 1_000_000,
+  keepaliveSeconds: 75,
+  idCookie: "shop_id",
+  testers: { name: "x-shop-tester", secret: "not-a-secret-only-a-test" },
+  stablePaths: ["/api/webhook"],
+  maxBodyMegabytes: 10,
+  releasesKept: 3,
+};
+
+/** The intent to run `version`. */
+export function intentOf(version: string, change: Partial<ReleaseIntent> = {}): ReleaseIntent {
+  return {
+    version,
+    tag: `${version}-production`,
+    repository: "https://git.example.com/shop.git",
+    commit: null,
+    install: ["npm", "ci"],
+    build: ["npm", "run", "build"],
+    prune: [],
+    script: "server.js",
+    args: [],
+    ...change,
+  };
+}
+
+/** A release as a colour runs it, with a commit and a directory that follow from its version. */
+export function runningOf(version: string, change: Partial<ReleaseIntent> = {}): RunningRelease {
+  return {
+    intent: intentOf(version, change),
+    commit: `commit-of-${version}`,
+    directory: `/var/www/shop-${version}`,
+    instances: SETTINGS.instances,
+  };
+}
+
+/** A colour that runs `version` well, with users' traffic set since. */
+export function serving(version: string, change: Partial<ColourState> = {}): ColourState {
+  return { ...RETIRED, release: runningOf(version), healthy: true, withdrawn: false, ...change };
+}
+
+/** A colour on which `version` was released and proven, and never had a share. */
+export function released(version: string): ColourState {
+  return serving(version, { withdrawn: true });
+}
+
+/** A site; a colour that is not named is retired. */
+export function siteOf(
+  colours: Partial<Record<Colour, ColourState>>,
+  traffic: TrafficIntent | null = { stable: "blue", weight: 0 },
+): Site {
+  return {
+    ...emptySite("0123456789abcdef0123456789abcdef"),
+    settings: SETTINGS,
+    traffic: traffic === null ? null : { ...traffic, salt: "salt" },
+    colours: { blue: RETIRED, green: RETIRED, ...colours },
+  };
+}
+
+/** A directory of the test's own; {@link removeDirectories} removes it. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "host-"));
+  directories.push(directory);
+  return directory;
+}
+
+/** For `afterAll`: removes what {@link temporaryDirectory} made. */
+export function removeDirectories(): void {
+  for (const directory of directories.splice(0)) {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const directories: string[] = [];
+
+/** The paths of application `shop` under a root of the test's own. */
+export function pathsUnder(root: string): Paths {
+  const paths = pathsOf("shop");
+  const moved = new Map<string, string>();
+  for (const [key, value] of Object.entries(paths as unknown as Record<string, string>)) {
+    moved.set(key, value.startsWith("/") ? join(root, value) : value);
+  }
+  return Object.fromEntries(moved) as unknown as Paths;
+}
