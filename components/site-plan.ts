@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import type { Colour, PlanResult, TrafficIntent } from "../host/conductor/protocol";
+import type { Colour, PlanResult, ReleaseIntent, TrafficIntent } from "../host/conductor/protocol";
 import type { FrontDoor } from "./front-door";
 import type { Host } from "./host";
 import { hostAct } from "./host-act";
@@ -11,8 +11,8 @@ export interface SitePlanArgs {
   readonly host: Host;
   /** The front door that is to carry the plan out. */
   readonly frontDoor: FrontDoor;
-  /** What each colour shall run, of which the plan takes the version; null retires the colour. */
-  readonly releases: Readonly<Record<Colour, { readonly version: string } | null>>;
+  /** What each colour shall run; null retires it. */
+  readonly releases: Readonly<Record<Colour, ReleaseIntent | null>>;
   /** Who shall get which share. */
   readonly traffic: TrafficIntent;
 }
@@ -32,8 +32,7 @@ export class SitePlan extends pulumi.ComponentResource {
   constructor(name: string, args: SitePlanArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:SitePlan", name, {}, opts);
     const { host, frontDoor, releases, traffic } = args;
-    const versions = { blue: releases.blue?.version ?? "", green: releases.green?.version ?? "" };
-    const act = { act: "plan", versions, traffic } as const;
+    const act = { act: "plan", releases, traffic } as const;
     const plan = hostAct(
       `${name}-act`,
       { host, act, result, after: [frontDoor.configured] },

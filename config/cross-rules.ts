@@ -73,6 +73,21 @@ function healthCanBeReached(raw: RawConfig): Fault[] {
   return [faultAt(raw, key, rule, `${configCommand("set", key)} ${String(needed)}`)];
 }
 
+/** A candidate's share is proven by asking its health path as one of its users: stable must not answer in its place. */
+function healthIsNotPinned(raw: RawConfig): Fault[] {
+  const health = soundAt(raw, ["application", "health", "path"]) as string | undefined;
+  const pinned = (soundAt(raw, ["site", "stablePaths"]) as readonly string[] | undefined) ?? [];
+  const over = pinned.find((path) => `${health ?? ""}/`.startsWith(`${path.replace(/\/$/, "")}/`));
+  if (health === undefined || over === undefined) return [];
+  return [
+    faultAt(
+      raw,
+      ["application", "health", "path"],
+      `a path that is not below ${over}, one of site.stablePaths`,
+    ),
+  ];
+}
+
 /** Pattern and version keep their rules and can still give a tag that Git does not take. */
 function tagsAreRefs(raw: RawConfig): Fault[] {
   const pattern = soundAt(raw, ["source", "tagPattern"]) as string | undefined;
@@ -93,6 +108,7 @@ export function checkAgreement(raw: RawConfig): Fault[] {
     ...exactlyOne(raw, ["host", "privateKeyFile"], ["hostPrivateKey"], "the private key for SSH"),
     ...portsDoNotClash(raw),
     ...healthCanBeReached(raw),
+    ...healthIsNotPinned(raw),
     ...tagsAreRefs(raw),
   ];
 }

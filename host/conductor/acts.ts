@@ -42,7 +42,7 @@ const repository = z
   .string()
   .max(512)
   .regex(
-    /^((https|git):\/\/|ssh:\/\/(\w[\w.-]*@)?|file:\/\/\/|\w[\w.-]*@(?=[A-Za-z0-9.-]+:))[A-Za-z0-9][A-Za-z0-9._~:+/-]*$/,
+    /^((https|git):\/\/|ssh:\/\/(\w[\w.-]*@)?|file:\/\/\/|\w[\w.-]*@(?=[A-Za-z0-9.-]+:))[A-Za-z0-9._~][A-Za-z0-9._~:+/-]*$/,
   )
   .refine((address) => !/[:/]-/.test(address) && staysBelow(address));
 
@@ -64,39 +64,50 @@ const releaseIntent = z.strictObject({
   args: command,
 });
 
-const settings = z.strictObject({
-  domains: z
-    .array(z.string().regex(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/))
-    .min(1),
-  ports: z.strictObject({ blue: port, green: port }).refine(({ blue, green }) => blue !== green),
-  instances: z.number().int().min(1).max(64),
-  tls: z.strictObject({ certificate: hostPath, key: hostPath }),
-  health: z.strictObject({
-    path: urlPath,
-    passes: z.number().int().min(1),
-    failures: z.number().int().min(1),
-    intervalMs: z.number().int().min(10),
-    timeoutMs: z.number().int().min(10),
-    deadlineSeconds: z.number().int().min(1),
-  }),
-  drainSeconds: z.number().int().min(0),
-  keepaliveRequests: z.number().int().min(1),
-  keepaliveSeconds: z.number().int().min(0),
-  idCookie: z.string().regex(/^[a-z][a-z0-9_]*$/),
-  testers: z.strictObject({
-    name: z.string().regex(/^[a-z][a-z0-9-]*$/),
-    secret: z.string().regex(/^([A-Za-z0-9_-]{16,128})?$/),
-  }),
-  stablePaths: z.array(urlPath),
-  maxBodyMegabytes: z.number().int().min(1),
-  releasesKept: z.number().int().min(1),
-});
+const settings = z
+  .strictObject({
+    domains: z
+      .array(z.string().regex(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/))
+      .min(1),
+    ports: z.strictObject({ blue: port, green: port }).refine(({ blue, green }) => blue !== green),
+    instances: z.number().int().min(1).max(64),
+    tls: z.strictObject({ certificate: hostPath, key: hostPath }),
+    health: z.strictObject({
+      path: urlPath,
+      passes: z.number().int().min(1),
+      failures: z.number().int().min(1),
+      intervalMs: z.number().int().min(10),
+      timeoutMs: z.number().int().min(10),
+      deadlineSeconds: z.number().int().min(1),
+    }),
+    drainSeconds: z.number().int().min(0),
+    keepaliveRequests: z.number().int().min(1),
+    keepaliveSeconds: z.number().int().min(0),
+    idCookie: z.string().regex(/^[a-z][a-z0-9_]*$/),
+    testers: z.strictObject({
+      name: z.string().regex(/^[a-z][a-z0-9-]*$/),
+      secret: z.string().regex(/^([A-Za-z0-9_-]{16,128})?$/),
+    }),
+    stablePaths: z.array(urlPath),
+    maxBodyMegabytes: z.number().int().min(1),
+    releasesKept: z.number().int().min(1),
+  })
+  .refine(({ health, stablePaths }) => !stablePaths.some((path) => isBelow(health.path, path)), {
+    path: ["health", "path"],
+    message: "stays on the stable colour, so that no candidate could be proven by it",
+  });
+
+/** Is `path` the path `parent`, or below it? As `site-configuration.ts` pins paths. */
+function isBelow(path: string, parent: string): boolean {
+  const base = parent.replace(/\/$/, "");
+  return path === base || path.startsWith(`${base}/`);
+}
 
 const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("configure"), site: settings }),
   z.strictObject({
     act: z.literal("plan"),
-    versions: z.strictObject({ blue: version.or(z.literal("")), green: version.or(z.literal("")) }),
+    releases: z.strictObject({ blue: releaseIntent.nullable(), green: releaseIntent.nullable() }),
     traffic: z.strictObject({ stable: colour, weight: percent }),
   }),
   z.strictObject({ act: z.literal("release"), colour, release: releaseIntent.nullable() }),

@@ -61,8 +61,9 @@ export class Conductor {
       return Promise.resolve(statusOf(this.host.store.site, this.acts.at(0)?.name ?? null));
     }
     const content = JSON.stringify(act);
-    const joined = this.acts.find((one) => one.content === content);
-    if (joined !== undefined) {
+    // Only the newest: after another act the same words ask for a change again.
+    const joined = this.acts.at(-1);
+    if (joined?.content === content) {
       joined.listeners.add(progress);
       return joined.result;
     }

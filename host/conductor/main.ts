@@ -11,7 +11,7 @@ import { pathsOf } from "./paths";
 import { releasesOnDisk } from "./prepare";
 import { launcherProber } from "./prober";
 import { systemdProcesses } from "./processes";
-import { createConductorServer } from "./server";
+import { createConductorServer, createRefusingServer } from "./server";
 import { openStore } from "./store";
 
 /** systemd's socket activation passes the first socket as this file descriptor. */
@@ -21,7 +21,15 @@ async function main(app: string): Promise<void> {
   // Goes to the journal, which adds the time.
   const log = (line: string): void => console.log(line);
   const paths = pathsOf(app);
-  const store = await openStore(paths.site, paths.journal);
+  const store = await openStore(paths.site, paths.journal).catch((error: Error) => {
+    // Every act is answered with the fault and the way out; a conductor that ended here would leave callers waiting.
+    log(error.message);
+    createRefusingServer(error.message).listen({ fd: ACTIVATED_SOCKET });
+    return null;
+  });
+  if (store === null) {
+    return;
+  }
   const frontDoor = nginxFrontDoor(paths);
   const prober = launcherProber(paths);
   const processes = systemdProcesses(app, paths);

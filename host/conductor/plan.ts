@@ -1,6 +1,13 @@
 import { Refused } from "./acts";
-import { COLOURS, otherColour, type Colour, type PlanAct } from "./protocol";
-import { isAdmitted, routeOf, shareOf, type Site } from "./site";
+import {
+  COLOURS,
+  otherColour,
+  type Colour,
+  type PlanAct,
+  type ReleaseIntent,
+  type TrafficIntent,
+} from "./protocol";
+import { isAdmitted, isSameIntent, routeOf, shareOf, type Site } from "./site";
 
 /**
  * Finds the steps from what is live to what is asked for. Pure.
@@ -8,24 +15,30 @@ import { isAdmitted, routeOf, shareOf, type Site } from "./site";
  * @throws Refused where it cannot be reached without taking users to something unproven, with the way out.
  */
 export function planSteps(site: Site, plan: PlanAct): string[] {
-  const { versions, traffic } = plan;
+  const { releases, traffic } = plan;
   const candidate = otherColour(traffic.stable);
-  if (versions[traffic.stable] === "") {
+  if (releases[traffic.stable] === null) {
     throw new Refused(`${traffic.stable} shall be stable and has no version; set ${traffic.stable}Version`);
   }
-  if (traffic.weight > 0 && versions[candidate] === "") {
+  if (traffic.weight > 0 && releases[candidate] === null) {
     throw new Refused(
       `${candidate} shall get ${traffic.weight} % and has no version; set ${candidate}Version, or canaryWeight 0`,
     );
   }
-  const changed = COLOURS.filter((colour) => versions[colour] !== runningVersion(site, colour));
+  const changed = COLOURS.filter((colour) => !runs(site, colour, releases[colour]));
   for (const colour of changed) {
     requireReplaceable(site, colour, changed);
   }
+  requireServable(site, traffic, changed);
   return [
-    ...changed.map((colour) => describeChange(site, colour, versions[colour])),
+    ...changed.map((colour) => describeChange(site, colour, releases[colour]?.version ?? "")),
     ...describeTraffic(site, plan),
   ];
+}
+
+function runs(site: Site, colour: Colour, wanted: ReleaseIntent | null): boolean {
+  const { release } = site.colours[colour];
+  return release === null || wanted === null ? release === wanted : isSameIntent(release.intent, wanted);
 }
 
 function runningVersion(site: Site, colour: Colour): string {
@@ -60,13 +73,41 @@ function whyNotAdmitted(site: Site, colour: Colour): string {
   return withdrawn ? "it was changed since traffic was set" : "it never had a share";
 }
 
+/**
+ * A colour gets more users than it has only while it is healthy. Less of the candidate is always allowed. A colour that
+ * is about to change is judged after that.
+ * @throws Refused otherwise.
+ */
+export function requireServable(site: Site, intent: TrafficIntent, changing: readonly Colour[] = []): void {
+  const now = routeOf(site);
+  const isLessOfSame = site.traffic?.stable === intent.stable && intent.weight <= site.traffic.weight;
+  for (const colour of COLOURS.filter((one) => !changing.includes(one))) {
+    const share = colour === intent.stable ? 100 - intent.weight : intent.weight;
+    const gains = site.traffic === null ? share > 0 : share > shareOf(now, colour);
+    if (gains && !isLessOfSame) {
+      requireHealthy(site, colour, share);
+    }
+  }
+  if (site.colours[intent.stable].release === null && !changing.includes(intent.stable)) {
+    throw new Refused(`${intent.stable} shall be stable and runs nothing; release a version on it first`);
+  }
+}
+
+function requireHealthy(site: Site, colour: Colour, share: number): void {
+  const { release, healthy } = site.colours[colour];
+  if (release === null || !healthy) {
+    const why = release === null ? "it runs nothing" : `${release.intent.version} on it is not healthy`;
+    throw new Refused(`${colour} shall get ${share} % and ${why}; nothing was changed`);
+  }
+}
+
 function describeChange(site: Site, colour: Colour, version: string): string {
   const before = runningVersion(site, colour);
   const served = site.traffic !== null && shareOf(routeOf(site), colour) > 0;
   const first = served ? `its users go to ${otherColour(colour)} first; ` : "";
   return version === ""
     ? `${colour}: ${first}retire ${before}`
-    : `${colour}: ${first}${before || "nothing"} -> ${version}`;
+    : `${colour}: ${first}${before || "nothing"} -> ${version}${before === version ? ", made anew" : ""}`;
 }
 
 function describeTraffic(site: Site, { traffic }: PlanAct): string[] {

@@ -98,7 +98,8 @@ export interface SiteSettings {
 /** `plan`: the whole desired state. Touches nothing; refused where it cannot be reached from what is live now. */
 export interface PlanAct {
   readonly act: "plan";
-  readonly versions: Readonly<Record<Colour, string>>;
+  /** What each colour shall run; null retires it. */
+  readonly releases: Readonly<Record<Colour, ReleaseIntent | null>>;
   readonly traffic: TrafficIntent;
 }
 

@@ -13,7 +13,7 @@ import {
   type ReleaseResult,
   type SiteSettings,
 } from "./protocol";
-import { RETIRED, withColour, type ColourState } from "./site";
+import { isSameIntent, RETIRED, withColour, type ColourState } from "./site";
 import type { Store } from "./store";
 import { waitUntil } from "./wait";
 
@@ -39,17 +39,20 @@ export async function release(
   progress: (line: string) => void,
 ): Promise<ReleaseResult> {
   const settings = requireSettings(host);
-  if (act.release === null) {
-    await retire(host, act.colour, settings, progress);
-    return { colour: act.colour, version: null, commit: null, directory: null };
-  }
+  const before = host.store.site.colours[act.colour].release;
   try {
-    await become(host, act.colour, act.release, settings, progress);
+    if (act.release === null) {
+      await retire(host, act.colour, settings, progress);
+    } else {
+      await become(host, act.colour, act.release, settings, progress);
+    }
   } catch (error) {
     const outcome = await takeBack(host, act.colour, settings, progress);
     throw outcome === null ? error : new Failed(`${(error as Error).message}; ${outcome}`);
   }
-  await host.releases.prune(inUse(host), settings.releasesKept);
+  if (host.store.site.colours[act.colour].release !== before) {
+    await host.releases.prune(inUse(host), settings.releasesKept);
+  }
   return resultOf(host, act.colour);
 }
 
@@ -63,7 +66,7 @@ async function become(
 ): Promise<void> {
   const { store, processes, prober } = host;
   const now = store.site.colours[colour];
-  if (now.release === null || !isSame(now.release.intent, intent)) {
+  if (now.release === null || !isSameIntent(now.release.intent, intent)) {
     requireReplaceable(store.site, colour);
     const installed = { ...(await host.releases.prepare(intent, progress)), instances: settings.instances };
     // Health changes while a build runs.
@@ -81,15 +84,6 @@ async function become(
     return;
   }
   await change(host, colour, { healthy: true, before: null });
-}
-
-function isSame(a: ReleaseIntent, b: ReleaseIntent): boolean {
-  const content = (intent: ReleaseIntent): string =>
-    JSON.stringify([
-      [intent.version, intent.tag, intent.repository, intent.commit, intent.script],
-      [intent.install, intent.build, intent.prune, intent.args],
-    ]);
-  return content(a) === content(b);
 }
 
 function requireSettings(host: ReleaseHost): SiteSettings {
@@ -154,7 +148,6 @@ async function retire(
   await host.processes.stop(colour);
   await change(host, colour, RETIRED);
   progress(`${colour}: retired ${running.intent.version}`);
-  await host.releases.prune(inUse(host), settings.releasesKept);
 }
 
 /** Takes all users off a colour, and waits until what they had begun has ended. */

@@ -21,6 +21,14 @@ export function createConductorServer(conductor: Conductor, log: (line: string) 
   });
 }
 
+/** A door that answers every act with the same fault. */
+export function createRefusingServer(fault: string): Server {
+  return createServer((request, response) => {
+    request.resume();
+    response.end(`error ${ExitCode.failed} ${fault.replaceAll("\n", "\\n")}\n`);
+  });
+}
+
 async function answer(
   conductor: Conductor,
   request: IncomingMessage,

@@ -33,7 +33,8 @@ function pathPattern(path: string): string {
 function renderVariables({ settings, paths, probeKey }: SiteConfigurationInput): string {
   const { testers, idCookie } = settings;
   const header = testers.name.replaceAll("-", "_");
-  const testerRoutes = testers.secret === "" ? [] : COLOURS.map((c) => `    "${c}:${testers.secret}" ${c};`);
+  const testerRoutes =
+    testers.secret === "" ? [] : COLOURS.map((c) => `    "~^${c}:${testers.secret}$" ${c};`);
   const pinned = settings.stablePaths.map((path) => `    "${pathPattern(path)}" 1;`);
   return `js_path ${paths.njs};
 js_import front_door from front-door.js;
@@ -58,7 +59,7 @@ map $cookie_${idCookie} $app_set_id {
     default "${idCookie}=$request_id; Path=/; Max-Age=31536000; HttpOnly; Secure; SameSite=Lax";
 }
 
-# Testers reach a colour by header or by cookie, at any weight.
+# Testers reach a colour by header or by cookie, at any weight. Patterns, for plain values are compared without case.
 map $cookie_${header} $app_tester_cookie {
     default "";
 ${testerRoutes.join("\n")}
@@ -77,7 +78,7 @@ ${pinned.join("\n")}
 # The conductor's probes are told which colour served them.
 map $http_x_conductor_probe $app_probed_colour {
     default "";
-    "${probeKey}" $app_colour;
+    "~^${probeKey}$" $app_colour;
 }
 map $http_upgrade $app_connection {
     default upgrade;
@@ -173,6 +174,7 @@ function renderSite(settings: SiteSettings): string {
         proxy_set_header X-Request-Id $request_id;
         # Secrets of the front door are not the application's business.
         proxy_set_header X-Conductor-Probe "";
+        proxy_set_header ${settings.testers.name} "";
         proxy_connect_timeout 5s;
         # What was sent and may not be repeated is never sent twice: no \`non_idempotent\`.
         proxy_next_upstream error timeout http_502 http_503;

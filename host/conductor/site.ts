@@ -18,6 +18,16 @@ export interface InstalledRelease {
   readonly directory: string;
 }
 
+/** Do two intents ask for the same release? A pin that is added to what was built from that commit changes it, too. */
+export function isSameIntent(a: ReleaseIntent, b: ReleaseIntent): boolean {
+  const content = (intent: ReleaseIntent): string =>
+    JSON.stringify([
+      [intent.version, intent.tag, intent.repository, intent.commit, intent.script],
+      [intent.install, intent.build, intent.prune, intent.args],
+    ]);
+  return content(a) === content(b);
+}
+
 /** A release as a colour runs it. */
 export interface RunningRelease extends InstalledRelease {
   /** PM2 instances that it was started with; a changed setting holds from the colour's next release on. */

@@ -22,13 +22,21 @@ export interface Store {
   end(): Promise<void>;
 }
 
+/** Where the generation before the last one is kept: the way out where the truth is damaged. */
+export function previousOf(sitePath: string): string {
+  return `${sitePath}.previous`;
+}
+
 /**
  * Opens the store.
- * @throws Error where the truth cannot be read; it names the file and the way out. The site keeps serving: Nginx and
- * the instances need no conductor.
+ * @throws Error where the truth cannot be read, or is gone though there was one; it names the file and the way out. The
+ * site keeps serving: Nginx and the instances need no conductor.
  */
 export async function openStore(sitePath: string, journalPath: string): Promise<Store> {
   const text = await readIfThere(sitePath);
+  if (text === null && (await readIfThere(previousOf(sitePath))) !== null) {
+    throw new Error(`${sitePath} is gone, ${wayOut(sitePath)}`);
+  }
   const journal = await readIfThere(journalPath);
   let site: Site = text === null ? emptySite(randomBytes(16).toString("hex")) : parseSite(text, sitePath);
   const lane = new Lane();
@@ -47,7 +55,8 @@ export async function openStore(sitePath: string, journalPath: string): Promise<
           return site;
         }
         const next = { ...changed, generation: site.generation + 1 };
-        await writeDurably(sitePath, `${JSON.stringify(next, null, 2)}\n`);
+        await writeDurably(previousOf(sitePath), render(site));
+        await writeDurably(sitePath, render(next));
         site = next;
         return next;
       });
@@ -77,10 +86,18 @@ function parseSite(text: string, path: string): Site {
   } catch {
     // Told below, with the same way out as a file that is JSON and no truth.
   }
-  throw new Error(
-    `${path} is damaged, so what is live is not known; the site keeps serving as it does. ` +
-      `Look at it, put a sound copy back, or remove it and run \`pulumi up\` again: the releases are taken up where they stand.`,
+  throw new Error(`${path} is damaged, ${wayOut(path)}`);
+}
+
+function wayOut(path: string): string {
+  return (
+    "so what is live is not known; the site keeps serving as it does. Put a sound copy back (the generation before it is " +
+    `in ${previousOf(path)}), restart the conductor, and run \`pulumi up\` again.`
   );
+}
+
+function render(site: Site): string {
+  return `${JSON.stringify(site, null, 2)}\n`;
 }
 
 /** A journal is written whole or not at all, so what cannot be read never described an act that had begun. */

@@ -1,5 +1,6 @@
-import { Failed, Refused } from "./acts";
+import { Failed } from "./acts";
 import type { FrontDoor } from "./front-door";
+import { requireServable } from "./plan";
 import { COLOURS, otherColour, type Colour, type TrafficIntent, type TrafficResult } from "./protocol";
 import { encodeRoute, routeOf, shareOf, withTraffic, type Site } from "./site";
 import type { Store } from "./store";
@@ -48,30 +49,6 @@ async function proveOrPutBack(store: Store, frontDoor: FrontDoor, before: Site, 
 function givesCandidateMore(before: Site, saved: Site): boolean {
   const [from, to] = [routeOf(before), routeOf(saved)];
   return to.stable !== from.stable || to.weight > from.weight;
-}
-
-/** A colour gets more users than it has only while it is healthy. Less of the candidate is always allowed. */
-function requireServable(site: Site, intent: TrafficIntent): void {
-  const now = routeOf(site);
-  const isLessOfSame = site.traffic?.stable === intent.stable && intent.weight <= site.traffic.weight;
-  for (const colour of COLOURS) {
-    const share = colour === intent.stable ? 100 - intent.weight : intent.weight;
-    const gains = site.traffic === null ? share > 0 : share > shareOf(now, colour);
-    if (gains && !isLessOfSame) {
-      requireHealthy(site, colour, share);
-    }
-  }
-  if (site.colours[intent.stable].release === null) {
-    throw new Refused(`${intent.stable} shall be stable and runs nothing; release a version on it first`);
-  }
-}
-
-function requireHealthy(site: Site, colour: Colour, share: number): void {
-  const { release, healthy } = site.colours[colour];
-  if (release === null || !healthy) {
-    const why = release === null ? "it runs nothing" : `${release.intent.version} on it is not healthy`;
-    throw new Refused(`${colour} shall get ${share} % and ${why}; nothing was changed`);
-  }
 }
 
 function describeShares(site: Site): string {

@@ -124,8 +124,12 @@ it("replaces a host that cannot go back to the beginning", async () => {
   expect(again.stdout).toContain("a new one takes its place");
 });
 
-it("down puts the machine back", async () => {
+it("down puts the machine back, and ends a load that is under way", async () => {
+  const load = spawn(path.join(root, "bin", "sandbox"), ["load"], { env: environment(), cwd: root });
+  await once(load.stdout, "data");
+  const ended = once(load, "close");
   expect(await sandbox("down")).toMatchObject({ exitCode: 0 });
+  expect(await ended).toEqual([0, null]);
   expect(tracesOf(world)).toEqual(NO_TRACES);
   expect(fs.existsSync(projectDirectory)).toBe(false);
   expect(forwarding()).toBe(forwardingBefore);

@@ -85,10 +85,7 @@ describe("acts", () => {
       { act: "release", colour: "green", release: releases.green },
     ],
     ["the settings of the site", { act: "configure", site }],
-    [
-      "the whole desired state as the plan",
-      { act: "plan", versions: { blue: "v0.9.9", green: "v1.0.0" }, traffic },
-    ],
+    ["the whole desired state as the plan", { act: "plan", releases, traffic }],
     ["the shares", { act: "traffic", stable: "blue", weight: 5 }],
   ])("hold %s", async (_, act) => {
     expect(await actsOf(makeSite)).toContainEqual(act);
@@ -100,7 +97,7 @@ describe("acts", () => {
     );
     expect(acts).toContainEqual({ act: "release", colour: "green", release: null });
     expect(acts).toContainEqual(
-      expect.objectContaining({ act: "plan", versions: { blue: "v0.9.9", green: "" } }),
+      expect.objectContaining({ act: "plan", releases: { ...releases, green: null } }),
     );
   });
 

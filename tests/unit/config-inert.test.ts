@@ -117,10 +117,9 @@ function accepted(values: Record<string, unknown>): Loaded | undefined {
 }
 
 function actsOf({ site, releases, traffic }: Loaded): Act[] {
-  const versions = { blue: releases.blue?.version ?? "", green: releases.green?.version ?? "" };
   return [
     { act: "configure", site },
-    { act: "plan", versions, traffic },
+    { act: "plan", releases, traffic },
     { act: "release", colour: "blue", release: releases.blue },
     { act: "release", colour: "green", release: releases.green },
     { act: "traffic", ...traffic },

@@ -187,6 +187,12 @@ describe("rules between values", () => {
       { passes: 10, intervalMs: 1000, deadlineSeconds: 9 },
       "application.health.deadlineSeconds",
     ],
+    [
+      "a candidate can be proven by the health path",
+      ["site", "stablePaths"],
+      ["/api"],
+      "application.health.path",
+    ],
     ["no tag ends in .lock", ["source", "tagPattern"], "x-{version}", "greenVersion"],
   ])("%s", (_, path, value, key) => {
     const values = key === "greenVersion" ? changed(settings(), [key], "v1.0.0-a.lock") : settings();

@@ -12,7 +12,11 @@ const release: Act = {
 const SOUND: readonly Act[] = [
   configure,
   { ...configure, site: { ...SETTINGS, testers: { name: "x-t", secret: "" }, stablePaths: [] } },
-  { act: "plan", versions: { blue: "v1.0.0", green: "" }, traffic: { stable: "blue", weight: 100 } },
+  {
+    act: "plan",
+    releases: { blue: intentOf("v1.0.0"), green: null },
+    traffic: { stable: "blue", weight: 100 },
+  },
   release,
   { act: "release", colour: "green", release: null },
   {
@@ -33,6 +37,7 @@ it.each([
   "git://10.77.1.1/sample.git",
   "ssh://git@git.example.com:2222/team/shop.git",
   "file:///srv/git/shop.git",
+  "file:///_srv/shop.git",
   "git@github.com:team/shop.git",
   "deploy_1@git.example.com:22/shop.git",
 ])("takes the repository %s", (repository) => {
@@ -58,7 +63,7 @@ const FIELDS: readonly (readonly [string, Act, Path])[] = [
   ["the commit", release, ["release", "commit"]],
   ["the script", release, ["release", "script"]],
   ["the colour", release, ["colour"]],
-  ["a planned version", SOUND[2]!, ["versions", "green"]],
+  ["a planned version", SOUND[2]!, ["releases", "blue", "version"]],
 ];
 
 /** The text of `act` with another value at `path`. */

@@ -201,7 +201,7 @@ describe("plan and status", () => {
     const { site } = store;
     const plan: Act = {
       act: "plan",
-      versions: { blue: "v1", green: "v3" },
+      releases: { blue: intentOf("v1"), green: intentOf("v3") },
       traffic: { stable: "blue", weight: 25 },
     };
     expect(await conductor.take(plan, silent)).toEqual({

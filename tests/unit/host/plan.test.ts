@@ -1,12 +1,13 @@
 import { Refused } from "../../../host/conductor/acts";
 import { planSteps, requireReplaceable } from "../../../host/conductor/plan";
-import type { Colour, PlanAct } from "../../../host/conductor/protocol";
+import type { Colour, PlanAct, ReleaseIntent } from "../../../host/conductor/protocol";
 import { emptySite, type Site } from "../../../host/conductor/site";
-import { released, serving, siteOf } from "./support/fixtures";
+import { intentOf, released, serving, siteOf } from "./support/fixtures";
 
 /** A plan in short: blue's version, green's version, stable, weight. */
 function plan(blue: string, green: string, stable: Colour, weight: number): PlanAct {
-  return { act: "plan", versions: { blue, green }, traffic: { stable, weight } };
+  const intent = (version: string): ReleaseIntent | null => (version === "" ? null : intentOf(version));
+  return { act: "plan", releases: { blue: intent(blue), green: intent(green) }, traffic: { stable, weight } };
 }
 
 const fresh = emptySite("k");
@@ -132,10 +133,24 @@ describe("planSteps", () => {
       plan("v1", "", "blue", 0),
       "green serves everyone",
     ],
+    [
+      "more users for a candidate that is sick",
+      sickCanary,
+      plan("v1", "v2", "blue", 50),
+      "green shall get 50 % and v2 on it is not healthy",
+    ],
   ])("refuses %s", (_, site, act, reason) => {
     const refusal = (): string[] => planSteps(site, act);
     expect(refusal).toThrow(Refused);
     expect(refusal).toThrow(reason);
+  });
+
+  it("counts the same version, made in another way, as a change", () => {
+    const wanted = plan("v1", "v2", "blue", 0);
+    const green = intentOf("v2", { args: ["--other"] });
+    expect(planSteps(tested, { ...wanted, releases: { ...wanted.releases, green } })).toEqual([
+      "green: v2 -> v2, made anew",
+    ]);
   });
 
   it("changes nothing of what it is given", () => {

@@ -153,7 +153,7 @@ describe("a release that fails leaves nothing", () => {
       { script: "dist/none.js" },
       /^v1.0.0: dist\/none.js is not there after the build; check application.script$/,
     ],
-    ["a helper as address", { repository: "ext::touch here" }, /^v1.0.0: fetch .*not allowed/s],
+    ["a program as address", { repository: "ext::touch here" }, /^v1.0.0: fetch .*not allowed/s],
   ])("%s", async (_, change, message) => {
     const { releases, repository, intent, left } = world();
     repository.tag("v1.0.0-production", FILES);

@@ -104,8 +104,9 @@ describe("the site's configuration", () => {
 
   it("keeps the probes' key from the application, and tells colours to those who have it", () => {
     expect(render()).toContain('proxy_set_header X-Conductor-Probe "";');
+    expect(render()).toContain(`proxy_set_header ${SETTINGS.testers.name} "";`);
     expect(block(render(), "map $http_x_conductor_probe $app_probed_colour")).toContain(
-      `"${PROBE_KEY}" $app_colour;`,
+      `"~^${PROBE_KEY}$" $app_colour;`,
     );
     expect(render().split(PROBE_KEY)).toHaveLength(2);
   });
@@ -115,8 +116,8 @@ describe("the testers' route", () => {
   it("takes a header and a cookie, for either colour", () => {
     for (const source of ["$http_x_shop_tester $app_tester", "$cookie_x_shop_tester $app_tester_cookie"]) {
       const map = block(render(), `map ${source}`);
-      expect(map).toContain(`"blue:${SETTINGS.testers.secret}" blue;`);
-      expect(map).toContain(`"green:${SETTINGS.testers.secret}" green;`);
+      expect(map).toContain(`"~^blue:${SETTINGS.testers.secret}$" blue;`);
+      expect(map).toContain(`"~^green:${SETTINGS.testers.secret}$" green;`);
     }
   });
 

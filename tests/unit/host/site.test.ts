@@ -281,7 +281,7 @@ describe("any site", () => {
         const [stable, buckets, seed, blue, green] = text.split(" ");
         expect({
           stable,
-          weight: (Number(buckets) / split.BUCKETS) * 100,
+          weight: Number(buckets) / (split.BUCKETS / 100),
           seed: Number(seed),
           failsOver: { blue: blue === "1", green: green === "1" },
         }).toEqual(route);

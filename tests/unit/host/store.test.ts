@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readIfThere, removeDurably, writeDurably } from "../../../host/conductor/durable-file";
 import { emptySite } from "../../../host/conductor/site";
@@ -45,6 +45,17 @@ describe("the truth", () => {
       }));
       expect(changed.generation).toBe(generation);
     }
+  });
+
+  it("is not taken for a new host's where it is gone though there was one", async () => {
+    const at = place();
+    const store = await at.open();
+    await store.update(() => siteOf({ blue: serving("v1") }));
+    await store.update(() => siteOf({ blue: serving("v2") }));
+    rmSync(at.site);
+    await expect(at.open()).rejects.toThrow(/site\.json is gone.*site\.json\.previous/);
+    copyFileSync(`${at.site}.previous`, at.site);
+    expect((await at.open()).site.colours.blue.release?.intent.version).toBe("v1");
   });
 
   it("is not written by a change that changes nothing", async () => {
@@ -107,7 +118,7 @@ describe("the truth", () => {
     writeFileSync(at.site, text);
     const opening = expect(at.open());
     await opening.rejects.toThrow(at.site);
-    await expect(at.open()).rejects.toThrow(/is damaged.*put a sound copy back/);
+    await expect(at.open()).rejects.toThrow(/is damaged.*site\.json\.previous/);
     expect(readFileSync(at.site, "utf8")).toBe(text);
   });
 
