@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
-import { identify, isAlive, waitFor, type ProcessIdentity } from "./processes";
+import { identify, isAlive, signalProcess, waitFor, type ProcessIdentity } from "./processes";
 import type { World } from "./world";
 
 /** A background program of the sandbox that is to be found again, and ended, by a later run. */
@@ -10,6 +10,8 @@ export interface Service {
   readonly name: string;
   readonly argv: readonly string[];
   readonly process: ProcessIdentity;
+  /** It leads a session, all of whose processes end with it. */
+  readonly ownSession: boolean;
 }
 
 /** Longest wait for a service to end after a signal, in seconds; then it is killed. */
@@ -23,15 +25,29 @@ export function startService(world: World, name: string, argv: readonly string[]
   fs.mkdirSync(servicesDirectory(world), { recursive: true });
   const log = fs.openSync(serviceLog(world, name), "a");
   const child = spawn(program, args, { detached: true, stdio: ["ignore", log, log], cwd: "/" });
-  child.on("error", () => undefined); // Told by the missing identity below.
+  child.on("error", () => undefined); // Told by the missing process id below.
   fs.closeSync(log);
   child.unref();
-  const identity = child.pid === undefined ? null : identify(child.pid);
-  if (identity === null)
-    throw new Error(`service ${name}: cannot run ${program}; see ${serviceLog(world, name)}`);
-  const service = { name, argv, process: identity };
+  if (child.pid === undefined) throw new Error(`service ${name}: cannot run ${program}`);
+  const identity = identify(child.pid);
+  if (identity === null) throw new Error(`service ${name} ended at once; see ${serviceLog(world, name)}`);
+  const service: Service = { name, argv, process: identity, ownSession: true };
   fs.writeFileSync(recordFile(world, name), JSON.stringify(service));
   return service;
+}
+
+/** Puts this process on record, so that `down` ends it too; {@link forgetSelf} takes it off again. */
+export function recordSelf(world: World, name: string): void {
+  const self = identify(process.pid);
+  if (self === null) throw new Error("this process is not in /proc: the sandbox needs a mounted /proc");
+  fs.mkdirSync(servicesDirectory(world), { recursive: true });
+  const service: Service = { name, argv: process.argv, process: self, ownSession: false };
+  fs.writeFileSync(recordFile(world, name), JSON.stringify(service));
+}
+
+/** Takes this process off the record. */
+export function forgetSelf(world: World, name: string): void {
+  fs.rmSync(recordFile(world, name), { force: true });
 }
 
 /** Returns a service that runs, or null. */
@@ -47,11 +63,11 @@ export async function stopService(world: World, name: string): Promise<void> {
   const service = findService(world, name);
   if (service !== null) {
     const ended = (): true | undefined => (isAlive(service.process) ? undefined : true);
-    signalGroup(service, "SIGTERM");
+    signalService(service, "SIGTERM");
     try {
       await waitFor(`service ${name} to end`, STOP_SECONDS, ended);
     } catch {
-      signalGroup(service, "SIGKILL");
+      signalService(service, "SIGKILL");
       await waitFor(`service ${name} to be killed`, STOP_SECONDS, ended);
     }
   }
@@ -71,8 +87,9 @@ export function serviceLog(world: World, name: string): string {
   return path.join(servicesDirectory(world), `${name}.log`);
 }
 
-function signalGroup({ process: identity }: Service, signal: NodeJS.Signals): void {
-  if (!isAlive(identity)) return;
+function signalService({ process: identity, ownSession }: Service, signal: NodeJS.Signals): void {
+  if (!ownSession) signalProcess(identity, signal);
+  if (!ownSession || !isAlive(identity)) return;
   try {
     process.kill(-identity.pid, signal);
   } catch (error) {

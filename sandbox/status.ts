@@ -48,6 +48,7 @@ function colourLine(status: SiteStatus, colour: Colour): string {
     `${share} % of users`,
     stable ? "stable" : "candidate",
     healthy ? "healthy" : "NOT healthy",
+    ...(status.aborted?.colour === colour ? [`ABORTED: ${status.aborted.reason}`] : []),
   ];
   return `${colour}: ${version}, ${[...traits, ...(admitted ? [] : ["testers only"])].join(", ")}`;
 }

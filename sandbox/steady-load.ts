@@ -4,6 +4,7 @@ import { formatShares } from "./demo/story";
 import { SteadyTraffic } from "./demo/traffic";
 import { findHost } from "./hosts/host";
 import { formatReport } from "./load/report";
+import { forgetSelf, recordSelf } from "./services";
 import { Site, type SiteOptions } from "./site";
 
 /** Pause between two lines, in milliseconds. */
@@ -23,6 +24,8 @@ export async function loadUntilInterrupted(
     domain: site.domain,
     authority: site.authority(),
   });
+  const record = `load-${process.pid}`;
+  recordSelf(site.world, record);
   print("steady load; Ctrl-C ends it");
   const timer = setInterval(() => {
     void traffic.glance().then(
@@ -33,5 +36,6 @@ export async function loadUntilInterrupted(
   }, LINE_MS);
   await interrupted;
   clearInterval(timer);
+  forgetSelf(site.world, record);
   for (const report of (await traffic.stop()).reports) print(formatReport(report));
 }

@@ -112,6 +112,8 @@ const act = z.discriminatedUnion("act", [
   }),
   z.strictObject({ act: z.literal("release"), colour, release: releaseIntent.nullable() }),
   z.strictObject({ act: z.literal("traffic"), stable: colour, weight: percent }),
+  z.strictObject({ act: z.literal("abort"), reason: argument }),
+  z.strictObject({ act: z.literal("ack") }),
   z.strictObject({ act: z.literal("status") }),
 ]);
 

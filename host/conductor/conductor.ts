@@ -3,10 +3,18 @@ import { applySiteConfiguration } from "./site-files";
 import { Lane } from "./lane";
 import type { Paths } from "./paths";
 import { planSteps } from "./plan";
-import { COLOURS, type Act, type ConfigureAct, type ConfigureResult, type PlanResult } from "./protocol";
+import {
+  COLOURS,
+  type AbortAct,
+  type AckAct,
+  type Act,
+  type ConfigureAct,
+  type ConfigureResult,
+  type PlanResult,
+} from "./protocol";
 import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
 import { release, type ReleaseHost } from "./release";
-import { statusOf, type Site } from "./site";
+import { statusOf, withAbort, withAck, type Site } from "./site";
 import { setTraffic } from "./traffic";
 
 /** What any act answers with. */
@@ -14,6 +22,9 @@ export type ActResult = ConfigureResult | PlanResult | ReleaseResult | TrafficRe
 
 /** Tells one line of progress. */
 export type Progress = (line: string) => void;
+
+/** The acts that wait for one another. */
+type QueuedAct = Exclude<Act, { act: "status" | "abort" | "ack" }>;
 
 interface UnderWay {
   readonly name: string;
@@ -58,7 +69,10 @@ export class Conductor {
    */
   take(act: Act, progress: Progress): Promise<ActResult> {
     if (act.act === "status") {
-      return Promise.resolve(statusOf(this.host.store.site, this.acts.at(0)?.name ?? null));
+      return Promise.resolve(this.status());
+    }
+    if (act.act === "abort" || act.act === "ack") {
+      return this.intervene(act, progress);
     }
     const content = JSON.stringify(act);
     // Only the newest: after another act the same words ask for a change again.
@@ -77,7 +91,25 @@ export class Conductor {
     return result;
   }
 
-  private async carryOut(act: Exclude<Act, { act: "status" }>, progress: Progress): Promise<ActResult> {
+  private status(): SiteStatus {
+    return statusOf(this.host.store.site, this.acts.at(0)?.name ?? null);
+  }
+
+  /** What cannot wait for a build to end: one step in the truth, one in the front door. */
+  private async intervene(act: AbortAct | AckAct, progress: Progress): Promise<SiteStatus> {
+    const { store, frontDoor } = this.host;
+    const at = new Date().toISOString();
+    const saved = await store.update((site) =>
+      act.act === "abort" ? withAbort(site, act.reason, at) : withAck(site),
+    );
+    await frontDoor.set(saved);
+    progress(
+      saved.aborted === null ? "no colour is aborted" : `${saved.aborted.colour} gets no users until \`ack\``,
+    );
+    return this.status();
+  }
+
+  private async carryOut(act: QueuedAct, progress: Progress): Promise<ActResult> {
     const { store, frontDoor } = this.host;
     if (act.act === "plan") {
       return { steps: planSteps(store.site, act) };

@@ -21,10 +21,11 @@ async function main(app: string): Promise<void> {
   // Goes to the journal, which adds the time.
   const log = (line: string): void => console.log(line);
   const paths = pathsOf(app);
-  const store = await openStore(paths.site, paths.journal).catch((error: Error) => {
+  const store = await openStore(paths.site, paths.journal).catch((error: unknown) => {
     // Every act is answered with the fault and the way out; a conductor that ended here would leave callers waiting.
-    log(error.message);
-    createRefusingServer(error.message).listen({ fd: ACTIVATED_SOCKET });
+    const fault = error instanceof Error ? error.message : String(error);
+    log(fault);
+    createRefusingServer(fault).listen({ fd: ACTIVATED_SOCKET });
     return null;
   });
   if (store === null) {

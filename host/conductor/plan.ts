@@ -80,6 +80,7 @@ function whyNotAdmitted(site: Site, colour: Colour): string {
  */
 export function requireServable(site: Site, intent: TrafficIntent, changing: readonly Colour[] = []): void {
   const now = routeOf(site);
+  requireNotAborted(site, intent);
   const isLessOfSame = site.traffic?.stable === intent.stable && intent.weight <= site.traffic.weight;
   for (const colour of COLOURS.filter((one) => !changing.includes(one))) {
     const share = colour === intent.stable ? 100 - intent.weight : intent.weight;
@@ -90,6 +91,19 @@ export function requireServable(site: Site, intent: TrafficIntent, changing: rea
   }
   if (site.colours[intent.stable].release === null && !changing.includes(intent.stable)) {
     throw new Refused(`${intent.stable} shall be stable and runs nothing; release a version on it first`);
+  }
+}
+
+/** An abort is lifted by `ack` and by nothing else; less of the candidate than was asked for is still taken. */
+function requireNotAborted(site: Site, intent: TrafficIntent): void {
+  const { aborted, traffic } = site;
+  if (aborted === null || (traffic?.stable === intent.stable && intent.weight < traffic.weight)) {
+    return;
+  }
+  if (aborted.colour === intent.stable || intent.weight > 0) {
+    throw new Refused(
+      `${aborted.colour} was aborted at ${aborted.at} (${aborted.reason}); look into it and send \`ack\`, or set canaryWeight 0`,
+    );
   }
 }
 

@@ -124,13 +124,28 @@ export interface TrafficAct extends TrafficIntent {
   readonly act: "traffic";
 }
 
+/**
+ * `abort`: takes all users off the candidate at once, and keeps them off until `ack`, whatever the config says. Valid in
+ * every state, and it waits for no other act.
+ */
+export interface AbortAct {
+  readonly act: "abort";
+  /** Why, for whoever looks at it later: one line. */
+  readonly reason: string;
+}
+
+/** `ack`: the abort was looked at; the candidate may get users again by the next `traffic` act. */
+export interface AckAct {
+  readonly act: "ack";
+}
+
 /** `status`: asks what is live. */
 export interface StatusAct {
   readonly act: "status";
 }
 
 /** Everything that the conductor takes. */
-export type Act = ConfigureAct | PlanAct | ReleaseAct | TrafficAct | StatusAct;
+export type Act = ConfigureAct | PlanAct | ReleaseAct | TrafficAct | AbortAct | AckAct | StatusAct;
 
 /** One colour as it is now. */
 export interface ColourStatus {
@@ -146,6 +161,14 @@ export interface ColourStatus {
   readonly admitted: boolean;
 }
 
+/** A candidate that was taken off the users' traffic and is kept off it. */
+export interface Abort {
+  readonly colour: Colour;
+  readonly reason: string;
+  /** When, in ISO 8601. */
+  readonly at: string;
+}
+
 /** What is live, as the conductor tells it. */
 export interface SiteStatus {
   /** Counts up with every change of the truth. */
@@ -154,6 +177,8 @@ export interface SiteStatus {
   readonly traffic: TrafficIntent & { readonly salt: string };
   /** Share of users that the candidate gets at this moment, in percent. */
   readonly effectiveWeight: number;
+  /** The abort in force, if any. */
+  readonly aborted: Abort | null;
   readonly colours: Readonly<Record<Colour, ColourStatus>>;
   /** Act under way, if any. */
   readonly underWay: string | null;

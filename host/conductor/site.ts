@@ -2,6 +2,7 @@ import split from "../nginx/split.js";
 import {
   COLOURS,
   otherColour,
+  type Abort,
   type Colour,
   type ColourStatus,
   type ReleaseIntent,
@@ -60,6 +61,8 @@ export interface Site {
   readonly probeKey: string;
   /** The share that was asked for; null until the first `traffic` act. */
   readonly traffic: (TrafficIntent & { readonly salt: string }) | null;
+  /** A candidate that stays off the users' traffic until `ack`. */
+  readonly aborted: Abort | null;
   readonly colours: Readonly<Record<Colour, ColourState>>;
 }
 
@@ -79,6 +82,7 @@ export function emptySite(probeKey: string): Site {
     settings: null,
     probeKey,
     traffic: null,
+    aborted: null,
     colours: { blue: RETIRED, green: RETIRED },
   };
 }
@@ -91,7 +95,7 @@ export function withColour(site: Site, colour: Colour, change: Partial<ColourSta
 /** May this colour get users' requests, by share or by failover? */
 export function isAdmitted(site: Site, colour: Colour): boolean {
   const { release, healthy, withdrawn, wasStable } = site.colours[colour];
-  if (site.traffic === null || release === null || !healthy || withdrawn) {
+  if (site.traffic === null || release === null || !healthy || withdrawn || site.aborted?.colour === colour) {
     return false;
   }
   return site.traffic.stable === colour || site.traffic.weight > 0 || wasStable;
@@ -155,9 +159,29 @@ export function statusOf(site: Site, underWay: string | null): SiteStatus {
     generation: site.generation,
     traffic: site.traffic ?? { stable: "blue", weight: 0, salt: "" },
     effectiveWeight: routeOf(site).weight,
+    aborted: site.aborted,
     colours: { blue: colourStatus("blue"), green: colourStatus("green") },
     underWay,
   };
+}
+
+/** Returns the site after an `abort`: the candidate of this moment is kept off. An abort in force stays as it is. */
+export function withAbort(site: Site, reason: string, at: string): Site {
+  const colour = otherColour(site.traffic?.stable ?? "blue");
+  return { ...site, aborted: site.aborted ?? { colour, reason, at } };
+}
+
+/**
+ * Returns the site after an `ack`. The colour stays without users until the next `traffic` act gives it some: to look at
+ * an abort is not yet to send users back.
+ */
+export function withAck(site: Site): Site {
+  const { aborted, traffic } = site;
+  if (aborted === null) {
+    return site;
+  }
+  const isCandidate = traffic !== null && traffic.stable !== aborted.colour;
+  return { ...site, aborted: null, traffic: isCandidate ? { ...traffic, weight: 0 } : traffic };
 }
 
 /**

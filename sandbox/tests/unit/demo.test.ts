@@ -84,9 +84,14 @@ it("shows who serves what", () => {
     generation: 3,
     traffic: { stable: "blue", weight: 5, salt: "v1.0.0" },
     effectiveWeight: 5,
+    aborted: null,
     colours: { blue: { ...colour, version: "v0.9.9" }, green: { ...colour, version: "v1.0.0" } },
     underWay: null,
   };
+  const abort = { colour: "green", reason: "payments fail", at: "2026-01-01T00:00:00.000Z" } as const;
+  expect(statusLines({ ...status, effectiveWeight: 0, aborted: abort })).toContain(
+    "green: v1.0.0, 0 % of users, candidate, healthy, ABORTED: payments fail",
+  );
   const retired = { version: null, commit: null, directory: null, healthy: false, admitted: false };
   expect(statusLines(status)).toEqual([
     "blue: v0.9.9, 95 % of users, stable, healthy",

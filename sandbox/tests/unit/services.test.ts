@@ -52,7 +52,7 @@ it("is killed when it does not end by itself", async () => {
 it("leaves a stranger alone that has the process id by now", async () => {
   const stranger = spawn("sleep", ["1000"]);
   try {
-    const { process: real, ...service } = startService(world, "gone", shell("exit 0"));
+    const { process: real, ...service } = startService(world, "gone", shell("sleep 0.2"));
     await waitFor("it to end", 5, () => (isAlive(real) ? undefined : true));
     const reused = { ...real, pid: stranger.pid };
     fs.writeFileSync(

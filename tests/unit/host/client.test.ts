@@ -50,6 +50,20 @@ const conducting = (take: (...args: Parameters<Conductor["take"]>) => Promise<un
 const ACT = '{"act":"traffic","stable":"blue","weight":5}';
 
 describe("the client", () => {
+  it.each([
+    [["status"], { act: "status" }],
+    [["ack"], { act: "ack" }],
+    [["abort", 'the "wallet"', "is \\ empty"], { act: "abort", reason: 'the "wallet" is \\ empty' }],
+  ])("makes an act of the words %j", async (words, act) => {
+    const { script, socket } = install();
+    await servers.listen(
+      conducting((taken) => Promise.resolve({ taken })),
+      socket,
+    );
+    const { code, stdout } = await run(script, words);
+    expect({ code, answer: JSON.parse(stdout) as unknown }).toEqual({ code: 0, answer: { taken: act } });
+  });
+
   it("prints the result, and nothing else, on standard output; progress on standard error", async () => {
     const { script, socket } = install();
     const server = conducting((act, progress) => {

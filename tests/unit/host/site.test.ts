@@ -157,6 +157,7 @@ describe("statusOf", () => {
       generation: 0,
       traffic: { stable: "blue", weight: 5, salt: "salt" },
       effectiveWeight: 0,
+      aborted: null,
       colours: {
         blue: {
           version: "v1",

@@ -207,6 +207,7 @@ test("a segment counts the requests sent in it, wherever their answers come", as
   server = await rawServer((socket, number) => (number === 1 ? held.push(socket) : socket.write(answer())));
   const generator = await started(server.port, { timeoutMs: 5000 });
   await until(() => held.length === 1);
+  expect(generator.snapshot()).toMatchObject({ label: "start", sent: 1, ok: 0, inFlight: 1 });
   generator.mark("second");
   expect(generator.snapshot()).toMatchObject({ label: "second", sent: 0, inFlight: 0 });
   held[0]?.write(answer("green"));
@@ -235,6 +236,17 @@ test("a stalled server makes latency from the due time long, and requests no few
   expect(report.total.serviceMs.max).toBeGreaterThan(200);
 });
 
+test("a client that is held up tells so, and does not make latencies look better", async () => {
+  server = await rawServer((socket) => socket.write(answer()));
+  const generator = await started(server.port);
+  const begun = performance.now();
+  while (performance.now() - begun < 200);
+  await generator.afterRequests(1);
+  const report = await generator.stop();
+  expect(report.client.latestMs).toBeGreaterThan(150);
+  expect(report.total.latencyMs.max).toBeGreaterThan(150);
+});
+
 test("what is due and not sent at the end is told", async () => {
   server = await rawServer(() => undefined);
   const generator = await started(server.port, { timeoutMs: 500 });
@@ -245,13 +257,13 @@ test("what is due and not sent at the end is told", async () => {
 });
 
 test("users keep the cookies they are given, each its own", async () => {
+  let issued = 0;
   const report = await load(
-    (socket, number, request) => {
+    (socket, _, request) => {
       const known = /^cookie: vs_id=(\d+)\r$/m.exec(request)?.[1];
-      const colour = Number(known ?? number) % 2 === 0 ? "green" : "blue";
-      socket.write(
-        answer(colour, "v1", known === undefined ? `set-cookie: vs_id=${number}; Path=/; HttpOnly\r\n` : ""),
-      );
+      const id = Number(known ?? (issued += 1));
+      const cookie = known === undefined ? `set-cookie: vs_id=${id}; Path=/; HttpOnly\r\n` : "";
+      socket.write(answer(id % 2 === 0 ? "green" : "blue", "v1", cookie));
     },
     100,
     { connections: 2, users: 10 },

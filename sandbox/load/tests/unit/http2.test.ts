@@ -80,13 +80,11 @@ function failures(report: LoadReport): Record<string, number> {
 }
 
 test("many users share a session, each with cookies of its own", async () => {
-  const behave: Behaviour = (stream, number, headers) => {
-    const id = /vs_id=(\d+)/.exec(headers.cookie ?? "")?.[1];
-    answer(
-      stream,
-      Number(id ?? number) % 2 === 0 ? "green" : "blue",
-      id ? {} : { "set-cookie": `vs_id=${number}` },
-    );
+  let issued = 0;
+  const behave: Behaviour = (stream, _, headers) => {
+    const known = /vs_id=(\d+)/.exec(headers.cookie ?? "")?.[1];
+    const id = Number(known ?? (issued += 1));
+    answer(stream, id % 2 === 0 ? "green" : "blue", known ? {} : { "set-cookie": `vs_id=${id}` });
   };
   const report = await load(behave, 200, { users: 20, connections: 2, rate: 500 });
   expect(report.total).toMatchObject({ failed: 0, inFlight: 0, connections: { opened: 2 } });
