@@ -50,5 +50,5 @@ function colourLine(status: SiteStatus, colour: Colour): string {
     healthy ? "healthy" : "NOT healthy",
     ...(status.aborted?.colour === colour ? [`ABORTED: ${status.aborted.reason}`] : []),
   ];
-  return `${colour}: ${version}, ${[...traits, ...(admitted ? [] : ["testers only"])].join(", ")}`;
+  return `${colour}: ${version}, ${[...traits, ...(admitted || share > 0 ? [] : ["testers only"])].join(", ")}`;
 }

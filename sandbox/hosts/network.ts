@@ -130,7 +130,8 @@ function hasLink(name: string): boolean {
 }
 
 async function nft(rules: string): Promise<void> {
-  await run(["nft", "-f", "-"], { stdin: rules });
+  // As an argument: some versions take a file or a pipe only for `-f`, and Node's standard input is a socket.
+  await run(["nft", rules]);
 }
 
 async function ipBatch(options: readonly string[], lines: readonly string[]): Promise<void> {
