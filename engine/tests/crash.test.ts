@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { ended, EngineBundle, until, Workspace } from "./harness";
 
 jest.setTimeout(60_000);
@@ -22,20 +22,6 @@ afterEach(() => {
 const up = "up --yes --skip-preview";
 const words = up.split(" ");
 
-/** The processes that work in the workspace: the engine, its program and whatever they started. */
-function processes(): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readlinkSync(`/proc/${String(pid)}/cwd`) === workspace.directory;
-      } catch {
-        return false;
-      }
-    });
-}
-
 it("loses nothing when it is killed in the middle of a creation, and leaves nothing running", async () => {
   const slow = {
     create: "echo x >> attempts; touch started; test -e allowed || sleep 100; echo finished",
@@ -49,7 +35,7 @@ it("loses nothing when it is killed in the middle of a creation, and leaves noth
   await until("the slow command runs", () => existsSync(workspace.path("started")));
   child.kill("SIGKILL");
   await ended(child);
-  await until("every process has ended", () => processes().length === 0);
+  await until("every process has ended", () => workspace.processes().length === 0);
   expect(workspace.names()).toEqual(["before"]);
   expect(workspace.checkpoint().pending_operations).toMatchObject([
     { type: "creating", resource: { urn: expect.stringContaining("::slow") } },
@@ -109,7 +95,7 @@ it("finishes what is under way when it is interrupted, and stops there", async (
   expect(await end).toMatchObject({ code: 8, stderr: expect.stringContaining("the update was cancelled") });
   expect(workspace.names()).toEqual(["first"]);
   expect(existsSync(workspace.path("second"))).toBe(false);
-  expect(processes()).toEqual([]);
+  expect(workspace.processes()).toEqual([]);
 });
 
 it("ends at once when it is interrupted again", async () => {
@@ -124,7 +110,7 @@ it("ends at once when it is interrupted again", async () => {
   child.kill("SIGINT");
   expect((await end).code).toBe(8);
   expect(workspace.names()).toEqual([]);
-  await until("every process has ended", () => processes().length === 0);
+  await until("every process has ended", () => workspace.processes().length === 0);
 });
 
 it("refuses a stack that another one is working on, until it is cancelled", async () => {

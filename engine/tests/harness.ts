@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -148,7 +149,22 @@ export class Workspace {
     return found;
   }
 
+  /** The processes that work in the workspace: the engine, its program and whatever they started. */
+  processes(): number[] {
+    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    return pids.map(Number).filter((pid) => {
+      try {
+        return readlinkSync(`/proc/${String(pid)}/cwd`).startsWith(this.directory);
+      } catch {
+        // It has ended meanwhile, or it is none of ours.
+        return false;
+      }
+    });
+  }
+
+  /** Removes the directory, and ends what a failed test left running in it. */
   remove(): void {
+    for (const pid of this.processes()) process.kill(pid, "SIGKILL");
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

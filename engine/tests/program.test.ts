@@ -1,4 +1,4 @@
-import { EngineBundle, Workspace } from "./harness";
+import { ended, EngineBundle, until, Workspace } from "./harness";
 
 jest.setTimeout(60_000);
 
@@ -44,6 +44,19 @@ it("reports a program's error once, with the place in its source", async () => {
   expect(end.stdout).not.toContain("\u001b");
   // The outputs of the last good run stay.
   expect(JSON.parse(await workspace.succeed("stack output --json"))).toMatchObject({ sum: 5 });
+});
+
+it("ends a program whose engine was killed, whatever it is doing", async () => {
+  const child = workspace.start(up.split(" "), { FAIL: "linger" });
+  const end = ended(child);
+  let printed = "";
+  child.stdout?.on("data", (chunk: Buffer) => (printed += chunk.toString()));
+  await until("the program runs", () => printed.includes("lingering"));
+  // The engine and the program; a transpiler beside it where the program was not in the cache.
+  expect(workspace.processes().length).toBeGreaterThan(1);
+  child.kill("SIGKILL");
+  await end;
+  await until("the program has ended", () => workspace.processes().length === 0);
 });
 
 it("deletes nothing where a program ends before it is done", async () => {

@@ -3,7 +3,14 @@ import { lstat, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../errors";
 import { TAR_END, tarHeader, tarPadding } from "./tar";
-import { isMap, signatureOf, Signature, SIGNATURE_KEY, type PropertyMap, type PropertyValue } from "./property";
+import {
+  isMap,
+  signatureOf,
+  Signature,
+  SIGNATURE_KEY,
+  type PropertyMap,
+  type PropertyValue,
+} from "./property";
 
 /**
  * Gives every asset and archive in the properties its hash, computed from the content as it is now, so that a changed
@@ -33,7 +40,8 @@ async function hashAsset(asset: PropertyMap, base: string): Promise<PropertyMap>
   // The SDK sends keys of its own along, which Pulumi does not keep.
   const mark = { [SIGNATURE_KEY]: Signature.asset };
   if (typeof path === "string") return { ...mark, path, hash: digest(await read(localPath(base, path))) };
-  if (typeof text === "string" && uri === undefined) return { ...mark, text, hash: digest(Buffer.from(text)) };
+  if (typeof text === "string" && uri === undefined)
+    return { ...mark, text, hash: digest(Buffer.from(text)) };
   throw new EngineError("remote assets are not supported by the embedded engine");
 }
 

@@ -17,7 +17,10 @@ export function tarHeader(name: string, size: number): Buffer {
   }
   const header = Buffer.alloc(BLOCK);
   bytes.copy(header);
-  header.write(`${octal(0o600, 7)}\0${octal(0, 7)}\0${octal(0, 7)}\0${octal(size, 11)}\0${octal(0, 11)}\0`, 100);
+  header.write(
+    `${octal(0o600, 7)}\0${octal(0, 7)}\0${octal(0, 7)}\0${octal(size, 11)}\0${octal(0, 11)}\0`,
+    100,
+  );
   header.write("0", 156);
   header.write("ustar\0" + "00", 257);
   header.write(`${octal(0, 7)}\0${octal(0, 7)}\0`, 329);

@@ -12,3 +12,7 @@ export const stack = pulumi.getStack();
 
 if (process.env["FAIL"] === "throw") fail("thrown on purpose");
 if (process.env["FAIL"] === "exit") process.exit(0);
+if (process.env["FAIL"] === "linger") {
+  console.log("lingering");
+  setInterval(() => undefined, 1000);
+}
