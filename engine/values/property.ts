@@ -59,9 +59,8 @@ export function mapValue(
   if (replaced !== undefined) return replaced;
   if (Array.isArray(value)) return value.map((element) => mapValue(element, replace));
   if (!isMap(value)) return value;
-  const result: PropertyMap = {};
-  for (const [key, element] of Object.entries(value)) result[key] = mapValue(element, replace);
-  return result;
+  // Not by assignment: a key may be called `__proto__`.
+  return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, mapValue(element, replace)]));
 }
 
 /** Whether `test` holds for the value or anything inside it. */

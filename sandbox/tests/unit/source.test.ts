@@ -62,6 +62,13 @@ describe("the sample's git repository", () => {
     }
   });
 
+  it("dates its commits by their number, not by the clock", () => {
+    const format = "--format=%aI %cI %an";
+    const noon = (day: number): string => `2025-01-0${day}T12:00:00Z`;
+    const dated = [3, 2, 1].map((day) => `${noon(day)} ${noon(day)} Sandbox`);
+    expect(git(source, "log", format, tagOf("v1.1.0")).replaceAll("+00:00", "Z").split("\n")).toEqual(dated);
+  });
+
   it("publishes an edited variant under a new tag", async () => {
     const commit = await source.addTag("v2.0.0", (directory) =>
       fs.writeFileSync(path.join(directory, "server.js"), "process.exit(1);\n"),
