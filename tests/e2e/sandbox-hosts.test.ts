@@ -1,6 +1,7 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
+import * as path from "node:path";
 
 import { bootHost, findHost, type SandboxHost } from "../../sandbox/hosts/host";
 import { closeOutbound, openOutbound } from "../../sandbox/hosts/network";
@@ -63,9 +64,10 @@ it("is reached by SSH with its own key, pinned, and no other", () => {
   expect(ssh(one)).toBe(0);
   expect(one.hostKey).not.toBe(two.hostKey);
   // The key of another host is refused, and so is the client's key of another host.
-  fs.writeFileSync("/tmp/vssb-known-hosts", `${one.address} ${two.hostKey}\n`);
-  expect(ssh(one, "-o", "UserKnownHostsFile=/tmp/vssb-known-hosts")).toBe(255);
-  fs.rmSync("/tmp/vssb-known-hosts");
+  const knownHosts = path.join(world.stateDirectory, "wrong-known-hosts");
+  fs.writeFileSync(knownHosts, `${one.address} ${two.hostKey}\n`);
+  expect(ssh(one, "-o", `UserKnownHostsFile=${knownHosts}`)).toBe(255);
+  fs.rmSync(knownHosts);
   const wrongKey = one.sshOptions().map((word) => (word === one.privateKeyFile ? two.privateKeyFile : word));
   expect(spawnSync("ssh", ["-o", "BatchMode=yes", ...wrongKey, `root@${one.address}`, "true"]).status).toBe(
     255,
@@ -154,9 +156,8 @@ describe("a neighbour of this machine that knows no way back to the hosts' netwo
 
   it("is reached through a firewall that forwards nothing by default, whose own rules stay as they were", async () => {
     const list = (): string => execFileSync("nft", ["list", "table", "inet", firewall], { encoding: "utf8" });
-    execFileSync("nft", ["-f", "-"], {
-      input: `table inet ${firewall} {\n chain forward {\n type filter hook forward priority 0; policy drop;\n }\n}\n`,
-    });
+    const chain = "chain forward {\n type filter hook forward priority 0; policy drop;\n }";
+    execFileSync("nft", [`table inet ${firewall} {\n ${chain}\n }`]);
     try {
       const before = list();
       expect(await ask()).toBe(""); // It does keep the hosts in.

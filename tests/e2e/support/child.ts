@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { buildSync } from "esbuild";
@@ -29,6 +30,17 @@ export class ChildProgram {
   /** Starts it, with its standard output as a pipe. */
   start(): ChildProcess {
     return spawn(process.execPath, [this.file], { stdio: ["ignore", "pipe", "inherit"] });
+  }
+
+  /** Starts it, and returns when it has written something. Throws when it ends before. */
+  async startAndWait(): Promise<ChildProcess> {
+    const child = this.start();
+    const said = await Promise.race([
+      once(child, "exit").then(() => false),
+      once(child.stdout!, "data").then(() => true),
+    ]);
+    if (!said) throw new Error("the child ended before it said anything; see above");
+    return child;
   }
 
   remove(): void {
