@@ -14,7 +14,8 @@ const PROBE_TIMEOUT_MS = 10_000;
 /** The front door as the conductor sees it: it is told the route, and asked what it does. */
 export interface FrontDoor {
   /**
-   * Puts the truth's route in force: in the file that Nginx starts with, then in the running Nginx, read back.
+   * Puts the truth's route in force: in the file that Nginx starts with and in the running Nginx, read back. A site
+   * without traffic has no route, and nothing is touched.
    * Resolves to false where no Nginx runs that could be told; it reads the file when it starts.
    */
   set(site: Site): Promise<boolean>;
@@ -39,16 +40,18 @@ export function nginxFrontDoor(paths: Paths): FrontDoor {
       ...(body === undefined ? {} : { method: "PUT", body }),
     });
   const set = async (site: Site): Promise<boolean> => {
+    if (site.traffic === null) {
+      // Nobody has said who serves: what serves now, if anything, is not ours to change.
+      return true;
+    }
     const route = encodeRoute(routeOf(site));
-    await writeDurably(paths.trafficFallback, `default "${route}";\n`, 0o644);
-    let answer;
-    try {
-      answer = await control("/traffic", route);
-    } catch (error) {
-      if (isAbsent(error)) {
-        return false;
-      }
-      throw error;
+    // At once: users need not wait for a disk.
+    const [answer] = await Promise.all([
+      control("/traffic", route).catch(absentAsNull),
+      writeDurably(paths.trafficFallback, `default "${route}";\n`, 0o644),
+    ]);
+    if (answer === null) {
+      return false;
     }
     if (answer.body !== route) {
       throw new Failed(
@@ -86,9 +89,11 @@ export function nginxFrontDoor(paths: Paths): FrontDoor {
 }
 
 /** Nobody listens: Nginx is down or has no site yet. */
-function isAbsent(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === "ENOENT" || code === "ECONNREFUSED";
+function absentAsNull(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT" || error.code === "ECONNREFUSED") {
+    return null;
+  }
+  throw error;
 }
 
 async function proveColour(

@@ -116,31 +116,30 @@ describe("a candidate", () => {
 });
 
 describe("40 weight changes under 1,000 requests a second", () => {
-  const weights = Array.from({ length: 40 }, (_, index) => [0, 5, 50, 100][index % 4] ?? 0);
-
-  /** As a user does it. */
-  const byUp = async (weight: number): Promise<void> => void (await world.up({ canaryWeight: weight }));
+  /** As a user does it. Pulumi sends only what changed since its last one, so these differ from one to the next. */
+  const byUp = (round: number): Promise<unknown> => world.up({ canaryWeight: round % 2 === 0 ? 100 : 5 });
 
   /** As the conductor gets it, so that changes follow one another more closely than any `up` could. */
-  const byAct = async (weight: number): Promise<void> => {
+  const byAct = (weight: number): Promise<unknown> => {
     const stdin = JSON.stringify({ act: "traffic", stable: "blue", weight });
-    await world.host.exec(["vehicleservice-conductor", "act"], { stdin });
+    return world.host.exec(["vehicleservice-conductor", "act"], { stdin });
   };
 
   test.each([
-    ["http1", 100, "up", byUp],
-    ["http2", 4, "act", byAct],
-  ] as const)(
-    "%s POSTs on %i connections, by %s: none fails, and none is closed",
-    async (protocol, connections, _, set) => {
-      const run = await startLoad({ ...world.loadTarget(), protocol, rate: 1000, connections, users: 100 });
-      for (const weight of weights) {
-        await set(weight);
+    ["http1", 100],
+    ["http2", 4],
+  ] as const)("%s POSTs on %i connections: none fails, and none is closed", async (protocol, connections) => {
+    const run = await startLoad({ ...world.loadTarget(), protocol, rate: 1000, connections, users: 100 });
+    for (let round = 0; round < 10; round++) {
+      for (const weight of [0, 50, 25]) {
+        await byAct(weight);
         await run.afterRequests(200);
       }
-      expectNothingLost(await run.stop());
-    },
-  );
+      await byUp(round);
+      await run.afterRequests(200);
+    }
+    expectNothingLost(await run.stop());
+  });
 });
 
 describe("what dies comes back with the same weights", () => {

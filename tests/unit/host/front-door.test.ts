@@ -40,6 +40,14 @@ class Control {
   }
 }
 
+it("touches nothing where nobody has said who serves", async () => {
+  const { frontDoor, fallback } = make();
+  await frontDoor.set(canary(5));
+  const before = fallback();
+  expect(await frontDoor.set({ ...canary(50), traffic: null })).toBe(true);
+  expect(fallback()).toBe(before);
+});
+
 function make(): { paths: Paths; frontDoor: FrontDoor; control: Control; fallback: () => string } {
   const paths = pathsUnder(temporaryDirectory());
   mkdirSync(dirname(paths.trafficFallback), { recursive: true });
