@@ -2,7 +2,7 @@
  * Runs the checks and the test suites, and sums them up in one last line: `N passed, N failed, N skipped`.
  * Arguments: none for everything, `--quick` for what needs no booted host, or patterns of test files.
  */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,9 +22,15 @@ function run(program, args) {
   return status === 0;
 }
 
-/** One check is one test. */
+/** One check is one test. They run side by side; each one's output is shown when it ends. */
 function check(name) {
-  sum[run("npm", ["run", "--silent", name]) ? "passed" : "failed"] += 1;
+  return new Promise((resolve) => {
+    execFile("npm", ["run", "--silent", name], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+      console.log(`\n> ${name}: ${error === null ? "passed" : "FAILED"}\n${stdout}${stderr}`.trimEnd());
+      sum[error === null ? "passed" : "failed"] += 1;
+      resolve();
+    });
+  });
 }
 
 /** A suite counts its own tests; one that cannot be run, or has none, is a failure. */
@@ -53,7 +59,7 @@ function suite(args) {
 
 const [first, ...rest] = process.argv.slice(2);
 if (first === undefined || first === "--quick") {
-  CHECKS.forEach(check);
+  await Promise.all(CHECKS.map(check));
   suite(["--selectProjects", "unit"]);
   if (first === undefined) {
     // One file at a time: hosts share the machine's two processors with the load that measures them.

@@ -111,5 +111,6 @@ test("no secret of the config is in clear in any file of the project, its state 
   expect(found.sort()).toEqual([
     "/etc/nginx/conf.d/vehicleservice.conf",
     "/var/lib/vehicleservice/site.json",
+    "/var/lib/vehicleservice/site.json.previous",
   ]);
 });
