@@ -6,17 +6,29 @@ import { ExitCode } from "./protocol";
 /** Longest act, in bytes. */
 const ACT_LIMIT = 1024 * 1024;
 
+/** Pause between two signs of life, in milliseconds; the client waits for some 15 s before it gives a connection up. */
+const HEARTBEAT_MS = 5000;
+
+/** A sign of life, long enough for the client's `--speed-limit` of one byte a second. */
+const HEARTBEAT = `alive ${".".repeat(20)}\n`;
+
 /**
  * The conductor's door: `POST /acts` with an act as the body. The answer comes line by line, so that a shell script can
- * read it: `progress TEXT` any number of times, then one of `result JSON` and `error EXITCODE TEXT`, where TEXT has
+ * read it: `progress TEXT` any number of times, `alive` every few seconds, then one of `result JSON` and `error EXITCODE TEXT`, where TEXT has
  * its line ends as `\n` and its backslashes doubled (`printf %b` reads it back).
  */
-export function createConductorServer(conductor: Conductor, log: (line: string) => void): Server {
+export function createConductorServer(
+  conductor: Conductor,
+  log: (line: string) => void,
+  heartbeatMs = HEARTBEAT_MS,
+): Server {
   return createServer((request, response) => {
     if (request.method !== "POST" || request.url !== "/acts") {
       response.writeHead(404).end("error 4 POST /acts is all there is\n");
       return;
     }
+    const heartbeat = setInterval(() => response.write(HEARTBEAT), heartbeatMs);
+    response.on("close", () => clearInterval(heartbeat));
     void answer(conductor, request, response, log);
   });
 }
@@ -25,7 +37,7 @@ export function createConductorServer(conductor: Conductor, log: (line: string) 
 export function createRefusingServer(fault: string): Server {
   return createServer((request, response) => {
     request.resume();
-    response.end(`error ${ExitCode.failed} ${fault.replaceAll("\n", "\\n")}\n`);
+    response.end(`error ${ExitCode.failed} ${escape(fault)}\n`);
   });
 }
 
@@ -40,7 +52,7 @@ async function answer(
   try {
     const act = parseAct(await readBody(request));
     what = name(act);
-    response.writeHead(200, { "content-type": "text/plain; charset=utf-8" });
+    response.setHeader("content-type", "text/plain; charset=utf-8");
     const result = await conductor.take(act, (line) => {
       log(`${what}: ${line}`);
       write("progress", escape(line));

@@ -22,7 +22,9 @@ function install(): { script: string; socket: string } {
   const text = readFileSync(SOURCE, "utf8");
   expect(text).toContain("socket=/run/@APP@/conductor.sock");
   const script = join(directory, "shop-conductor");
-  writeFileSync(script, text.replace("/run/@APP@/conductor.sock", socket).replaceAll("@APP@", "shop"));
+  const local = text.replace("/run/@APP@/conductor.sock", socket).replaceAll("@APP@", "shop");
+  expect(local).toMatch(/tries=10\n(#.*\n)*patience=15\n/);
+  writeFileSync(script, local.replace("patience=15", "patience=1").replace("tries=10", "tries=2"));
   chmodSync(script, 0o755);
   return { script, socket };
 }
@@ -50,6 +52,30 @@ const conducting = (take: (...args: Parameters<Conductor["take"]>) => Promise<un
 const ACT = '{"act":"traffic","stable":"blue","weight":5}';
 
 describe("the client", () => {
+  it("waits as long as there are signs of life, and no longer", async () => {
+    const alive = install();
+    const slow = (): Promise<unknown> =>
+      new Promise((resolve) => setTimeout(() => resolve({ slow: true }), 3000));
+    await servers.listen(
+      createConductorServer({ take: slow } as unknown as Conductor, () => undefined, 200),
+      alive.socket,
+    );
+    const dead = install();
+    let tries = 0;
+    await servers.listen(
+      createServer(() => void (tries += 1)),
+      dead.socket,
+    );
+    const [answered, unanswered] = await Promise.all([
+      run(alive.script, ["act"], ACT),
+      run(dead.script, ["act"], ACT),
+    ]);
+    expect(answered).toMatchObject({ code: 0, stdout: '{"slow":true}\n' });
+    expect(unanswered).toMatchObject({ code: 1, stdout: "" });
+    expect(unanswered.stderr).toContain("The conductor does not answer");
+    expect(tries).toBe(2);
+  }, 60_000);
+
   it.each([
     [["status"], { act: "status" }],
     [["ack"], { act: "ack" }],
