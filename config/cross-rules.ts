@@ -1,3 +1,4 @@
+import { isBelow } from "../host/conductor/url-path";
 import { configCommand, type Fault, type Path } from "./faults";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 
@@ -77,7 +78,7 @@ function healthCanBeReached(raw: RawConfig): Fault[] {
 function healthIsNotPinned(raw: RawConfig): Fault[] {
   const health = soundAt(raw, ["application", "health", "path"]) as string | undefined;
   const pinned = (soundAt(raw, ["site", "stablePaths"]) as readonly string[] | undefined) ?? [];
-  const over = pinned.find((path) => `${health ?? ""}/`.startsWith(`${path.replace(/\/$/, "")}/`));
+  const over = pinned.find((path) => health !== undefined && isBelow(health, path));
   if (health === undefined || over === undefined) return [];
   return [
     faultAt(

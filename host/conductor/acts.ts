@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { COLOURS, type Act } from "./protocol";
+import { isBelow } from "./url-path";
 
 /** An act that is none, or that breaks a rule. Nothing was touched. */
 export class InvalidAct extends Error {}
@@ -96,12 +97,6 @@ const settings = z
     path: ["health", "path"],
     message: "stays on the stable colour, so that no candidate could be proven by it",
   });
-
-/** Is `path` the path `parent`, or below it? As `site-configuration.ts` pins paths. */
-function isBelow(path: string, parent: string): boolean {
-  const base = parent.replace(/\/$/, "");
-  return path === base || path.startsWith(`${base}/`);
-}
 
 const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("configure"), site: settings }),

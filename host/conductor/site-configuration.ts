@@ -1,5 +1,6 @@
 import { COLOURS, otherColour, type Colour, type SiteSettings } from "./protocol";
 import type { Paths } from "./paths";
+import { patternBelow } from "./url-path";
 
 /** What the site's Nginx configuration is a function of. */
 export interface SiteConfigurationInput {
@@ -25,17 +26,12 @@ export function renderSiteConfiguration(input: SiteConfigurationInput): string {
   ].join("\n\n");
 }
 
-/** `a/b` as a regular expression that matches the path and all below it. */
-function pathPattern(path: string): string {
-  return `~^${path.replace(/[.+*?()[\]{}|^$\\]/g, "\\$&").replace(/\/$/, "")}(/|$)`;
-}
-
 function renderVariables({ settings, paths, probeKey }: SiteConfigurationInput): string {
   const { testers, idCookie } = settings;
   const header = testers.name.replaceAll("-", "_");
   const testerRoutes =
     testers.secret === "" ? [] : COLOURS.map((c) => `    "~^${c}:${testers.secret}$" ${c};`);
-  const pinned = settings.stablePaths.map((path) => `    "${pathPattern(path)}" 1;`);
+  const pinned = settings.stablePaths.map((path) => `    "${patternBelow(path)}" 1;`);
   return `js_path ${paths.njs};
 js_import front_door from front-door.js;
 js_shared_dict_zone zone=app_traffic:64k type=string;

@@ -1,7 +1,7 @@
 import { StringDecoder } from "node:string_decoder";
-import { maskStrings } from "../../values/property";
+import { maskStrings, textOf, type PropertyMap, type PropertyValue } from "../../values/property";
 import type { ProviderContext } from "../provider";
-import { withoutFinalNewline } from "./outputs";
+import { commandError, masksFor, textInput, withoutFinalNewline } from "./outputs";
 
 /** Which of a command's streams are shown while it runs. */
 export type Logging = "none" | "stdout" | "stderr" | "stdoutAndStderr";
@@ -63,4 +63,36 @@ export class OutputCapture {
   private show(line: string): void {
     this.context.log("info", maskStrings(line, this.masks));
   }
+}
+
+/** A command about to run, here or on a host. */
+export interface CapturedCommand {
+  /** The command, without its secret mark. */
+  readonly text: string;
+  /** Takes what it prints. */
+  readonly capture: OutputCapture;
+  /** Ends the capture; returns the outputs, and fails where there is a reason why the command failed. */
+  readonly end: (reason: string | undefined) => PropertyMap;
+}
+
+/** Gets a command and the capture of its output ready, with the resource's secrets masked and its `logging`. */
+export function captured(
+  context: ProviderContext,
+  command: PropertyValue,
+  inputs: PropertyMap,
+  earlier: PropertyMap,
+): CapturedCommand {
+  const text = textOf(command);
+  const all = { ...inputs, ...earlier };
+  const logging = (textInput(inputs, "logging") ?? "stdoutAndStderr") as Logging;
+  const capture = new OutputCapture(context, logging, masksFor(all));
+  return {
+    text,
+    capture,
+    end(reason) {
+      capture.finish();
+      if (reason !== undefined) throw commandError(reason, text, capture.combined, all);
+      return capture.outputs;
+    },
+  };
 }

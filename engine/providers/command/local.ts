@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
-import { textOf, unwrapSecrets, type PropertyMap, type PropertyValue } from "../../values/property";
+import { unwrapSecrets, type PropertyMap, type PropertyValue } from "../../values/property";
 import type { ProviderContext } from "../provider";
-import { OutputCapture, type Logging } from "./capture";
-import { commandError, masksFor, previousOutput, textInput, textMapInput } from "./outputs";
+import { captured } from "./capture";
+import { previousOutput, textInput, textMapInput } from "./outputs";
 
 /**
  * Waits for the end of its input and then kills the process group $1. Its input is a pipe that only the engine holds,
@@ -29,13 +29,7 @@ export async function runLocal(
   inputs: PropertyMap,
   earlier: PropertyMap,
 ): Promise<PropertyMap> {
-  const text = textOf(command);
-  const masks = masksFor({ ...inputs, ...earlier });
-  const capture = new OutputCapture(
-    context,
-    (textInput(inputs, "logging") ?? "stdoutAndStderr") as Logging,
-    masks,
-  );
+  const { text, capture, end } = captured(context, command, inputs, earlier);
   const [program = "/bin/sh", ...options] = interpreter(inputs);
   const child = spawn(program, [...options, text], {
     cwd: resolve(context.directory, textInput(inputs, "dir") ?? "."),
@@ -53,10 +47,7 @@ export async function runLocal(
   // A command that ends without reading its input is no fault.
   child.stdin.on("error", () => undefined);
   child.stdin.end(textInput(inputs, "stdin") ?? "");
-  const reason = await endOf(child, context);
-  capture.finish();
-  if (reason !== undefined) throw commandError(reason, text, capture.combined, { ...inputs, ...earlier });
-  return capture.outputs;
+  return end(await endOf(child, context));
 }
 
 function interpreter(inputs: PropertyMap): string[] {

@@ -1,10 +1,10 @@
 import type { Client, ClientChannel } from "ssh2";
-import { textOf, type PropertyMap, type PropertyValue } from "../../values/property";
+import { type PropertyMap, type PropertyValue } from "../../values/property";
 import type { ProviderContext } from "../provider";
-import { OutputCapture, type Logging } from "./capture";
+import { captured, OutputCapture } from "./capture";
 import { connectionOptions } from "./connection";
 import type { ConnectionPool } from "./connection-pool";
-import { commandError, masksFor, previousOutput, textInput, textMapInput } from "./outputs";
+import { previousOutput, textInput, textMapInput } from "./outputs";
 
 /** Runs a command on a host. Returns what it printed; fails where it does not exit with 0. */
 export async function runRemote(
@@ -14,13 +14,7 @@ export async function runRemote(
   inputs: PropertyMap,
   earlier: PropertyMap,
 ): Promise<PropertyMap> {
-  const text = textOf(command);
-  const masks = masksFor({ ...inputs, ...earlier });
-  const capture = new OutputCapture(
-    context,
-    (textInput(inputs, "logging") ?? "stdoutAndStderr") as Logging,
-    masks,
-  );
+  const { text, capture, end } = captured(context, command, inputs, earlier);
   const environment = textMapInput(inputs, "environment");
   const reason = await connections.with(context, connectionOptions(inputs, process.env), async (client) => {
     await requireAccepted(context, client, environment);
@@ -30,9 +24,7 @@ export async function runRemote(
       watch(context, channel, capture, textInput(inputs, "stdin") ?? ""),
     );
   });
-  capture.finish();
-  if (reason !== undefined) throw commandError(reason, text, capture.combined, { ...inputs, ...earlier });
-  return capture.outputs;
+  return end(reason);
 }
 
 /**
