@@ -4,6 +4,7 @@ import type { Provider } from "./provider";
 /** Loads a package's provider on its first use, so that a run pays only for the packages it has. */
 const LOADERS: Readonly<Record<string, () => Promise<Provider>>> = {
   command: async () => new (await import("./command/provider.js")).CommandProvider(),
+  random: async () => new (await import("./random/provider.js")).RandomProvider(),
 };
 
 /** The providers of one run, by package. */

@@ -28,7 +28,7 @@ export interface EngineEnd {
 /** One resource of the `table` program; see `programs/table/index.ts`. */
 export interface Row {
   readonly name: string;
-  readonly type?: "local" | "remote" | "copy" | "component" | "unknown";
+  readonly type?: string;
   readonly args?: object;
   readonly options?: object;
 }

@@ -6,11 +6,13 @@
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { local, remote } from "@pulumi/command";
+import * as random from "@pulumi/random";
 import { Group } from "./group";
 
 interface Row {
   name: string;
-  type?: "local" | "remote" | "copy" | "component" | "unknown";
+  /** One of the types below, or a class of `@pulumi/random`. */
+  type?: string;
   args?: unknown;
   options?: Record<string, unknown>;
 }
@@ -69,7 +71,7 @@ const types = {
   unknown: Unknown,
 };
 for (const { name, type = "local", args = {}, options = {} } of table.rows) {
-  const Type = types[type] as new (
+  const Type = (Reflect.get(types, type) ?? Reflect.get(random, type)) as new (
     name: string,
     args: unknown,
     options: pulumi.CustomResourceOptions,
