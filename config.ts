@@ -3,12 +3,13 @@ import { homedir } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
 import type { SiteArgs } from "./components/front-door";
 import type { HostArgs } from "./components/host";
+import type { ReleaseSpec } from "./components/release-spec";
 import { checkAgreement } from "./config/cross-rules";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
 import { SECRETS, type StackValues } from "./config/schema";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
-import type { Colour, ReleaseIntent, SiteSettings, TrafficIntent } from "./host/conductor/protocol";
+import type { Colour, SiteSettings, TrafficIntent } from "./host/conductor/protocol";
 
 /** The configuration of a stack, in the words of the components that take it. */
 export interface StackConfig {
@@ -16,8 +17,10 @@ export interface StackConfig {
   readonly host: HostArgs;
   /** Everything about the site that is neither a release nor a share of traffic. */
   readonly site: SiteArgs;
+  /** The application's variables, value by name. Secrets, all of them. */
+  readonly variables: Readonly<Record<string, pulumi.Input<string>>>;
   /** What each colour shall run; null retires it. */
-  readonly releases: Readonly<Record<Colour, ReleaseIntent | null>>;
+  readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** Who gets which share. */
   readonly traffic: TrafficIntent;
 }
@@ -26,6 +29,7 @@ export interface StackConfig {
 interface PlainConfig extends StackConfig {
   readonly host: HostArgs & { readonly privateKey: string };
   readonly site: SiteSettings;
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 /**
@@ -36,11 +40,14 @@ interface PlainConfig extends StackConfig {
  */
 export function loadConfig(config: pulumi.Config, projectDirectory: string): StackConfig {
   const machine = { projectDirectory, home: homedir(), read: (path: string) => readFileSync(path, "utf8") };
-  const { host, site, ...rest } = validate(readRaw(config), machine);
+  const { host, site, variables, ...rest } = validate(readRaw(config), machine);
   const { name, secret } = site.testers;
   return {
     host: { ...host, privateKey: pulumi.secret(host.privateKey) },
     site: { ...site, testers: { name, secret: secret === "" ? "" : pulumi.secret(secret) } },
+    variables: Object.fromEntries(
+      Object.entries(variables).map(([variable, value]) => [variable, pulumi.secret(value)]),
+    ),
     ...rest,
   };
 }
@@ -101,7 +108,8 @@ function arranged(values: StackValues, keys: Keys): PlainConfig {
       privateKey,
     },
     site: siteSettings(values),
-    releases: { blue: releaseIntent(values, "blue"), green: releaseIntent(values, "green") },
+    variables: values.variables,
+    releases: { blue: releaseSpec(values, "blue"), green: releaseSpec(values, "green") },
     traffic: { stable: values.stable, weight: values.canaryWeight },
   };
 }
@@ -124,11 +132,12 @@ function siteSettings(values: StackValues): SiteSettings {
   };
 }
 
-function releaseIntent(values: StackValues, colour: Colour): ReleaseIntent | null {
+function releaseSpec(values: StackValues, colour: Colour): ReleaseSpec | null {
   const version = colour === "blue" ? values.blueVersion : values.greenVersion;
   if (version === "") return null;
   const { repository, tagPattern, commits } = values.source;
-  const { install, build, prune, script, args } = values.application;
+  const { install, build, prune, script, args, buildVariables } = values.application;
   const tag = tagPattern.replace("{version}", version);
-  return { version, tag, repository, commit: commits[version] ?? null, install, build, prune, script, args };
+  const commit = commits[version] ?? null;
+  return { version, tag, repository, commit, install, build, prune, script, args, buildVariables };
 }

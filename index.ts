@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { EnvironmentFile } from "./components/environment-file";
 import { FrontDoor } from "./components/front-door";
 import { Host } from "./components/host";
 import { Release } from "./components/release";
@@ -9,6 +10,7 @@ import { loadConfig } from "./config";
 const {
   host: hostSettings,
   site,
+  variables,
   releases,
   traffic: shares,
 } = loadConfig(new pulumi.Config(), pulumi.getRootDirectory());
@@ -17,12 +19,15 @@ const {
 const host = new Host("web", hostSettings);
 const frontDoor = new FrontDoor("front-door", { host, site });
 
+// What the application is told. Another value reaches users by another release, never by a restart of what serves.
+const environment = new EnvironmentFile("environment", { host, variables });
+
 // Nothing is touched before the host agrees that the whole can be reached from what is live.
-const plan = new SitePlan("plan", { host, frontDoor, releases, traffic: shares });
+const plan = new SitePlan("plan", { host, frontDoor, environment, releases, traffic: shares });
 
 // Two releases side by side; traffic moves last, and only to one that proved itself.
-const blue = new Release("blue", { host, plan, colour: "blue", release: releases.blue });
-const green = new Release("green", { host, plan, colour: "green", release: releases.green });
+const blue = new Release("blue", { host, plan, environment, colour: "blue", release: releases.blue });
+const green = new Release("green", { host, plan, environment, colour: "green", release: releases.green });
 const traffic = new Traffic("traffic", { host, blue, green, ...shares });
 
 export const { url } = frontDoor;

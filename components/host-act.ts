@@ -27,7 +27,7 @@ export interface HostAct<R> {
    * Takes a value that is known now, and returns it once the act is done: what has it as an input waits for the act,
    * and yet is not changed by it.
    */
-  readonly done: (value: string) => pulumi.Output<string>;
+  readonly done: (value: pulumi.Input<string>) => pulumi.Output<string>;
 }
 
 /**
@@ -57,7 +57,7 @@ export function hostAct<R>(
   );
   return {
     result: command.stdout.apply((stdout) => parseResult(name, result, stdout)),
-    done: (value) => command.id.apply(() => value),
+    done: (value) => pulumi.all([value, command.id]).apply(([known]) => known),
   };
 }
 

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { COLOURS, type Colour, type ReleaseIntent, type ReleaseResult } from "../host/conductor/protocol";
+import { COLOURS, type Colour, type ReleaseResult } from "../host/conductor/protocol";
+import type { EnvironmentFile } from "./environment-file";
 import type { Host } from "./host";
 import { canonicalJson, hostAct } from "./host-act";
+import { intentOf, type ReleaseSpec } from "./release-spec";
 import type { SitePlan } from "./site-plan";
 
 /** Arguments of {@link Release}. */
@@ -12,10 +14,12 @@ export interface ReleaseArgs {
   readonly host: Host;
   /** The plan that this release is part of. */
   readonly plan: SitePlan;
+  /** The variables that the release is built and run with. */
+  readonly environment: EnvironmentFile;
   /** The side of the site that the release takes. */
   readonly colour: Colour;
   /** What to run; null retires the colour. */
-  readonly release: ReleaseIntent | null;
+  readonly release: ReleaseSpec | null;
 }
 
 const result: z.ZodType<ReleaseResult> = z.object({
@@ -23,6 +27,8 @@ const result: z.ZodType<ReleaseResult> = z.object({
   version: z.string().nullable(),
   commit: z.string().nullable(),
   directory: z.string().nullable(),
+  environment: z.string().nullable(),
+  pending: z.boolean(),
 });
 
 /**
@@ -34,21 +40,28 @@ export class Release extends pulumi.ComponentResource {
   readonly commit: pulumi.Output<string | null>;
   /** Directory of the release on the host; null for a retired colour. */
   readonly directory: pulumi.Output<string | null>;
+  /** The colour served users when its environment changed: it keeps its own until its next release. */
+  readonly pending: pulumi.Output<boolean>;
   /**
-   * SHA-256, in hex, of what was asked for; resolves once the colour runs it. Known in a preview, and another one for
-   * another release: what takes it as an input is done again after each.
+   * SHA-256, in hex, of what was asked for; resolves once the colour runs it. Known in every preview but the first, and
+   * another one for another release: what takes it as an input is done again after each.
    */
   readonly deployed: pulumi.Output<string>;
 
   constructor(name: string, args: ReleaseArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:Release", name, {}, opts);
-    const { host, plan, colour, release } = args;
-    const act = { act: "release", colour, release } as const;
+    const { host, plan, colour } = args;
+    const act = intentOf(args.release, args.environment).apply(
+      (release) => ({ act: "release", colour, release }) as const,
+    );
     const deploy = hostAct(`${name}-act`, { host, act, result, after: [plan.accepted] }, { parent: this });
 
     this.commit = deploy.result.apply(({ commit }) => commit);
     this.directory = deploy.result.apply(({ directory }) => directory);
-    this.deployed = deploy.done(createHash("sha256").update(canonicalJson(act)).digest("hex"));
+    this.pending = deploy.result.apply(({ pending }) => pending);
+    this.deployed = deploy.done(
+      act.apply((asked) => createHash("sha256").update(canonicalJson(asked)).digest("hex")),
+    );
     this.registerOutputs({ commit: this.commit, directory: this.directory });
   }
 }

@@ -1,9 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import type { Colour, PlanResult, ReleaseIntent, TrafficIntent } from "../host/conductor/protocol";
+import type { Colour, PlanResult, TrafficIntent } from "../host/conductor/protocol";
+import type { EnvironmentFile } from "./environment-file";
 import type { FrontDoor } from "./front-door";
 import type { Host } from "./host";
 import { hostAct } from "./host-act";
+import { intentOf, type ReleaseSpec } from "./release-spec";
 
 /** Arguments of {@link SitePlan}. */
 export interface SitePlanArgs {
@@ -12,7 +14,9 @@ export interface SitePlanArgs {
   /** The front door that is to carry the plan out. */
   readonly frontDoor: FrontDoor;
   /** What each colour shall run; null retires it. */
-  readonly releases: Readonly<Record<Colour, ReleaseIntent | null>>;
+  readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
+  /** The variables that the releases are built and run with. */
+  readonly environment: EnvironmentFile;
   /** Who shall get which share. */
   readonly traffic: TrafficIntent;
 }
@@ -31,8 +35,10 @@ export class SitePlan extends pulumi.ComponentResource {
 
   constructor(name: string, args: SitePlanArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:SitePlan", name, {}, opts);
-    const { host, frontDoor, releases, traffic } = args;
-    const act = { act: "plan", releases, traffic } as const;
+    const { host, frontDoor, environment, traffic } = args;
+    const act = pulumi
+      .all([intentOf(args.releases.blue, environment), intentOf(args.releases.green, environment)])
+      .apply(([blue, green]) => ({ act: "plan", releases: { blue, green }, traffic }) as const);
     const plan = hostAct(
       `${name}-act`,
       { host, act, result, after: [frontDoor.configured] },

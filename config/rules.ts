@@ -1,5 +1,11 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { z } from "zod";
+import {
+  ENVIRONMENT_BYTES,
+  isFreeVariable,
+  VARIABLE_BYTES,
+  VARIABLE_NAME,
+} from "../host/conductor/variables";
 
 /**
  * The vocabulary of the configuration: what a version, a domain or a path may be.
@@ -251,3 +257,32 @@ export function commandLine(example: string, required = false) {
     example,
   );
 }
+
+/** Name of a variable of the application's environment. */
+export const variableName = () =>
+  ruled(
+    z.string().regex(VARIABLE_NAME).refine(isFreeVariable),
+    "a name of A-Z, a-z, 0-9 and _, no digit first, and none that PM2, Node or the launcher sets (PORT, NODE_ENV, " +
+      "NODE_OPTIONS, APP_VERSION, CONDUCTOR_* and the like)",
+    "LOG_LEVEL",
+  );
+
+/** Value of a variable. YAML reads some texts as numbers or truth values; they are meant as texts. */
+export const variableValue = () =>
+  ruled(
+    z.preprocess(
+      (value) => (typeof value === "number" || typeof value === "boolean" ? String(value) : value),
+      z
+        .string()
+        .refine(
+          (value) =>
+            !value.includes("\0") && value.isWellFormed() && Buffer.byteLength(value) <= VARIABLE_BYTES,
+        ),
+    ),
+    "a text of at most 64 KiB, without the character NUL",
+    "warn",
+  );
+
+/** Are the values together small enough for one environment? */
+export const fitsEnvironment = (variables: Readonly<Record<string, string>>): boolean =>
+  Buffer.byteLength(Object.values(variables).join("")) <= ENVIRONMENT_BYTES;

@@ -6,6 +6,7 @@ import {
   commit,
   cookieName,
   domain,
+  fitsEnvironment,
   headerName,
   hostAddress,
   hostFile,
@@ -18,6 +19,8 @@ import {
   testerSecret,
   urlPath,
   userName,
+  variableName,
+  variableValue,
   version,
   versionOrNone,
 } from "./rules";
@@ -132,6 +135,12 @@ const application = z.strictObject({
   script: releaseFile("node_modules/next/dist/bin/next").default("node_modules/next/dist/bin/next"),
   /** Arguments of `script`. */
   args: argumentList("[start]").default(["start"]),
+  /** Variables that the build sees beside those whose names begin with NEXT_PUBLIC_; it sees no others. */
+  buildVariables: ruled(
+    z.array(variableName()).max(100),
+    "a list of at most 100 names of variables",
+    "[NEXT_SERVER_ACTIONS_ENCRYPTION_KEY]",
+  ).default(["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"]),
 });
 
 const source = z.strictObject({
@@ -175,6 +184,12 @@ export const stackSchema = z.strictObject({
   ).default(""),
   host,
   site,
+  /** The application's environment, value by name. */
+  variables: ruled(
+    z.record(variableName(), variableValue()).refine(fitsEnvironment),
+    "names and values, 1 MiB of values at the most",
+    "{ LOG_LEVEL: warn }",
+  ).default({}),
   application: application.prefault({}),
   source,
 });
@@ -183,7 +198,7 @@ export const stackSchema = z.strictObject({
 export type StackValues = z.infer<typeof stackSchema>;
 
 /** Keys that are groups of keys. Pulumi hands them over as JSON. */
-export const GROUPS: ReadonlySet<string> = new Set(["host", "site", "application", "source"]);
+export const GROUPS: ReadonlySet<string> = new Set(["host", "site", "variables", "application", "source"]);
 
 /** Keys whose values no message ever shows. */
-export const SECRETS: ReadonlySet<string> = new Set(["testerSecret", "hostPrivateKey"]);
+export const SECRETS: ReadonlySet<string> = new Set(["testerSecret", "hostPrivateKey", "variables"]);

@@ -68,6 +68,14 @@ function ruleAt(path: Path): Rule {
   return rule ?? { rule: `a group of the keys ${keysAt(path).join(", ")}`, example: "{}" };
 }
 
+/** What the keys of the record at a path have to be. */
+function keyRuleAt(path: Path): string {
+  const schema = schemaAt(path);
+  const record = schema === undefined ? undefined : unwrapped(schema);
+  const rule = record instanceof z.ZodRecord ? rules.get(record.keyType as z.ZodType) : undefined;
+  return `as its key ${rule?.rule ?? "one of the known ones"}`;
+}
+
 /** Is the value at a path typed behind `config set`, or is it a list or a group, which is written into the file? */
 function isScalar(path: Path): boolean {
   const schema = schemaAt(path);
@@ -123,8 +131,7 @@ function faultsOf(raw: RawConfig, issues: readonly z.core.$ZodIssue[]): Fault[] 
     if (issue.code === "unrecognized_keys") {
       for (const key of issue.keys) add([...path, key], unknownKeyFault(raw, [...path, key]));
     } else if (issue.code === "invalid_key") {
-      const version = "a version such as v1.0.0 as the key";
-      add(path, faultAt(raw, path, version, configCommand("rm", path)));
+      add(path, faultAt(raw, path, keyRuleAt(path.slice(0, -1)), configCommand("rm", path)));
     } else {
       add(path, faultAt(raw, path));
     }

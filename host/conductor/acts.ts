@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { COLOURS, type Act } from "./protocol";
 import { isBelow } from "./url-path";
+import { ENVIRONMENT_BYTES, isFreeVariable, VARIABLE_BYTES, VARIABLE_NAME } from "./variables";
 
 /** An act that is none, or that breaks a rule. Nothing was touched. */
 export class InvalidAct extends Error {}
@@ -47,6 +48,18 @@ const repository = z
   )
   .refine((address) => !/[:/]-/.test(address) && staysBelow(address));
 
+const environmentHash = z.string().regex(/^[0-9a-f]{16}$/);
+const variableName = z.string().regex(VARIABLE_NAME).refine(isFreeVariable);
+const variables = z
+  .record(
+    variableName,
+    z
+      .string()
+      .regex(/^[^\0]*$/)
+      .refine((value) => Buffer.byteLength(value) <= VARIABLE_BYTES),
+  )
+  .refine((all) => Buffer.byteLength(Object.values(all).join("")) <= ENVIRONMENT_BYTES);
+
 const releaseIntent = z.strictObject({
   version,
   tag: z
@@ -63,6 +76,8 @@ const releaseIntent = z.strictObject({
   prune: command,
   script: relativeScript,
   args: command,
+  environment: environmentHash,
+  buildVariables: z.array(variableName).max(100),
 });
 
 const settings = z
@@ -100,6 +115,7 @@ const settings = z
 
 const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("configure"), site: settings }),
+  z.strictObject({ act: z.literal("environment"), hash: environmentHash, variables }),
   z.strictObject({
     act: z.literal("plan"),
     releases: z.strictObject({ blue: releaseIntent.nullable(), green: releaseIntent.nullable() }),

@@ -10,6 +10,8 @@ import {
   type Act,
   type ConfigureAct,
   type ConfigureResult,
+  type EnvironmentAct,
+  type EnvironmentResult,
   type PlanResult,
 } from "./protocol";
 import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
@@ -18,7 +20,8 @@ import { statusOf, withAbort, withAck, type Site } from "./site";
 import { setTraffic } from "./traffic";
 
 /** What any act answers with. */
-export type ActResult = ConfigureResult | PlanResult | ReleaseResult | TrafficResult | SiteStatus;
+export type ActResult =
+  ConfigureResult | EnvironmentResult | PlanResult | ReleaseResult | TrafficResult | SiteStatus;
 
 /** Tells one line of progress. */
 export type Progress = (line: string) => void;
@@ -114,6 +117,9 @@ export class Conductor {
     if (act.act === "plan") {
       return { steps: planSteps(store.site, act) };
     }
+    if (act.act === "environment") {
+      return await this.keepEnvironment(act);
+    }
     await store.begin(act);
     try {
       switch (act.act) {
@@ -127,6 +133,13 @@ export class Conductor {
     } finally {
       await store.end();
     }
+  }
+
+  /** Not journaled: it is done or not, in one step, and the journal would be one more place with the secrets. */
+  private async keepEnvironment({ hash, variables }: EnvironmentAct): Promise<EnvironmentResult> {
+    await this.host.environments.write(hash, variables);
+    await this.host.store.update((site) => ({ ...site, environment: hash }));
+    return { hash };
   }
 
   private async configure(act: ConfigureAct): Promise<ConfigureResult> {

@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { Conductor } from "./conductor";
+import { environmentsOnDisk } from "./environments";
 import { nginxFrontDoor } from "./front-door";
 import { HealthWatch } from "./health-watch";
 import { pathsOf } from "./paths";
@@ -35,8 +36,10 @@ async function main(app: string): Promise<void> {
   const prober = launcherProber(paths);
   const processes = systemdProcesses(app, paths);
   const id = (flag: string): number => Number(execFileSync("id", [flag, paths.user], { encoding: "utf8" }));
-  const releases = releasesOnDisk(app, paths, { uid: id("-u"), gid: id("-g") });
-  const conductor = new Conductor({ store, frontDoor, processes, prober, releases }, paths);
+  const account = { uid: id("-u"), gid: id("-g") };
+  const environments = environmentsOnDisk(paths, account);
+  const releases = releasesOnDisk(app, paths, account, environments);
+  const conductor = new Conductor({ store, frontDoor, processes, prober, releases, environments }, paths);
 
   const recovered = conductor.recover(log);
   const server = createConductorServer(conductor, log);

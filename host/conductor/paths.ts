@@ -8,6 +8,8 @@ export interface Paths {
   readonly source: string;
   /** One record a finished release, out of reach of the user that builds and runs them. */
   readonly records: string;
+  /** The environments that releases run with, one file each. */
+  readonly environments: string;
   /** HOME of installs and builds. */
   readonly home: string;
   /** Parent of the release directories. */
@@ -45,6 +47,7 @@ export function pathsOf(app: string): Paths {
     journal: `${state}/journal.json`,
     source: `${state}/build/source.git`,
     records: `${state}/releases`,
+    environments: `${state}/environments`,
     home: `${state}/build/home`,
     releases: "/var/www",
     socket: `/run/${app}/conductor.sock`,

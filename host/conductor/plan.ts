@@ -7,7 +7,7 @@ import {
   type ReleaseIntent,
   type TrafficIntent,
 } from "./protocol";
-import { isAdmitted, isSameIntent, routeOf, shareOf, type Site } from "./site";
+import { isAdmitted, isSameIntent, keepsEnvironment, routeOf, shareNow, shareOf, type Site } from "./site";
 
 /**
  * Finds the steps from what is live to what is asked for. Pure.
@@ -25,13 +25,16 @@ export function planSteps(site: Site, plan: PlanAct): string[] {
       `${candidate} shall get ${traffic.weight} % and has no version; set ${candidate}Version, or canaryWeight 0`,
     );
   }
-  const changed = COLOURS.filter((colour) => !runs(site, colour, releases[colour]));
+  const asked = COLOURS.filter((colour) => !runs(site, colour, releases[colour]));
+  const keeping = asked.filter((colour) => keeps(site, colour, releases[colour]));
+  const changed = asked.filter((colour) => !keeping.includes(colour));
   for (const colour of changed) {
     requireReplaceable(site, colour, changed);
   }
   requireServable(site, traffic, changed);
   return [
     ...changed.map((colour) => describeChange(site, colour, releases[colour]?.version ?? "")),
+    ...keeping.map((colour) => describePending(site, colour)),
     ...describeTraffic(site, plan),
   ];
 }
@@ -39,6 +42,19 @@ export function planSteps(site: Site, plan: PlanAct): string[] {
 function runs(site: Site, colour: Colour, wanted: ReleaseIntent | null): boolean {
   const { release } = site.colours[colour];
   return release === null || wanted === null ? release === wanted : isSameIntent(release.intent, wanted);
+}
+
+function keeps(site: Site, colour: Colour, wanted: ReleaseIntent | null): boolean {
+  return wanted !== null && keepsEnvironment(site, colour, wanted);
+}
+
+/** A colour that keeps its environment, and what brings the new one to its users. */
+export function describePending(site: Site, colour: Colour): string {
+  const other = otherColour(colour);
+  return (
+    `${colour}: serves users and keeps its environment until its next release; ` +
+    `to bring the new one to them, set ${other}Version ${runningVersion(site, colour)} and move the traffic to ${other}`
+  );
 }
 
 function runningVersion(site: Site, colour: Colour): string {
@@ -50,7 +66,7 @@ function runningVersion(site: Site, colour: Colour): string {
  * @throws Refused otherwise.
  */
 export function requireReplaceable(site: Site, colour: Colour, changed: readonly Colour[] = []): void {
-  const share = site.traffic === null ? 0 : shareOf(routeOf(site), colour);
+  const share = shareNow(site, colour);
   const other = otherColour(colour);
   if (share === 0 || (isAdmitted(site, other) && !changed.includes(other))) {
     return;
@@ -117,7 +133,7 @@ function requireHealthy(site: Site, colour: Colour, share: number): void {
 
 function describeChange(site: Site, colour: Colour, version: string): string {
   const before = runningVersion(site, colour);
-  const served = site.traffic !== null && shareOf(routeOf(site), colour) > 0;
+  const served = shareNow(site, colour) > 0;
   const first = served ? `its users go to ${otherColour(colour)} first; ` : "";
   return version === ""
     ? `${colour}: ${first}retire ${before}`

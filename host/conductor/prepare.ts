@@ -4,9 +4,11 @@ import { basename, join } from "node:path";
 import { Failed } from "./acts";
 import { CommandFailed, runCommand } from "./command";
 import { readIfThere, removeDurably, writeDurably } from "./durable-file";
+import type { Environments } from "./environments";
 import type { Paths } from "./paths";
 import type { ReleaseIntent } from "./protocol";
 import type { InstalledRelease } from "./site";
+import { forBuild } from "./variables";
 
 /** Puts releases on the disk, and takes them off it. */
 export interface Releases {
@@ -30,7 +32,12 @@ const FETCH_TIMEOUT_SECONDS = 300;
 const BUILD_TIMEOUT_SECONDS = 1800;
 
 /** Releases under {@link Paths.releases}, with a record of each finished one under {@link Paths.records}. */
-export function releasesOnDisk(app: string, paths: Paths, account: Account): Releases {
+export function releasesOnDisk(
+  app: string,
+  paths: Paths,
+  account: Account,
+  environments: Pick<Environments, "read">,
+): Releases {
   return {
     async prepare(intent, progress) {
       const directory = join(paths.releases, directoryName(app, intent));
@@ -39,8 +46,9 @@ export function releasesOnDisk(app: string, paths: Paths, account: Account): Rel
         requireCommit(intent, finished.commit);
         return { ...finished, intent };
       }
+      const variables = forBuild(await environments.read(intent.environment), intent.buildVariables);
       try {
-        return await build({ paths, account, intent, directory, progress });
+        return await build({ paths, account, intent, variables, directory, progress });
       } catch (error) {
         await rm(directory, { recursive: true, force: true });
         throw error;
@@ -69,8 +77,20 @@ export function releasesOnDisk(app: string, paths: Paths, account: Account): Rel
  * with other build commands is another directory, and a finished one is never written again.
  */
 export function directoryName(app: string, intent: ReleaseIntent): string {
-  const { version, tag, repository, install, build: buildCommand, prune } = intent;
-  const content = JSON.stringify([version, tag, repository, install, buildCommand, prune]);
+  const {
+    version,
+    tag,
+    repository,
+    install,
+    build: buildCommand,
+    prune,
+    environment,
+    buildVariables,
+  } = intent;
+  const content = JSON.stringify([
+    [version, tag, repository, install, buildCommand, prune],
+    [environment, buildVariables],
+  ]);
   return `${app}-${version}-${createHash("sha256").update(content).digest("hex").slice(0, 8)}`;
 }
 
@@ -108,12 +128,14 @@ interface BuildInput {
   readonly paths: Paths;
   readonly account: Account;
   readonly intent: ReleaseIntent;
+  /** What installs and builds see of the release's environment. */
+  readonly variables: Readonly<Record<string, string>>;
   readonly directory: string;
   readonly progress: (line: string) => void;
 }
 
 async function build(input: BuildInput): Promise<InstalledRelease> {
-  const { paths, account, intent, directory, progress } = input;
+  const { paths, account, intent, variables, directory, progress } = input;
   const step = async (
     name: string,
     argv: readonly string[],
@@ -125,7 +147,7 @@ async function build(input: BuildInput): Promise<InstalledRelease> {
       return await runCommand({
         // The other colour serves users on the same processors.
         argv: ["nice", "-n", "19", "ionice", "-c", "3", ...argv],
-        env: buildEnvironment(paths),
+        env: { ...variables, ...buildEnvironment(paths) },
         timeoutSeconds,
         ...account,
         ...(cwd === undefined ? {} : { cwd }),

@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CommandFailed, runCommand } from "./command";
 import { readIfThere, removeDurably, writeDurably } from "./durable-file";
+import { environmentFile } from "./environments";
 import type { Paths } from "./paths";
 import type { Colour, SiteSettings } from "./protocol";
 import type { RunningRelease } from "./site";
@@ -89,6 +90,7 @@ export function ecosystem(
       APP_COMMIT: commit,
       CONDUCTOR_SCRIPT: join(directory, intent.script),
       CONDUCTOR_HEALTH: join(paths.health, colour),
+      CONDUCTOR_ENVIRONMENT: environmentFile(paths, intent.environment),
     },
     error_file: join(paths.logs, `${colour}_error.log`),
     out_file: join(paths.logs, `${colour}_out.log`),

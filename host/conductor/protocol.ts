@@ -37,6 +37,19 @@ export interface ReleaseIntent {
   readonly script: string;
   /** Arguments of {@link ReleaseIntent.script}. */
   readonly args: readonly string[];
+  /** Hash of the {@link EnvironmentAct environment} that the release is built and run with. */
+  readonly environment: string;
+  /** Names of the variables that the build sees; it sees no others of the environment. */
+  readonly buildVariables: readonly string[];
+}
+
+/** `environment`: the variables that releases run with. Kept beside the ones before, for older releases use those. */
+export interface EnvironmentAct {
+  readonly act: "environment";
+  /** Keyed hash of {@link EnvironmentAct.variables}, in hex: names the environment, and tells nothing of it. */
+  readonly hash: string;
+  /** Value by name. Secrets. */
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 /** `configure`: everything about the site that is neither a release nor a share of traffic. */
@@ -145,7 +158,8 @@ export interface StatusAct {
 }
 
 /** Everything that the conductor takes. */
-export type Act = ConfigureAct | PlanAct | ReleaseAct | TrafficAct | AbortAct | AckAct | StatusAct;
+export type Act =
+  ConfigureAct | EnvironmentAct | PlanAct | ReleaseAct | TrafficAct | AbortAct | AckAct | StatusAct;
 
 /** One colour as it is now. */
 export interface ColourStatus {
@@ -155,6 +169,10 @@ export interface ColourStatus {
   readonly commit: string | null;
   /** Directory of the release. */
   readonly directory: string | null;
+  /** Hash of the environment that it runs with. */
+  readonly environment: string | null;
+  /** Hash of the environment that it gets by its next release; null where that is no other one. */
+  readonly pendingEnvironment: string | null;
   /** N passes in a row from every instance, and probed ever since. */
   readonly healthy: boolean;
   /** May get users' requests, by share or by failover. */
@@ -190,6 +208,11 @@ export interface ConfigureResult {
   readonly configuration: string;
 }
 
+/** Result of `environment`. */
+export interface EnvironmentResult {
+  readonly hash: string;
+}
+
 /** Result of `plan`. */
 export interface PlanResult {
   /** The steps that the following acts will take, in order, in words. */
@@ -199,10 +222,14 @@ export interface PlanResult {
 /** Result of `release`. Carries nothing that a repetition would change. */
 export interface ReleaseResult {
   readonly colour: Colour;
-  /** Null, like the next two, for a retired colour. */
+  /** Null, like the next three, for a retired colour. */
   readonly version: string | null;
   readonly commit: string | null;
   readonly directory: string | null;
+  /** Hash of the environment that the colour runs with. */
+  readonly environment: string | null;
+  /** The colour serves users, so that it keeps its environment until its next release. */
+  readonly pending: boolean;
 }
 
 /** Result of `traffic`. */

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { Failed } from "./acts";
 import type { FrontDoor } from "./front-door";
-import { requireReplaceable } from "./plan";
+import type { Environments } from "./environments";
+import { describePending, requireReplaceable } from "./plan";
 import type { Releases } from "./prepare";
 import { proveHealthy, type Prober } from "./prober";
 import type { Processes } from "./processes";
@@ -13,7 +14,7 @@ import {
   type ReleaseResult,
   type SiteSettings,
 } from "./protocol";
-import { isSameIntent, RETIRED, withColour, type ColourState } from "./site";
+import { isSameIntent, keepsEnvironment, RETIRED, withColour, type ColourState } from "./site";
 import type { Store } from "./store";
 import { waitUntil } from "./wait";
 
@@ -24,6 +25,7 @@ export interface ReleaseHost {
   readonly processes: Processes;
   readonly prober: Prober;
   readonly releases: Releases;
+  readonly environments: Environments;
 }
 
 /**
@@ -52,6 +54,7 @@ export async function release(
   }
   if (host.store.site.colours[act.colour].release !== before) {
     await host.releases.prune(inUse(host), settings.releasesKept);
+    await host.environments.prune(environmentsInUse(host));
   }
   return resultOf(host, act.colour);
 }
@@ -66,13 +69,21 @@ async function become(
 ): Promise<void> {
   const { store, processes, prober } = host;
   const now = store.site.colours[colour];
+  if (keepsEnvironment(store.site, colour, intent)) {
+    await change(host, colour, { pendingEnvironment: intent.environment });
+    progress(describePending(store.site, colour));
+    return;
+  }
   if (now.release === null || !isSameIntent(now.release.intent, intent)) {
     requireReplaceable(store.site, colour);
     const installed = { ...(await host.releases.prepare(intent, progress)), instances: settings.instances };
     // Health changes while a build runs.
     requireReplaceable(store.site, colour);
     await withdraw(host, colour, settings, progress);
-    await change(host, colour, { release: installed, healthy: false, wasStable: false });
+    await change(host, colour, {
+      ...{ release: installed, healthy: false, wasStable: false },
+      pendingEnvironment: null,
+    });
     progress(`${colour}: starting ${intent.version}`);
     await processes.swap(colour, installed, settings);
     await proveHealthy(prober, colour, installed, settings, progress);
@@ -80,10 +91,10 @@ async function become(
     progress(`${colour}: ${intent.version} is not healthy; starting what is down`);
     await processes.ensure(colour, now.release, settings);
     await proveHealthy(prober, colour, now.release, settings, progress);
-  } else {
+  } else if (now.pendingEnvironment === null) {
     return;
   }
-  await change(host, colour, { healthy: true, before: null });
+  await change(host, colour, { healthy: true, before: null, pendingEnvironment: null });
 }
 
 function requireSettings(host: ReleaseHost): SiteSettings {
@@ -181,12 +192,20 @@ function inUse(host: ReleaseHost): string[] {
   return COLOURS.flatMap((colour) => host.store.site.colours[colour].release?.directory ?? []);
 }
 
+/** The environments that colours run with, and the one that the next releases will. */
+function environmentsInUse({ store }: ReleaseHost): string[] {
+  const running = COLOURS.map((colour) => store.site.colours[colour].release?.intent.environment);
+  return [...running, store.site.environment].filter((hash) => hash != null);
+}
+
 function resultOf(host: ReleaseHost, colour: Colour): ReleaseResult {
-  const { release: running } = host.store.site.colours[colour];
+  const { release: running, pendingEnvironment } = host.store.site.colours[colour];
   return {
     colour,
     version: running?.intent.version ?? null,
     commit: running?.commit ?? null,
     directory: running?.directory ?? null,
+    environment: running?.intent.environment ?? null,
+    pending: pendingEnvironment !== null,
   };
 }

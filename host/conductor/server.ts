@@ -2,9 +2,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { InvalidAct, Refused, parseAct } from "./acts";
 import { name, type Conductor } from "./conductor";
 import { ExitCode } from "./protocol";
+import { ENVIRONMENT_BYTES } from "./variables";
 
-/** Longest act, in bytes. */
-const ACT_LIMIT = 1024 * 1024;
+/** Longest act, in bytes: an environment of the largest size, each byte of it escaped in JSON. */
+const ACT_LIMIT = 6 * ENVIRONMENT_BYTES + 1024 * 1024;
 
 /** Pause between two signs of life, in milliseconds; the client waits for some 15 s before it gives a connection up. */
 const HEARTBEAT_MS = 5000;

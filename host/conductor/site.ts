@@ -23,10 +23,15 @@ export interface InstalledRelease {
 export function isSameIntent(a: ReleaseIntent, b: ReleaseIntent): boolean {
   const content = (intent: ReleaseIntent): string =>
     JSON.stringify([
-      [intent.version, intent.tag, intent.repository, intent.commit, intent.script],
-      [intent.install, intent.build, intent.prune, intent.args],
+      [intent.version, intent.tag, intent.repository, intent.commit, intent.script, intent.environment],
+      [intent.install, intent.build, intent.prune, intent.args, intent.buildVariables],
     ]);
   return content(a) === content(b);
+}
+
+/** Do two intents differ in nothing but the environment? */
+export function differsInEnvironment(a: ReleaseIntent, b: ReleaseIntent): boolean {
+  return a.environment !== b.environment && isSameIntent({ ...a, environment: b.environment }, b);
 }
 
 /** A release as a colour runs it. */
@@ -48,6 +53,11 @@ export interface ColourState {
   readonly withdrawn: boolean;
   /** Was stable before and is unchanged since: the way back, which may take users by failover. */
   readonly wasStable: boolean;
+  /**
+   * Environment that was asked for while the colour served users: it keeps the one it has, for it would have to be
+   * restarted, and gets this one by its next release. Null where there is none.
+   */
+  readonly pendingEnvironment: string | null;
   /** While a change of this colour is under way: what to go back to if it fails. */
   readonly before: ColourState | null;
 }
@@ -63,6 +73,8 @@ export interface Site {
   readonly traffic: (TrafficIntent & { readonly salt: string }) | null;
   /** A candidate that stays off the users' traffic until `ack`. */
   readonly aborted: Abort | null;
+  /** Hash of the environment that was sent last: the next releases run with it. Null before the first one. */
+  readonly environment: string | null;
   readonly colours: Readonly<Record<Colour, ColourState>>;
 }
 
@@ -72,6 +84,7 @@ export const RETIRED: ColourState = {
   healthy: false,
   withdrawn: true,
   wasStable: false,
+  pendingEnvironment: null,
   before: null,
 };
 
@@ -83,6 +96,7 @@ export function emptySite(probeKey: string): Site {
     probeKey,
     traffic: null,
     aborted: null,
+    environment: null,
     colours: { blue: RETIRED, green: RETIRED },
   };
 }
@@ -90,6 +104,20 @@ export function emptySite(probeKey: string): Site {
 /** Returns the site with one colour changed. */
 export function withColour(site: Site, colour: Colour, change: Partial<ColourState>): Site {
   return { ...site, colours: { ...site.colours, [colour]: { ...site.colours[colour], ...change } } };
+}
+
+/** The share of the users, in percent, that a colour has now. */
+export function shareNow(site: Site, colour: Colour): number {
+  return site.traffic === null ? 0 : shareOf(routeOf(site), colour);
+}
+
+/**
+ * Is a release of this colour nothing but another environment, while it serves users? Then the colour keeps its own:
+ * a changed secret reaches users by the same version on the other colour, never by a restart of what serves.
+ */
+export function keepsEnvironment(site: Site, colour: Colour, wanted: ReleaseIntent): boolean {
+  const { release } = site.colours[colour];
+  return release !== null && differsInEnvironment(release.intent, wanted) && shareNow(site, colour) > 0;
 }
 
 /** May this colour get users' requests, by share or by failover? */
@@ -151,6 +179,8 @@ export function statusOf(site: Site, underWay: string | null): SiteStatus {
       version: release?.intent.version ?? null,
       commit: release?.commit ?? null,
       directory: release?.directory ?? null,
+      environment: release?.intent.environment ?? null,
+      pendingEnvironment: site.colours[colour].pendingEnvironment,
       healthy,
       admitted: isAdmitted(site, colour),
     };

@@ -9,10 +9,11 @@
  *   PORT                     TCP port that the application listens on
  *   CONDUCTOR_SCRIPT         the application's script, an absolute path
  *   CONDUCTOR_HEALTH         directory of this colour's private sockets
+ *   CONDUCTOR_ENVIRONMENT    file with the application's own variables: a JSON object of texts
  *   APP_VERSION, APP_COMMIT, APP_COLOUR, NODE_APP_INSTANCE
  */
 import { subscribe } from "node:diagnostics_channel";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { createServer, Server, type IncomingMessage, type ServerResponse } from "node:http";
 import { runMain } from "node:module";
 import type { ListenOptions } from "node:net";
@@ -34,6 +35,7 @@ subscribe("tracing:net.server.listen:asyncStart", (message) => {
   }
 });
 
+setVariables(required("CONDUCTOR_ENVIRONMENT"));
 openPrivateSocket();
 process.argv.splice(1, 1, script);
 // `runMain` without an argument runs process.argv[1], be it CommonJS or an ES module, as `node script` does.
@@ -45,6 +47,21 @@ function required(name: string): string {
     throw new Error(`${name} is not set; the launcher is started by PM2 with the conductor's ecosystem file`);
   }
   return value;
+}
+
+/** Sets the application's variables, every value byte for byte as it was configured. */
+function setVariables(file: string): void {
+  const text = readFileSync(file, "utf8");
+  let variables: Record<string, string>;
+  try {
+    variables = JSON.parse(text) as Record<string, string>;
+  } catch {
+    // Not what the parser says: it repeats what it reads, and this is a log that many may read.
+    throw new Error(`${file} is damaged; \`pulumi up\` writes it anew`);
+  }
+  for (const [name, value] of Object.entries(variables)) {
+    process.env[name] = value;
+  }
 }
 
 function openPrivateSocket(): void {

@@ -1,7 +1,9 @@
+import { createHmac } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { EnvironmentFile } from "../../components/environment-file";
 import { FrontDoor, type SiteArgs } from "../../components/front-door";
 import { Host, type HostArgs } from "../../components/host";
 import { canonicalJson } from "../../components/host-act";
@@ -20,30 +22,49 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-const { site, releases, traffic, host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const { site, releases: specs, traffic, host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const VARIABLES = { LOG_LEVEL: "warn" };
+/** Keyed with what the tests' provider makes. */
+const ENVIRONMENT = createHmac("sha256", Buffer.from("A".repeat(44), "base64"))
+  .update(canonicalJson(VARIABLES))
+  .digest("hex")
+  .slice(0, 16);
+const releases = {
+  blue: { ...specs.blue!, environment: ENVIRONMENT },
+  green: { ...specs.green!, environment: ENVIRONMENT },
+};
 const hostArgs: HostArgs = { ...hostSettings, privateKey: pulumi.secret(hostSettings.privateKey), software };
 
 interface Changes {
   readonly host?: Partial<HostArgs>;
   readonly site?: Partial<SiteArgs>;
   readonly shares?: { readonly stable: "blue" | "green"; readonly weight: number };
+  readonly variables?: Readonly<Record<string, string>>;
   readonly versions?: { readonly blue?: string; readonly green?: string };
 }
 
 /** The whole site, with some of its arguments changed. */
-function makeSite({ host: hostChanges, site: siteChanges, shares = traffic, versions = {} }: Changes = {}) {
+function makeSite({
+  host: hostChanges,
+  site: siteChanges,
+  shares = traffic,
+  variables = VARIABLES,
+  versions = {},
+}: Changes = {}) {
   const host = new Host("web", { ...hostArgs, ...hostChanges });
   const frontDoor = new FrontDoor("front-door", { host, site: { ...site, ...siteChanges } });
   const wanted = {
-    blue: versions.blue === "" ? null : { ...releases.blue!, version: versions.blue ?? "v0.9.9" },
-    green: versions.green === "" ? null : { ...releases.green!, version: versions.green ?? "v1.0.0" },
+    blue: versions.blue === "" ? null : { ...specs.blue!, version: versions.blue ?? "v0.9.9" },
+    green: versions.green === "" ? null : { ...specs.green!, version: versions.green ?? "v1.0.0" },
   };
-  const plan = new SitePlan("plan", { host, frontDoor, releases: wanted, traffic: shares });
-  const blue = new Release("blue", { host, plan, colour: "blue", release: wanted.blue });
-  const green = new Release("green", { host, plan, colour: "green", release: wanted.green });
+  const environment = new EnvironmentFile("environment", { host, variables });
+  const plan = new SitePlan("plan", { host, frontDoor, environment, releases: wanted, traffic: shares });
+  const blue = new Release("blue", { host, plan, environment, colour: "blue", release: wanted.blue });
+  const green = new Release("green", { host, plan, environment, colour: "green", release: wanted.green });
   return {
     host,
     frontDoor,
+    environment,
     plan,
     blue,
     green,
@@ -74,9 +95,16 @@ async function valueOf<T>(output: pulumi.Output<T>): Promise<T> {
 }
 
 describe("acts", () => {
-  it("are sent for the settings, the plan, each colour and the traffic", async () => {
+  it("are sent for the settings, the environment, the plan, each colour and the traffic", async () => {
     const acts = await actsOf(makeSite);
-    expect(acts.map(({ act }) => act).sort()).toEqual(["configure", "plan", "release", "release", "traffic"]);
+    expect(acts.map(({ act }) => act).sort()).toEqual([
+      "configure",
+      "environment",
+      "plan",
+      "release",
+      "release",
+      "traffic",
+    ]);
   });
 
   it.each([
@@ -84,6 +112,7 @@ describe("acts", () => {
       "a release for each colour, with its own intent and nothing else",
       { act: "release", colour: "green", release: releases.green },
     ],
+    ["the environment", { act: "environment", hash: ENVIRONMENT, variables: VARIABLES }],
     ["the settings of the site", { act: "configure", site }],
     ["the whole desired state as the plan", { act: "plan", releases, traffic }],
     ["the shares", { act: "traffic", stable: "blue", weight: 5 }],
@@ -140,6 +169,11 @@ describe("what an `up` touches", () => {
       { versions: { green: "v1.1.0" } },
       ["green-act", "plan-act", "traffic-act"],
     ],
+    [
+      "another variable: the environment, and all that is released with it",
+      { variables: { LOG_LEVEL: "info" } },
+      ["blue-act", "environment-act", "green-act", "plan-act", "traffic-act"],
+    ],
     ["other settings of the site: the front door", { site: { drainSeconds: 5 } }, ["front-door-act"]],
   ])("%s", async (_, changes, names) => {
     expect(await changedBy(changes)).toEqual(names);
@@ -148,6 +182,7 @@ describe("what an `up` touches", () => {
   it("is everything on another host", async () => {
     const names = [
       "blue-act",
+      "environment-act",
       "front-door-act",
       "green-act",
       "plan-act",
@@ -171,7 +206,7 @@ describe("what an `up` touches", () => {
   it("is forgotten and left on the host by `destroy`", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const custom = registrations.filter(({ type }) => type.startsWith("command:"));
-    expect(custom).toHaveLength(7);
+    expect(custom).toHaveLength(8);
     expect(custom.map(({ retained }) => retained)).toEqual(custom.map(() => true));
   });
 });
@@ -180,7 +215,8 @@ describe("order", () => {
   it.each<[string, readonly string[]]>([
     ["web-bootstrap", ["web-software"]],
     ["front-door-act", ["web-bootstrap"]],
-    ["plan-act", ["front-door-act"]],
+    ["environment-act", ["web-bootstrap"]],
+    ["plan-act", ["front-door-act", "environment-act"]],
     ["blue-act", ["plan-act"]],
     ["green-act", ["plan-act"]],
     ["traffic-act", ["blue-act", "green-act"]],
@@ -200,8 +236,12 @@ describe("order", () => {
   it("is carried by values that a preview knows: neither answers nor ids change any input", async () => {
     const answers = {
       configure: { configuration: "d00d" },
+      environment: { hash: "fedcba9876543210" },
       plan: { steps: ["another step"] },
-      release: { colour: "blue", version: "v9.9.9", commit: "ef56", directory: "/var/www/y" },
+      release: {
+        ...{ colour: "blue", version: "v9.9.9", commit: "ef56", directory: "/var/www/y" },
+        ...{ environment: "fedcba9876543210", pending: true },
+      },
     };
     const { registrations: before } = await registrationsOf(() => makeSite());
     const { registrations: after } = await registrationsOf(() => makeSite(), { answers, idEnd: "other" });
@@ -215,12 +255,15 @@ describe("structure", () => {
     const { registrations } = await registrationsOf(makeSite);
     expect(registrations.map(({ type, name, parent }) => [type, name, parent]).sort()).toEqual([
       ["command:remote:Command", "blue-act", "blue"],
+      ["command:remote:Command", "environment-act", "environment"],
       ["command:remote:Command", "front-door-act", "front-door"],
       ["command:remote:Command", "green-act", "green"],
       ["command:remote:Command", "plan-act", "plan"],
       ["command:remote:Command", "traffic-act", "traffic"],
       ["command:remote:Command", "web-bootstrap", "web"],
       ["command:remote:CopyToRemote", "web-software", "web"],
+      ["random:index/randomBytes:RandomBytes", "environment-key", "environment"],
+      ["vehicleservice:host:EnvironmentFile", "environment", ""],
       ["vehicleservice:host:Host", "web", ""],
       ["vehicleservice:site:FrontDoor", "front-door", ""],
       ["vehicleservice:site:Release", "blue", ""],
@@ -232,7 +275,7 @@ describe("structure", () => {
 
   it("previews without an answer, an id or a fault", async () => {
     const { registrations } = await registrationsOf(makeSite, { preview: true });
-    expect(registrations).toHaveLength(13);
+    expect(registrations).toHaveLength(16);
   });
 
   it("tells what the host confirmed", async () => {
@@ -251,12 +294,12 @@ describe("secrets", () => {
   const withSecret = () =>
     makeSite({ site: { testers: { name: "x-vs-tester", secret: pulumi.secret(TESTER_SECRET) } } });
 
-  it("make the act that holds one a secret, and no other", async () => {
+  it("make the acts that hold some secrets, and no other", async () => {
     const { registrations } = await registrationsOf(withSecret);
     const secret = registrations.filter(
       ({ inputs }) => actIn(inputs) !== undefined && isSecret(inputs.stdin),
     );
-    expect(secret.map(({ name }) => name)).toEqual(["front-door-act"]);
+    expect(secret.map(({ name }) => name)).toEqual(["front-door-act", "environment-act"]);
     expect(plain(secret[0]!.inputs.stdin)).toContain(TESTER_SECRET);
   });
 
@@ -278,7 +321,7 @@ describe("secrets", () => {
   it("pin the host's key in every connection", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const connections = registrations.flatMap(({ inputs }) => plain(inputs.connection) ?? []);
-    expect(connections).toHaveLength(7);
+    expect(connections).toHaveLength(8);
     for (const connection of connections) expect(connection).toMatchObject({ hostKey: hostSettings.hostKey });
   });
 });

@@ -6,7 +6,7 @@ import { stackSchema } from "../../config/schema";
 import { schemaAt } from "../../config/validation";
 import { canonicalJson } from "../../components/host-act";
 import { parseAct } from "../../host/conductor/acts";
-import type { Act } from "../../host/conductor/protocol";
+import type { Act, Colour } from "../../host/conductor/protocol";
 import { changed, hostKey, machineWith, rawConfig, settings } from "./support/configuration";
 
 /**
@@ -52,12 +52,12 @@ const FRAGMENTS = [
 /** Does a path lead out of where it starts? */
 const climbs = (text: string) => text.split("/").includes("..");
 
-/** Lists whose elements reach a program as they are, without a shell. */
-const ARGUMENT_LISTS = ["install", "build", "prune", "args"];
+/** What reaches a program as it is, without a shell: lists of arguments, and variables. */
+const AS_THEY_ARE = ["install", "build", "prune", "args", "variables"];
 
 /** Values that are not read by a rule of characters alone: lists of arguments, names of files here, and keys. */
 const READ_OTHERWISE =
-  /^(application\.(install|build|prune|args)\.0|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey)$/;
+  /^(application\.(install|build|prune|args)\.0|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL)$/;
 
 /** Paths of all values that are a text or a list of texts, in the whole configuration. */
 function textPaths(schema: z.ZodType = stackSchema, path: Path = []): Path[] {
@@ -70,7 +70,10 @@ function textPaths(schema: z.ZodType = stackSchema, path: Path = []): Path[] {
     );
   }
   if (schema instanceof z.ZodArray) return textPaths(schema.element as z.ZodType, [...path, 0]);
-  if (schema instanceof z.ZodRecord) return textPaths(schema.valueType as z.ZodType, [...path, "v1.0.0"]);
+  if (schema instanceof z.ZodRecord) {
+    const key = path[0] === "variables" ? "LOG_LEVEL" : "v1.0.0";
+    return textPaths(schema.valueType as z.ZodType, [...path, key]);
+  }
   return [path];
 }
 
@@ -116,23 +119,28 @@ function accepted(values: Record<string, unknown>): Loaded | undefined {
   }
 }
 
-function actsOf({ site, releases, traffic }: Loaded): Act[] {
+function actsOf({ site, variables, releases: specs, traffic }: Loaded): Act[] {
+  const hash = "0123456789abcdef";
+  const intent = (colour: Colour) => {
+    const spec = specs[colour];
+    return spec === null ? null : { ...spec, environment: hash };
+  };
+  const releases = { blue: intent("blue"), green: intent("green") };
   return [
     { act: "configure", site },
     { act: "plan", releases, traffic },
     { act: "release", colour: "blue", release: releases.blue },
     { act: "release", colour: "green", release: releases.green },
     { act: "traffic", ...traffic },
+    { act: "environment", hash, variables },
   ];
 }
 
-/** Every text inside a value but those in argument lists. */
+/** Every text inside a value but those that no shell ever sees. */
 function textsIn(value: unknown): string[] {
   if (typeof value === "string") return [value];
   if (typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([key, inner]) =>
-    ARGUMENT_LISTS.includes(key) ? [] : textsIn(inner),
-  );
+  return Object.entries(value).flatMap(([key, inner]) => (AS_THEY_ARE.includes(key) ? [] : textsIn(inner)));
 }
 
 const ruledByCharacters = textPaths().filter((path) => !READ_OTHERWISE.test(path.join(".")));

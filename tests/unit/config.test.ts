@@ -18,6 +18,7 @@ describe("a valid configuration", () => {
     const { host, site, releases, traffic } = load(settings());
     expect(traffic).toEqual({ stable: "blue", weight: 5 });
     expect(releases.green).toEqual({
+      buildVariables: ["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"],
       version: "v1.0.0",
       tag: "v1.0.0-production",
       repository: "git://10.77.1.1/sample.git",

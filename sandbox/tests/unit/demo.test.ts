@@ -79,7 +79,8 @@ it("writes commands that a shell reads back word by word", () => {
 });
 
 it("shows who serves what", () => {
-  const colour = { commit: "c", directory: "/d", healthy: true, admitted: true };
+  const environments = { environment: "e", pendingEnvironment: null };
+  const colour = { ...environments, commit: "c", directory: "/d", healthy: true, admitted: true };
   const status: SiteStatus = {
     generation: 3,
     traffic: { stable: "blue", weight: 5, salt: "v1.0.0" },
@@ -92,7 +93,10 @@ it("shows who serves what", () => {
   expect(statusLines({ ...status, effectiveWeight: 0, aborted: abort })).toContain(
     "green: v1.0.0, 0 % of users, candidate, healthy, ABORTED: payments fail",
   );
-  const retired = { version: null, commit: null, directory: null, healthy: false, admitted: false };
+  const retired = {
+    ...{ ...environments, version: null, commit: null, directory: null },
+    ...{ healthy: false, admitted: false },
+  };
   expect(statusLines(status)).toEqual([
     "blue: v0.9.9, 95 % of users, stable, healthy",
     "green: v1.0.0, 5 % of users, candidate, healthy",

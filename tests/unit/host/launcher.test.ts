@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
+import fc from "fast-check";
 import { requestUnix, type UnixAnswer } from "../../../host/conductor/unix-http";
 import { waitUntil } from "../../../host/conductor/wait";
 import { removeDirectories, temporaryDirectory } from "./support/fixtures";
@@ -68,8 +69,11 @@ async function launch(
   source: string,
   args: readonly string[] = [],
   health = temporaryDirectory(),
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<Instance> {
   const script = join(temporaryDirectory(), name);
+  const environment = join(temporaryDirectory(), "environment.json");
+  writeFileSync(environment, JSON.stringify(variables));
   mkdirSync(health, { recursive: true });
   writeFileSync(script, source);
   const port = await freePort();
@@ -77,6 +81,7 @@ async function launch(
     PORT: String(port),
     CONDUCTOR_SCRIPT: script,
     CONDUCTOR_HEALTH: health,
+    CONDUCTOR_ENVIRONMENT: environment,
     APP_VERSION: "v1.0.0",
     APP_COMMIT: "abc123",
     NODE_APP_INSTANCE: "1",
@@ -161,6 +166,63 @@ it("takes the place of an instance that was killed, socket included", async () =
   expect((await ask(second)).status).toBe(503);
 });
 
+describe("the application's variables", () => {
+  const value = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 200 }),
+    fc.string({
+      unit: fc.constantFrom('"', "'", "$", "\\", "\n", "\r", "#", "=", " ", "`", "%", "é", "🙂", "a"),
+    }),
+    fc.constantFrom(
+      "x".repeat(65_536),
+      "🙂".repeat(16_384),
+      "",
+      "$HOME ${HOME} $(id)",
+      "a\\nb",
+      " # no comment ",
+    ),
+  );
+  const variables = fc
+    .array(value, { maxLength: 20 })
+    .map((values) =>
+      Object.fromEntries(values.map((text, index) => [`V${index}`, text.replaceAll("\0", "")] as const)),
+    );
+
+  it("are in process.env, byte for byte, before the application starts", async () => {
+    await fc.assert(
+      fc.asyncProperty(variables, async (set) => {
+        const names = JSON.stringify(Object.keys(set));
+        const source = `console.log(JSON.stringify(${names}.map((name) => [name, process.env[name]])))`;
+        const { child } = await launch("script.js", source, [], temporaryDirectory(), set);
+        let told = "";
+        child.stdout?.on("data", (chunk: Buffer) => (told += chunk.toString("latin1")));
+        await once(child, "close");
+        expect(Object.fromEntries(JSON.parse(Buffer.from(told, "latin1").toString()) as [])).toEqual(set);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it.each([
+    ["is damaged", '{"SECRET": "abc', /environment\.json is damaged/],
+    ["is gone", null, /ENOENT/],
+  ])("are never repeated where their file %s, and nothing starts", async (_, text, fault) => {
+    const file = join(temporaryDirectory(), "environment.json");
+    if (text !== null) writeFileSync(file, text);
+    const script = join(temporaryDirectory(), "script.js");
+    writeFileSync(script, "console.log('started')");
+    const [PORT, CONDUCTOR_HEALTH] = ["1", temporaryDirectory()];
+    const env = { PORT, CONDUCTOR_SCRIPT: script, CONDUCTOR_HEALTH, CONDUCTOR_ENVIRONMENT: file };
+    const child = spawn(process.execPath, [launcher], { env });
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    const [code] = (await once(child, "close")) as [number];
+    expect({ failed: code !== 0, stdout }).toEqual({ failed: true, stdout: "" });
+    expect(stderr).toMatch(fault);
+    expect(stderr).not.toContain("abc");
+  });
+});
+
 it.each([
   ["ends", "process.exitCode = 0", 0],
   ["ends with a code", "process.exitCode = 7", 7],
@@ -169,7 +231,7 @@ it.each([
   expect(await once(child, "exit")).toEqual([code, null]);
 });
 
-it.each(["PORT", "CONDUCTOR_SCRIPT", "CONDUCTOR_HEALTH"])(
+it.each(["PORT", "CONDUCTOR_SCRIPT", "CONDUCTOR_HEALTH", "CONDUCTOR_ENVIRONMENT"])(
   "says that %s is missing, and starts nothing",
   async (name) => {
     const script = join(temporaryDirectory(), "script.js");
@@ -178,7 +240,9 @@ it.each(["PORT", "CONDUCTOR_SCRIPT", "CONDUCTOR_HEALTH"])(
       PORT: "1",
       CONDUCTOR_SCRIPT: script,
       CONDUCTOR_HEALTH: temporaryDirectory(),
+      CONDUCTOR_ENVIRONMENT: join(temporaryDirectory(), "environment.json"),
     };
+    writeFileSync(env["CONDUCTOR_ENVIRONMENT"]!, "{}");
     const child = spawn(process.execPath, [launcher], { env: { ...env, [name]: "" } });
     let [stdout, stderr] = ["", ""];
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));

@@ -24,6 +24,13 @@ interface World {
   readonly left: () => { directories: string[]; records: string[] };
 }
 
+/** The environment of every release. */
+const VARIABLES = {
+  NEXT_PUBLIC_SITE_URL: "https://shop.test",
+  SIGNING_KEY: "for builds",
+  DATABASE_URL: "not for builds",
+};
+
 function world(): World {
   const paths = pathsUnder(temporaryDirectory());
   for (const directory of [paths.records, paths.home, paths.releases, dirname(paths.source)]) {
@@ -33,7 +40,12 @@ function world(): World {
   return {
     paths,
     repository,
-    releases: releasesOnDisk("shop", paths, { uid: process.getuid!(), gid: process.getgid!() }),
+    releases: releasesOnDisk(
+      "shop",
+      paths,
+      { uid: process.getuid!(), gid: process.getgid!() },
+      { read: () => Promise.resolve(VARIABLES) },
+    ),
     intent: (version, change = {}) =>
       intentOf(version, {
         repository: repository.url,
@@ -71,6 +83,22 @@ describe("prepare", () => {
       "v1.0.0: install",
       "v1.0.0: build",
       "v1.0.0: prune",
+    ]);
+  });
+
+  it("lets installs and builds see the public variables and those named for them, and no others", async () => {
+    const { releases, repository, intent } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const names = JSON.stringify(Object.keys(VARIABLES));
+    const build = node(
+      `require("fs").writeFileSync("seen", JSON.stringify(${names}.map((name) => process.env[name] ?? null)))`,
+    );
+    const wanted = intent("v1.0.0", { build, buildVariables: ["SIGNING_KEY"] });
+    const { directory } = await releases.prepare(wanted, silent);
+    expect(JSON.parse(readFileSync(join(directory, "seen"), "utf8"))).toEqual([
+      VARIABLES.NEXT_PUBLIC_SITE_URL,
+      VARIABLES.SIGNING_KEY,
+      null,
     ]);
   });
 

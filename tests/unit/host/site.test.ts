@@ -14,7 +14,7 @@ import {
   type ColourState,
   type Site,
 } from "../../../host/conductor/site";
-import { released, runningOf, serving, siteOf } from "./support/fixtures";
+import { ENVIRONMENT, released, runningOf, serving, siteOf } from "./support/fixtures";
 
 const SICK = { healthy: false };
 
@@ -163,6 +163,8 @@ describe("statusOf", () => {
           version: "v1",
           commit: "commit-of-v1",
           directory: "/var/www/shop-v1",
+          environment: ENVIRONMENT,
+          pendingEnvironment: null,
           healthy: true,
           admitted: true,
         },
@@ -170,6 +172,8 @@ describe("statusOf", () => {
           version: "v2",
           commit: "commit-of-v2",
           directory: "/var/www/shop-v2",
+          environment: ENVIRONMENT,
+          pendingEnvironment: null,
           healthy: false,
           admitted: false,
         },
@@ -185,6 +189,8 @@ describe("statusOf", () => {
       version: null,
       commit: null,
       directory: null,
+      environment: null,
+      pendingEnvironment: null,
       healthy: false,
       admitted: false,
     });
@@ -206,6 +212,7 @@ const anyState: fc.Arbitrary<ColourState> = fc.oneof(
     healthy: fc.boolean(),
     withdrawn: fc.boolean(),
     wasStable: fc.boolean(),
+    pendingEnvironment: fc.constant(null),
     before: fc.constant(null),
   }),
 );

@@ -29,8 +29,12 @@ interface RegisterRequest {
 /** What the conductor answers to each act. */
 const ANSWERS: Readonly<Record<string, unknown>> = {
   configure: { configuration: "c0ffee" },
+  environment: { hash: "0123456789abcdef" },
   plan: { steps: ["nothing to do"] },
-  release: { colour: "green", version: "v1.0.0", commit: "cd34", directory: "/var/www/x" },
+  release: {
+    ...{ colour: "green", version: "v1.0.0", commit: "cd34", directory: "/var/www/x" },
+    ...{ environment: "0123456789abcdef", pending: false },
+  },
   traffic: { stable: "blue", weight: 5, effectiveWeight: 5, serving: { blue: "v0.9.9", green: "v1.0.0" } },
 };
 
@@ -53,6 +57,11 @@ export function plain(input: unknown): unknown {
 export function actIn(inputs: Readonly<Record<string, unknown>>): Act | undefined {
   const stdin = plain(inputs.stdin);
   return typeof stdin === "string" && stdin.startsWith("{") ? (JSON.parse(stdin) as Act) : undefined;
+}
+
+/** What a provider gives to a resource of its kind, always the same. */
+function outputsOf(type: string): Readonly<Record<string, unknown>> {
+  return type === "random:index/randomBytes:RandomBytes" ? { base64: "A".repeat(44) } : {};
 }
 
 function nameIn(urn: string): string {
@@ -98,12 +107,12 @@ export async function registrationsOf<T>(
     await pulumi.runtime.setMocks(
       {
         call: () => ({}),
-        newResource: ({ name, inputs }) => {
+        newResource: ({ name, type, inputs }) => {
           const { act } = actIn(inputs as Record<string, unknown>) ?? {};
           const stdout = JSON.stringify({ ...ANSWERS, ...answers }[String(act)] ?? {});
           return {
             id: preview ? undefined : `${name}-${idEnd}`,
-            state: preview ? inputs : { ...inputs, stdout },
+            state: preview ? inputs : { ...inputs, ...outputsOf(type), stdout },
           };
         },
       },

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { Conductor } from "../../../../host/conductor/conductor";
 import { Failed } from "../../../../host/conductor/acts";
+import type { Environments } from "../../../../host/conductor/environments";
 import type { FrontDoor } from "../../../../host/conductor/front-door";
 import type { Releases } from "../../../../host/conductor/prepare";
 import type { Prober } from "../../../../host/conductor/prober";
@@ -45,6 +46,7 @@ export class FakeHost {
       processes: this.processes,
       prober: this.prober,
       releases: this.releases,
+      environments: this.environments,
     };
     return { conductor: new Conductor(host, pathsUnder(this.directory)), store, host };
   }
@@ -139,6 +141,16 @@ export class FakeHost {
     },
     prune: async (inUse, kept) => {
       await this.step(`prune all but ${[...inUse].sort().join(" ")} and ${kept}`);
+    },
+  };
+
+  private readonly environments: Environments = {
+    write: async (hash) => {
+      await this.step(`environment ${hash}`);
+    },
+    read: () => Promise.resolve({}),
+    prune: async (inUse) => {
+      await this.step(`prune environments but ${[...new Set(inUse)].sort().join(" ")}`);
     },
   };
 

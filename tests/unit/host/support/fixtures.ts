@@ -28,6 +28,9 @@ export const SETTINGS: SiteSettings = {
   releasesKept: 3,
 };
 
+/** Hash of the environment that every intent has, if it is not told another one. */
+export const ENVIRONMENT = "e".repeat(16);
+
 /** The intent to run `version`. */
 export function intentOf(version: string, change: Partial<ReleaseIntent> = {}): ReleaseIntent {
   return {
@@ -40,6 +43,8 @@ export function intentOf(version: string, change: Partial<ReleaseIntent> = {}): 
     prune: [],
     script: "server.js",
     args: [],
+    environment: ENVIRONMENT,
+    buildVariables: [],
     ...change,
   };
 }
