@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
 import type { SiteArgs } from "./components/front-door";
 import type { HostArgs } from "./components/host";
-import type { ReleaseSpec } from "./components/release-spec";
+import type { ReleaseSpec, Strategy } from "./components/release-spec";
 import { checkAgreement } from "./config/cross-rules";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
@@ -21,6 +21,8 @@ export interface StackConfig {
   readonly variables: Readonly<Record<string, pulumi.Input<string>>>;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
+  /** How a release comes to users where the other colour could not take them over meanwhile. */
+  readonly strategy: Strategy;
   /** Who gets which share. */
   readonly traffic: TrafficIntent;
 }
@@ -110,6 +112,7 @@ function arranged(values: StackValues, keys: Keys): PlainConfig {
     site: siteSettings(values),
     variables: values.variables,
     releases: { blue: releaseSpec(values, "blue"), green: releaseSpec(values, "green") },
+    strategy: values.strategy === "in-place" ? { inPlace: true } : {},
     traffic: { stable: values.stable, weight: values.canaryWeight },
   };
 }

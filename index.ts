@@ -12,6 +12,7 @@ const {
   site,
   variables,
   releases,
+  strategy,
   traffic: shares,
 } = loadConfig(new pulumi.Config(), pulumi.getRootDirectory());
 
@@ -23,11 +24,25 @@ const frontDoor = new FrontDoor("front-door", { host, site });
 const environment = new EnvironmentFile("environment", { host, variables });
 
 // Nothing is touched before the host agrees that the whole can be reached from what is live.
-const plan = new SitePlan("plan", { host, frontDoor, environment, releases, traffic: shares });
+const plan = new SitePlan("plan", { host, frontDoor, environment, releases, ...strategy, traffic: shares });
 
 // Two releases side by side; traffic moves last, and only to one that proved itself.
-const blue = new Release("blue", { host, plan, environment, colour: "blue", release: releases.blue });
-const green = new Release("green", { host, plan, environment, colour: "green", release: releases.green });
+const blue = new Release("blue", {
+  host,
+  plan,
+  environment,
+  colour: "blue",
+  release: releases.blue,
+  ...strategy,
+});
+const green = new Release("green", {
+  host,
+  plan,
+  environment,
+  colour: "green",
+  release: releases.green,
+  ...strategy,
+});
 const traffic = new Traffic("traffic", { host, blue, green, ...shares });
 
 export const { url } = frontDoor;

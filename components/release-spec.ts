@@ -12,3 +12,14 @@ export function intentOf(
 ): pulumi.Output<ReleaseIntent | null> {
   return environment.hash.apply((hash) => (release === null ? null : { ...release, environment: hash }));
 }
+
+/** How a release comes to users where the other colour could not take them over meanwhile. */
+export interface Strategy {
+  /** The colour is changed behind the maintenance page; default: that is refused, before anything is touched. */
+  readonly inPlace?: true;
+}
+
+/** The strategy among a component's arguments. */
+export function strategyOf({ inPlace }: Strategy): Strategy {
+  return inPlace === undefined ? {} : { inPlace };
+}

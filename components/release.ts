@@ -5,11 +5,11 @@ import { COLOURS, type Colour, type ReleaseResult } from "../host/conductor/prot
 import type { EnvironmentFile } from "./environment-file";
 import type { Host } from "./host";
 import { canonicalJson, hostAct } from "./host-act";
-import { intentOf, type ReleaseSpec } from "./release-spec";
+import { intentOf, strategyOf, type ReleaseSpec, type Strategy } from "./release-spec";
 import type { SitePlan } from "./site-plan";
 
 /** Arguments of {@link Release}. */
-export interface ReleaseArgs {
+export interface ReleaseArgs extends Strategy {
   /** The host that the release runs on. */
   readonly host: Host;
   /** The plan that this release is part of. */
@@ -51,8 +51,9 @@ export class Release extends pulumi.ComponentResource {
   constructor(name: string, args: ReleaseArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:Release", name, {}, opts);
     const { host, plan, colour } = args;
+    const strategy = strategyOf(args);
     const act = intentOf(args.release, args.environment).apply(
-      (release) => ({ act: "release", colour, release }) as const,
+      (release) => ({ act: "release", colour, release, ...strategy }) as const,
     );
     const deploy = hostAct(`${name}-act`, { host, act, result, after: [plan.accepted] }, { parent: this });
 

@@ -5,10 +5,10 @@ import type { EnvironmentFile } from "./environment-file";
 import type { FrontDoor } from "./front-door";
 import type { Host } from "./host";
 import { hostAct } from "./host-act";
-import { intentOf, type ReleaseSpec } from "./release-spec";
+import { intentOf, strategyOf, type ReleaseSpec, type Strategy } from "./release-spec";
 
 /** Arguments of {@link SitePlan}. */
-export interface SitePlanArgs {
+export interface SitePlanArgs extends Strategy {
   /** The host that the site is served from. */
   readonly host: Host;
   /** The front door that is to carry the plan out. */
@@ -23,6 +23,10 @@ export interface SitePlanArgs {
 
 const result: z.ZodType<PlanResult> = z.object({ steps: z.array(z.string()) });
 
+const IN_PLACE =
+  "strategy is in-place: a version that is put on the colour that serves everyone closes the site to them while its " +
+  "processes change. The version before stays on the disk, and comes back where the new one does not become healthy.";
+
 /**
  * Asks the host whether the whole desired state can be reached from what is live, before anything is touched. The
  * releases wait for it, so that a plan that is refused changes nothing.
@@ -36,9 +40,11 @@ export class SitePlan extends pulumi.ComponentResource {
   constructor(name: string, args: SitePlanArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:SitePlan", name, {}, opts);
     const { host, frontDoor, environment, traffic } = args;
+    const strategy = strategyOf(args);
+    if (strategy.inPlace) void pulumi.log.warn(IN_PLACE, this);
     const act = pulumi
       .all([intentOf(args.releases.blue, environment), intentOf(args.releases.green, environment)])
-      .apply(([blue, green]) => ({ act: "plan", releases: { blue, green }, traffic }) as const);
+      .apply(([blue, green]) => ({ act: "plan", releases: { blue, green }, ...strategy, traffic }) as const);
     const plan = hostAct(
       `${name}-act`,
       { host, act, result, after: [frontDoor.configured] },

@@ -174,6 +174,15 @@ export const stackSchema = z.strictObject({
   blueVersion: versionOrNone().default(""),
   /** Version on green; empty retires green. */
   greenVersion: versionOrNone().default(""),
+  /**
+   * `in-place` lets a version be put on the colour that serves everyone, behind the maintenance page; `blue-green`
+   * refuses that.
+   */
+  strategy: ruled(
+    z.enum(["blue-green", "in-place"]),
+    "blue-green, or in-place for a site without a second colour",
+    "blue-green",
+  ).default("blue-green"),
   /** Secret that takes testers to a colour of their choice; empty closes that route. */
   testerSecret: testerSecret().default(""),
   /** Private SSH key itself, where there is no `host.privateKeyFile`; empty for none. */

@@ -119,9 +119,15 @@ const act = z.discriminatedUnion("act", [
   z.strictObject({
     act: z.literal("plan"),
     releases: z.strictObject({ blue: releaseIntent.nullable(), green: releaseIntent.nullable() }),
+    inPlace: z.literal(true).exactOptional(),
     traffic: z.strictObject({ stable: colour, weight: percent }),
   }),
-  z.strictObject({ act: z.literal("release"), colour, release: releaseIntent.nullable() }),
+  z.strictObject({
+    act: z.literal("release"),
+    colour,
+    release: releaseIntent.nullable(),
+    inPlace: z.literal(true).exactOptional(),
+  }),
   z.strictObject({ act: z.literal("traffic"), stable: colour, weight: percent }),
   z.strictObject({ act: z.literal("abort"), reason: argument }),
   z.strictObject({ act: z.literal("ack") }),

@@ -15,7 +15,7 @@ import { isAdmitted, isSameIntent, keepsEnvironment, routeOf, shareNow, shareOf,
  * @throws Refused where it cannot be reached without taking users to something unproven, with the way out.
  */
 export function planSteps(site: Site, plan: PlanAct): string[] {
-  const { releases, traffic } = plan;
+  const { releases, traffic, inPlace } = plan;
   const candidate = otherColour(traffic.stable);
   if (releases[traffic.stable] === null) {
     throw new Refused(`${traffic.stable} shall be stable and has no version; set ${traffic.stable}Version`);
@@ -26,14 +26,15 @@ export function planSteps(site: Site, plan: PlanAct): string[] {
     );
   }
   const asked = COLOURS.filter((colour) => !runs(site, colour, releases[colour]));
-  const keeping = asked.filter((colour) => keeps(site, colour, releases[colour]));
+  const keeping = inPlace === true ? [] : asked.filter((colour) => keeps(site, colour, releases[colour]));
   const changed = asked.filter((colour) => !keeping.includes(colour));
-  for (const colour of changed) {
+  const closing = changed.filter((colour) => whyNotReplaceable(site, colour, changed) !== null);
+  for (const colour of inPlace === true ? closing.filter((one) => releases[one] === null) : closing) {
     requireReplaceable(site, colour, changed);
   }
   requireServable(site, traffic, changed);
   return [
-    ...changed.map((colour) => describeChange(site, colour, releases[colour]?.version ?? "")),
+    ...changed.map((colour) => describeChange(site, colour, releases[colour]?.version ?? "", closing)),
     ...keeping.map((colour) => describePending(site, colour)),
     ...describeTraffic(site, plan),
   ];
@@ -66,16 +67,28 @@ function runningVersion(site: Site, colour: Colour): string {
  * @throws Refused otherwise.
  */
 export function requireReplaceable(site: Site, colour: Colour, changed: readonly Colour[] = []): void {
+  const reason = whyNotReplaceable(site, colour, changed);
+  if (reason !== null) {
+    throw new Refused(reason);
+  }
+}
+
+/** Why a colour cannot be changed without taking its users from them; null where it can. */
+export function whyNotReplaceable(
+  site: Site,
+  colour: Colour,
+  changed: readonly Colour[] = [],
+): string | null {
   const share = shareNow(site, colour);
   const other = otherColour(colour);
   if (share === 0 || (isAdmitted(site, other) && !changed.includes(other))) {
-    return;
+    return null;
   }
   const who = share === 100 ? "everyone" : `${share} % of the users`;
   const why = changed.includes(other)
     ? `and ${other} changes too, so that nobody could take them over; change one colour at a time`
     : `and ${other} cannot take them over (${whyNotAdmitted(site, other)}); put the new version on ${other}`;
-  throw new Refused(`${colour} serves ${who}, ${why}`);
+  return `${colour} serves ${who}, ${why}`;
 }
 
 function whyNotAdmitted(site: Site, colour: Colour): string {
@@ -131,10 +144,13 @@ function requireHealthy(site: Site, colour: Colour, share: number): void {
   }
 }
 
-function describeChange(site: Site, colour: Colour, version: string): string {
+function describeChange(site: Site, colour: Colour, version: string, closing: readonly Colour[]): string {
   const before = runningVersion(site, colour);
   const served = shareNow(site, colour) > 0;
-  const first = served ? `its users go to ${otherColour(colour)} first; ` : "";
+  const away = closing.includes(colour)
+    ? "in place, users see the maintenance page meanwhile; "
+    : `its users go to ${otherColour(colour)} first; `;
+  const first = served ? away : "";
   return version === ""
     ? `${colour}: ${first}retire ${before}`
     : `${colour}: ${first}${before || "nothing"} -> ${version}${before === version ? ", made anew" : ""}`;

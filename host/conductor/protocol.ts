@@ -113,6 +113,8 @@ export interface PlanAct {
   readonly act: "plan";
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseIntent | null>>;
+  /** As in {@link ReleaseAct.inPlace}. */
+  readonly inPlace?: true;
   readonly traffic: TrafficIntent;
 }
 
@@ -122,6 +124,11 @@ export interface ReleaseAct {
   readonly colour: Colour;
   /** Null retires the colour. */
   readonly release: ReleaseIntent | null;
+  /**
+   * A colour whose users nobody can take over is changed all the same, behind the maintenance page. Where this is
+   * absent, that is refused.
+   */
+  readonly inPlace?: true;
 }
 
 /** Who gets which share. */

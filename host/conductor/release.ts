@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { Failed } from "./acts";
 import type { FrontDoor } from "./front-door";
 import type { Environments } from "./environments";
-import { describePending, requireReplaceable } from "./plan";
+import { describePending, requireReplaceable, whyNotReplaceable } from "./plan";
 import type { Releases } from "./prepare";
 import { proveHealthy, type Prober } from "./prober";
 import type { Processes } from "./processes";
@@ -46,7 +46,7 @@ export async function release(
     if (act.release === null) {
       await retire(host, act.colour, settings, progress);
     } else {
-      await become(host, act.colour, act.release, settings, progress);
+      await become(host, act, act.release, settings, progress);
     }
   } catch (error) {
     const outcome = await takeBack(host, act.colour, settings, progress);
@@ -62,31 +62,21 @@ export async function release(
 /** Takes the steps that are not taken yet: after a crash that is not all of them. */
 async function become(
   host: ReleaseHost,
-  colour: Colour,
+  act: ReleaseAct,
   intent: ReleaseIntent,
   settings: SiteSettings,
   progress: (line: string) => void,
 ): Promise<void> {
   const { store, processes, prober } = host;
+  const { colour, inPlace } = act;
   const now = store.site.colours[colour];
-  if (keepsEnvironment(store.site, colour, intent)) {
+  if (inPlace !== true && keepsEnvironment(store.site, colour, intent)) {
     await change(host, colour, { pendingEnvironment: intent.environment });
     progress(describePending(store.site, colour));
     return;
   }
   if (now.release === null || !isSameIntent(now.release.intent, intent)) {
-    requireReplaceable(store.site, colour);
-    const installed = { ...(await host.releases.prepare(intent, progress)), instances: settings.instances };
-    // Health changes while a build runs.
-    requireReplaceable(store.site, colour);
-    await withdraw(host, colour, settings, progress);
-    await change(host, colour, {
-      ...{ release: installed, healthy: false, wasStable: false },
-      pendingEnvironment: null,
-    });
-    progress(`${colour}: starting ${intent.version}`);
-    await processes.swap(colour, installed, settings);
-    await proveHealthy(prober, colour, installed, settings, progress);
+    await replace(host, act, intent, settings, progress);
   } else if (!now.healthy) {
     progress(`${colour}: ${intent.version} is not healthy; starting what is down`);
     await processes.ensure(colour, now.release, settings);
@@ -94,7 +84,39 @@ async function become(
   } else if (now.pendingEnvironment === null) {
     return;
   }
-  await change(host, colour, { healthy: true, before: null, pendingEnvironment: null });
+  await change(host, colour, { healthy: true, before: null, pendingEnvironment: null, closesSite: false });
+}
+
+/** Puts another release on a colour: prepare while the old one serves, withdraw, swap, prove. */
+async function replace(
+  host: ReleaseHost,
+  { colour, inPlace }: ReleaseAct,
+  intent: ReleaseIntent,
+  settings: SiteSettings,
+  progress: (line: string) => void,
+): Promise<void> {
+  const { store, processes, prober } = host;
+  const requireWay = (): void => {
+    if (inPlace !== true) {
+      requireReplaceable(store.site, colour);
+    }
+  };
+  requireWay();
+  const installed = { ...(await host.releases.prepare(intent, progress)), instances: settings.instances };
+  // Health changes while a build runs.
+  requireWay();
+  const closesSite = whyNotReplaceable(store.site, colour) !== null;
+  if (closesSite) {
+    progress(`${colour}: in place: users see the maintenance page from now on`);
+  }
+  await withdraw(host, colour, { closesSite }, settings, progress);
+  await change(host, colour, {
+    ...{ release: installed, healthy: false, wasStable: false },
+    pendingEnvironment: null,
+  });
+  progress(`${colour}: starting ${intent.version}`);
+  await processes.swap(colour, installed, settings);
+  await proveHealthy(prober, colour, installed, settings, progress);
 }
 
 function requireSettings(host: ReleaseHost): SiteSettings {
@@ -154,7 +176,7 @@ async function retire(
     return;
   }
   requireReplaceable(host.store.site, colour);
-  await withdraw(host, colour, settings, progress);
+  await withdraw(host, colour, {}, settings, progress);
   // Stopped before it is forgotten: after a crash in between, nobody would know that it still runs.
   await host.processes.stop(colour);
   await change(host, colour, RETIRED);
@@ -165,12 +187,13 @@ async function retire(
 async function withdraw(
   host: ReleaseHost,
   colour: Colour,
+  and: Partial<ColourState>,
   settings: SiteSettings,
   progress: (line: string) => void,
 ): Promise<void> {
   const { store, frontDoor } = host;
   const now = store.site.colours[colour];
-  await change(host, colour, { withdrawn: true, before: now.before ?? now });
+  await change(host, colour, { ...and, withdrawn: true, before: now.before ?? now });
   if (now.release === null) {
     return;
   }

@@ -60,6 +60,8 @@ export interface ColourState {
   readonly pendingEnvironment: string | null;
   /** While a change of this colour is under way: what to go back to if it fails. */
   readonly before: ColourState | null;
+  /** Keeps the whole site closed to users: this colour is changed in place, and nobody could take them over. */
+  readonly closesSite: boolean;
 }
 
 /** The truth about what is live. Everything else on the host is derived from it. */
@@ -85,6 +87,7 @@ export const RETIRED: ColourState = {
   withdrawn: true,
   wasStable: false,
   pendingEnvironment: null,
+  closesSite: false,
   before: null,
 };
 
@@ -127,6 +130,11 @@ export function isAdmitted(site: Site, colour: Colour): boolean {
     return false;
   }
   return site.traffic.stable === colour || site.traffic.weight > 0 || wasStable;
+}
+
+/** Are users to be kept out, as far as the conductor is asked? A file on the host can keep them out as well. */
+export function isClosed(site: Site): boolean {
+  return COLOURS.some((colour) => site.colours[colour].closesSite);
 }
 
 /** What the front door shall do now. */

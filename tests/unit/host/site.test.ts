@@ -213,6 +213,7 @@ const anyState: fc.Arbitrary<ColourState> = fc.oneof(
     withdrawn: fc.boolean(),
     wasStable: fc.boolean(),
     pendingEnvironment: fc.constant(null),
+    closesSite: fc.boolean(),
     before: fc.constant(null),
   }),
 );
