@@ -47,3 +47,5 @@ const traffic = new Traffic("traffic", { host, blue, green, ...shares });
 
 export const { url } = frontDoor;
 export const { serving, effectiveWeight, stable } = traffic;
+// Colours that serve users by an environment that has changed since: they get the new one by their next release.
+export const pending = { blue: blue.pending, green: green.pending };

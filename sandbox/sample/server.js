@@ -1,6 +1,7 @@
 // @ts-check
 "use strict";
 
+const { createHash } = require("node:crypto");
 const fs = require("node:fs");
 const http = require("node:http");
 const path = require("node:path");
@@ -196,6 +197,14 @@ const ROUTES = {
   "/api/whoami": echoRoute("any"),
   "/api/orders": echoRoute(["POST"]),
   "/api/business/wallet/webhook": echoRoute(["POST"], { received: true }),
+  "/api/environment": {
+    methods: ["GET"],
+    handle: ({ response, url }) => {
+      const value = process.env[url.searchParams.get("name") ?? ""];
+      const sha256 = value === undefined ? null : createHash("sha256").update(value).digest("hex");
+      sendJson(response, 200, { sha256 });
+    },
+  },
   "/api/stream": {
     methods: ["GET"],
     handle: ({ response, url, identity }) => stream(response, url, identity),

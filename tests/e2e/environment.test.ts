@@ -1,0 +1,168 @@
+import { createHash, randomBytes } from "node:crypto";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import fc from "fast-check";
+import { parseDocument } from "yaml";
+import { startLoad } from "../../sandbox/load/run";
+import { SLOW_MS, TestWorld } from "./support/world";
+
+/*
+ * The application's variables: every value reaches the application as it was configured, none reaches anything else,
+ * and a changed one reaches users without a restart of what serves them.
+ */
+
+jest.setTimeout(SLOW_MS);
+
+/** What any tool between the config and the application might change. */
+const awkward = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 300 }),
+  fc.string({
+    unit: fc.constantFrom('"', "'", "$", "\\", "\n", "\r", "#", "=", " ", "`", "%", ":", "é", "🙂", "a"),
+  }),
+  fc.constantFrom(
+    "",
+    "true",
+    "007",
+    "1e3",
+    "null",
+    "$HOME ${HOME} $(id)",
+    "a\\nb",
+    " # no comment ",
+    "a: b\n- c",
+  ),
+);
+
+const longest = "🙂$".repeat(12_000) + "x".repeat(65_536 - 12_000 * 5);
+const seed = Number(process.env["TEST_SEED"] ?? Date.now() % 2 ** 31);
+const values = fc.sample(awkward, { seed, numRuns: 60 }).map((text) => text.replaceAll("\0", ""));
+const variables: Readonly<Record<string, string>> = Object.fromEntries([
+  ...values.map((value, index) => [`V${index}`, value] as const),
+  ["LONGEST", longest],
+]);
+
+let world: TestWorld;
+let secret = randomBytes(24).toString("hex");
+
+beforeAll(async () => {
+  world = await TestWorld.create("environment");
+  const file = join(world.project.directory, "Pulumi.sandbox.yaml");
+  const document = parseDocument(readFileSync(file, "utf8"));
+  document.setIn(["config", "vehicleservice:variables"], variables);
+  writeFileSync(file, document.toString({ lineWidth: 0 }));
+  await setSecret();
+}, SLOW_MS);
+
+afterAll(() => world.remove());
+
+/** As a user does it, from standard input. */
+async function setSecret(): Promise<void> {
+  const args = ["config", "set", "--secret", "--path", "variables.SIGNING_SECRET"];
+  await world.project.pulumi(args, { stdin: secret });
+}
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+/** Digest of a variable as the application on a port has it; null where it has none. */
+async function digestOn(port: number, name: string): Promise<string | null> {
+  const url = `http://127.0.0.1:${port}/api/environment?name=${name}`;
+  const { stdout } = await world.host.exec(["curl", "--silent", "--fail", url]);
+  return (JSON.parse(stdout) as { sha256: string | null }).sha256;
+}
+
+/** Looks at every process of this machine and of the host on it for as long as `work` takes. */
+async function argumentsDuring(text: string, work: () => Promise<unknown>): Promise<string[]> {
+  const found: string[] = [];
+  let looks = 0;
+  let done = false;
+  const watch = async (): Promise<void> => {
+    while (!done) {
+      for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+        const line = commandLineOf(pid);
+        if (line.includes(text)) found.push(line);
+      }
+      looks++;
+      await pause(5);
+    }
+  };
+  const watching = watch();
+  await work().finally(() => (done = true));
+  await watching;
+  expect(looks).toBeGreaterThan(20);
+  return found;
+}
+
+function commandLineOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return ""; // Ended meanwhile.
+  }
+}
+
+/** Files of the host that hold a text. */
+async function filesWith(text: string): Promise<string[]> {
+  const places = ["/etc", "/var", "/usr/local", "/tmp", "/run", "/root", "/home"];
+  const { stdout } = await world.host.exec(["grep", "-rlsF", "--", text, ...places], { check: false });
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+test("every value is the application's, byte for byte, and stands in no argument list on the way", async () => {
+  const found = await argumentsDuring(secret, () => world.up({ blueVersion: "v0.9.9" }));
+  expect(found).toEqual([]);
+  const seen: Record<string, string | null> = {};
+  for (const name of [...Object.keys(variables), "SIGNING_SECRET"]) seen[name] = await digestOn(3001, name);
+  const wanted = Object.entries({ ...variables, SIGNING_SECRET: secret });
+  expect({ seed, seen }).toEqual({
+    seed,
+    seen: Object.fromEntries(wanted.map(([name, value]) => [name, sha256(value)])),
+  });
+});
+
+test("a secret is in one file of the host, which only the application reads, and in none of the project", async () => {
+  const files = await filesWith(secret);
+  expect(files).toHaveLength(1);
+  const [file = ""] = files;
+  expect(file).toMatch(/^\/var\/lib\/vehicleservice\/environments\/[0-9a-f]{16}\.json$/);
+  expect((await world.host.exec(["stat", "--format=%U %a", file])).stdout.trim()).toBe("www-data 600");
+  const journal = await world.host.exec(["journalctl", "--quiet", "--no-pager", "--grep", secret], {
+    check: false,
+  });
+  expect(journal.stdout).toBe("");
+  const project = readdirSync(world.project.directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  expect(project.filter((path) => readFileSync(path, "utf8").includes(secret))).toEqual([]);
+});
+
+test("a changed secret reaches users by the other colour, and no request fails", async () => {
+  const before = sha256(secret);
+  secret = randomBytes(24).toString("hex");
+  const after = sha256(secret);
+  const run = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 300, connections: 30 });
+
+  await setSecret();
+  const { stdout } = await world.up();
+  expect(stdout).toMatch(/serves users and keeps its environment until its next release/);
+  const { blue } = (await world.status()).colours;
+  expect(blue).toMatchObject({ version: "v0.9.9", healthy: true, admitted: true });
+  expect(blue.pendingEnvironment).toMatch(/^[0-9a-f]{16}$/);
+  expect(await digestOn(3001, "SIGNING_SECRET")).toBe(before);
+  await world.up({}, ["--expect-no-changes"]);
+
+  await world.up({ greenVersion: "v0.9.9" });
+  expect(await digestOn(3002, "SIGNING_SECRET")).toBe(after);
+  await world.up({ canaryWeight: 100 });
+  await world.up({ stable: "green", canaryWeight: 0 });
+  const { total } = await run.stop();
+  expect(total.incidents).toEqual([]);
+  expect(total.answers.byColour["green"] ?? 0).toBeGreaterThan(0);
+  expect((await world.status()).colours.green).toMatchObject({ pendingEnvironment: null, admitted: true });
+});
+
+test("the colour without users then gets it too, and the old value is on the host no more", async () => {
+  // Nothing but its environment is new, and nobody is on it: an `up` that changes anything of blue brings it.
+  await world.up({ blueVersion: "v1.0.0" });
+  expect(await digestOn(3001, "SIGNING_SECRET")).toBe(sha256(secret));
+  await world.up({}, ["--expect-no-changes"]);
+});
