@@ -83,7 +83,7 @@ function addUpdateCommands(program: Command, startup: Startup): void {
   );
   approve(update("destroy", "delete everything in the stack")).action(
     async (_options: unknown, command: Command) => {
-      await (await import("./update.js")).destroy(command.optsWithGlobals());
+      await (await import("./update.js")).destroy(command.optsWithGlobals(), startup);
     },
   );
 }

@@ -26,8 +26,8 @@ export async function up(options: CommandOptions, startup: Startup): Promise<voi
 }
 
 /** `destroy`: the same, for the deletion of everything. */
-export async function destroy(options: CommandOptions): Promise<void> {
-  await new Update("destroy", options, undefined).carryOut();
+export async function destroy(options: CommandOptions, startup: Startup): Promise<void> {
+  await new Update("destroy", options, startup).carryOut();
 }
 
 /** One of the three commands, from its flags to its end. */
@@ -38,7 +38,7 @@ class Update {
   constructor(
     private readonly kind: Kind,
     private readonly options: CommandOptions,
-    private readonly startup: Startup | undefined,
+    private readonly startup: Startup,
   ) {}
 
   async preview(): Promise<void> {
@@ -91,6 +91,7 @@ class Update {
       dryRun: planned,
       parallel: this.options.parallel,
       interruption: this.interrupts,
+      startDynamicProvider: () => this.spawn(stack.session.project.programDirectory),
     };
     printTitle(this.options, this.kind, stack, planned);
     const result =
@@ -128,12 +129,15 @@ class Update {
   private launch(stack: Stack): ProgramProcess {
     const { root, nodeArguments } = stack.session.project;
     const startup = this.startup;
-    if (!startup) throw new EngineError("no program to run");
     if (startup.early?.directory === root && nodeArguments.length === 0 && !this.earlyUsed) {
       this.earlyUsed = true;
       return startup.early.process;
     }
-    return ProgramProcess.spawn(startup.launcher, root, startup.cache, nodeArguments);
+    return this.spawn(root, nodeArguments);
+  }
+
+  private spawn(directory: string, nodeArguments: readonly string[] = []): ProgramProcess {
+    return ProgramProcess.spawn(this.startup.launcher, directory, this.startup.cache, nodeArguments);
   }
 
   private async addHistory(stack: Stack, { steps, failed }: RunResult, began: number): Promise<void> {

@@ -17,6 +17,8 @@ export interface DeploymentOptions extends ResourceChecksOptions {
   readonly stack: string;
   readonly snapshot: Snapshot;
   readonly journal: Journal;
+  /** The inputs of a package's default provider. */
+  readonly providerConfig: (packageName: string) => PropertyMap;
 }
 
 /** Why a deployment takes no more registrations; the reason was shown already. */
@@ -42,7 +44,7 @@ export class Deployment {
 
   constructor(private readonly options: DeploymentOptions) {
     this.live = new Map(options.resources.filter((each) => !each.delete).map((each) => [each.urn, each]));
-    this.defaults = new DefaultProviders((goal) => this.register(goal));
+    this.defaults = new DefaultProviders((goal) => this.register(goal), options.providerConfig);
     this.checks = new ResourceChecks(options);
   }
 

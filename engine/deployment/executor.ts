@@ -1,5 +1,5 @@
 import { messageOf } from "../errors";
-import type { OldResource, Provider, ProviderContext } from "../providers/provider";
+import { PartialFailure, type OldResource, type Provider, type ProviderContext } from "../providers/provider";
 import { isProviderType, parseUrn } from "../state/urn";
 import type { ResourceState } from "../state/resource";
 import type { Snapshot } from "../state/snapshot";
@@ -89,13 +89,17 @@ export class Executor {
 
   private async create(next: ResourceState, old: ResourceState | undefined): Promise<void> {
     const { snapshot, journal, now } = this.options;
+    let failure: PartialFailure | undefined;
     if (next.custom) {
       const provider = await this.options.provider(next);
-      const { id, outputs } = await this.during(next, "creating", () =>
-        provider.create(this.contextFor(next, next.customTimeouts?.create), next.inputs ?? {}),
+      const made = await this.during(next, "creating", () =>
+        provider
+          .create(this.contextFor(next, next.customTimeouts?.create), next.inputs ?? {})
+          .catch(partialFailure),
       );
-      next.id = id;
-      next.outputs = markSecrets(next, outputs);
+      failure = noteFailure(next, made);
+      next.id = made.id;
+      next.outputs = markSecrets(next, made.outputs);
     }
     next.created = next.modified = now().toISOString();
     if (old?.pendingReplacement) {
@@ -107,27 +111,30 @@ export class Executor {
       snapshot.put(next);
     }
     await journal.save();
+    if (failure) throw failure;
   }
 
   private async update(old: ResourceState, next: ResourceState): Promise<void> {
     const { snapshot, journal, now } = this.options;
     Object.assign(next, pick(old, ["id", "created"]));
+    let failure: PartialFailure | undefined;
     if (next.custom) {
       const provider = await this.options.provider(next);
-      const outputs = await this.during(next, "updating", () =>
-        provider.update(
-          this.contextFor(next, next.customTimeouts?.update),
-          oldResource(old),
-          next.inputs ?? {},
-        ),
+      const context = this.contextFor(next, next.customTimeouts?.update);
+      const made = await this.during(next, "updating", () =>
+        provider
+          .update(context, oldResource(old), next.inputs ?? {})
+          .then((outputs) => ({ outputs }), partialFailure),
       );
-      next.outputs = markSecrets(next, outputs);
+      failure = noteFailure(next, made);
+      next.outputs = markSecrets(next, made.outputs);
     } else if (old.outputs) {
       next.outputs = old.outputs;
     }
     next.modified = now().toISOString();
     snapshot.put(next, old);
     await journal.save();
+    if (failure) throw failure;
   }
 
   private async delete(step: Step, old: ResourceState, isDeleted: (urn: string) => boolean): Promise<void> {
@@ -167,6 +174,19 @@ export class Executor {
       snapshot.end(noted);
     }
   }
+}
+
+/** Lets a partial failure pass as a result: there is a resource to be kept. */
+function partialFailure(error: unknown): PartialFailure {
+  if (error instanceof PartialFailure) return error;
+  throw error;
+}
+
+/** Notes in the resource why it is not ready, and gives that back as a failure, where it is one. */
+function noteFailure(resource: ResourceState, result: object): PartialFailure | undefined {
+  if (!(result instanceof PartialFailure)) return undefined;
+  resource.initErrors = [...result.reasons];
+  return result;
 }
 
 function oldResource({ id = "", inputs = {}, outputs = {} }: ResourceState): OldResource {

@@ -4,14 +4,18 @@ import type { ProviderRegistry } from "../providers/registry";
 import type { ResourceState } from "../state/resource";
 import { isProviderType, packageOf, parseUrn, PROVIDER_TYPE_PREFIX } from "../state/urn";
 import { diffOf } from "../values/diff";
-import { UNKNOWN } from "../values/property";
+import { UNKNOWN, type PropertyMap } from "../values/property";
 import type { Goal } from "./goal";
 
 /** Registers the default provider of each package and version that a program uses, once. */
 export class DefaultProviders {
   private readonly registered = new Map<string, Promise<string>>();
 
-  constructor(private readonly register: (goal: Goal) => Promise<ResourceState>) {}
+  /** `configOf` gives the inputs of a package's provider. */
+  constructor(
+    private readonly register: (goal: Goal) => Promise<ResourceState>,
+    private readonly configOf: (packageName: string) => PropertyMap,
+  ) {}
 
   /** The reference (`URN::ID`) of a package's default provider. */
   async reference(packageName: string, version: string): Promise<string> {
@@ -19,7 +23,7 @@ export class DefaultProviders {
     const key = `${packageName} ${name}`;
     const known = this.registered.get(key);
     if (known) return known;
-    const reference = this.register(goalFor(packageName, name, version)).then(
+    const reference = this.register(goalFor(packageName, name, version, this.configOf(packageName))).then(
       ({ urn, id }) => `${urn}::${id || UNKNOWN}`,
     );
     this.registered.set(key, reference);
@@ -33,13 +37,13 @@ export function isDefaultProvider(urn: string): boolean {
   return isProviderType(type) && /^default(?:_|$)/.test(name);
 }
 
-function goalFor(packageName: string, name: string, version: string): Goal {
+function goalFor(packageName: string, name: string, version: string, config: PropertyMap): Goal {
   return {
     type: `${PROVIDER_TYPE_PREFIX}${packageName}`,
     name,
     parent: "",
     custom: true,
-    inputs: version === "" ? {} : { version },
+    inputs: version === "" ? config : { ...config, version },
     provider: "",
     version: "",
     dependencies: [],

@@ -1,11 +1,15 @@
 import { cpus } from "node:os";
 import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
+import type { StartMessage } from "../language/messages";
 import { ProgramProcess, REPORTED_EXIT_CODE, type ProgramEnd } from "../language/host";
-import { ProviderRegistry } from "../providers/registry";
+import { DynamicProcess } from "../providers/dynamic/process";
+import { DYNAMIC_PACKAGE, ProviderRegistry } from "../providers/registry";
 import { readCheckpoint, type CheckpointFile } from "../state/checkpoint";
 import { ORGANIZATION } from "../state/backend";
 import type { ResourceState } from "../state/resource";
 import { Snapshot, verifyResources } from "../state/snapshot";
+import { packageOf } from "../state/urn";
+import { secret, type PropertyMap } from "../values/property";
 import type { ConfigValue } from "../workspace/config";
 import type { Stack } from "../workspace/session";
 import type { DeploymentEvents } from "./events";
@@ -25,6 +29,8 @@ export interface RunOptions {
   readonly parallel?: number | undefined;
   /** The user's wish to end the run. */
   readonly interruption: Interruption;
+  /** Starts a process that can become that of the dynamic providers. */
+  readonly startDynamicProvider: () => ProgramProcess;
 }
 
 /** The two degrees of an interruption: finish what is under way, or drop it. */
@@ -81,7 +87,11 @@ class DeploymentRun {
     const journal = dryRun
       ? undefined
       : new FileJournal(backend, stack.reference, stack.fullName, snapshot, secrets, file);
-    const providers = new ProviderRegistry();
+    const providerConfig = configProperties(options.config);
+    const providers = openProviders(options, providerConfig);
+    // Loading the SDK takes long enough to begin with it where it will be needed.
+    if (resources.some(({ type }) => packageOf(type) === DYNAMIC_PACKAGE))
+      void providers.get(DYNAMIC_PACKAGE);
     const common = {
       snapshot,
       journal: journal ?? NO_JOURNAL,
@@ -97,7 +107,14 @@ class DeploymentRun {
       now: () => new Date(),
     });
     const names = { project: project.name, stack: stack.reference.stack };
-    const deployment = new Deployment({ ...common, ...names, resources, executor });
+    const deployment = new Deployment({
+      ...common,
+      ...names,
+      resources,
+      executor,
+      // The CLI gives dynamic providers the whole config, and notes it in the state.
+      providerConfig: (packageName) => (packageName === DYNAMIC_PACKAGE ? providerConfig : {}),
+    });
     return new DeploymentRun(options, deployment, journal, providers);
   }
 
@@ -138,6 +155,7 @@ class DeploymentRun {
     try {
       const end = await program.run(
         {
+          role: "program",
           arguments: this.programArguments(await monitor.listen()),
           environment: configEnvironment(this.options.config),
           programDirectory: project.programDirectory,
@@ -185,6 +203,35 @@ const NO_JOURNAL: Journal = { save: () => Promise.resolve() };
 
 function emptyCheckpoint(stack: Stack): CheckpointFile {
   return { version: 3, checkpoint: { stack: stack.fullName } };
+}
+
+function openProviders(options: RunOptions, config: PropertyMap): ProviderRegistry {
+  const { project } = options.stack.session;
+  const message: StartMessage = {
+    role: "dynamic-provider",
+    // The SDK wants the address of an engine, and never uses it.
+    arguments: ["none"],
+    environment: {
+      ...configEnvironment(options.config),
+      PULUMI_NODEJS_PROJECT: project.name,
+      PULUMI_PROJECT: project.name,
+    },
+    programDirectory: project.programDirectory,
+  };
+  return new ProviderRegistry({
+    config,
+    signal: options.interruption.atOnce,
+    start: (mask) =>
+      new DynamicProcess(options.startDynamicProvider(), message, (_stream, line) => {
+        options.events.message("info", "", mask(line));
+      }),
+  });
+}
+
+function configProperties(config: ReadonlyMap<string, ConfigValue>): PropertyMap {
+  return Object.fromEntries(
+    [...config].map(([key, value]) => [key, value.secret ? secret(value.text) : value.text]),
+  );
 }
 
 /** The variables by which the SDK gets the config. */

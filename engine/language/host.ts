@@ -1,9 +1,9 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import type { StartMessage } from "./messages";
+import { END, type StartMessage } from "./messages";
 
-/** Prints a line that a program wrote to one of its streams. */
+/** Takes a line that a program wrote to one of its streams. */
 export type LineHandler = (stream: "stdout" | "stderr", line: string) => void;
 
 /** How a program ended. */
@@ -64,6 +64,12 @@ export class ProgramProcess {
     forwardLines(this.child.stderr, "stderr", onLine);
     this.child.send(message);
     return this.ended;
+  }
+
+  /** Asks a process to end that would go on as long as the engine. */
+  release(): void {
+    // Not by closing the channel: Node would never tell that the process has ended.
+    if (this.child.connected) this.child.send(END);
   }
 
   /** Ends the process at once. */

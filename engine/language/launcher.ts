@@ -1,10 +1,11 @@
 /**
  * Runs in a process of its own, forked by the engine: loads `@pulumi/pulumi` while the engine still reads its files,
- * waits to be told what to run, and hands over to the SDK's own `cmd/run`. It ends when the engine ends.
+ * waits to be told what to be, and hands over to the SDK's own `cmd/run` or `cmd/dynamic-provider`. It ends when the
+ * engine ends.
  */
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import type { StartMessage } from "./messages";
+import { END, type StartMessage } from "./messages";
 import { leaveOutPromiseStacks, putOffDebugger, putOffPackages } from "./shortcuts";
 import { registerTypeScript } from "./typescript";
 
@@ -40,17 +41,22 @@ function preload(directory: string): void {
 function start(message: StartMessage): void {
   Object.assign(process.env, message.environment);
   // The SDK takes its arguments from here, as if it had been started by hand.
-  process.argv.splice(1, process.argv.length, "run", ...message.arguments);
+  process.argv.splice(1, process.argv.length, message.role, ...message.arguments);
   const sdk = sdkOf(message.programDirectory);
   putOffDebugger(sdk("./runtime/closure/v8Hooks.js") as Parameters<typeof putOffDebugger>[0]);
+  if (message.role === "dynamic-provider") {
+    sdk("./cmd/dynamic-provider/index.js");
+    return;
+  }
   registerTypeScript(message.programDirectory, sdk);
   leaveOutPromiseStacks();
   sdk("./cmd/run/index.js");
 }
 
 process.on("disconnect", () => process.exit(ORPHANED));
-process.once("message", (message) => {
-  // From here on the channel must not keep the process alive: it is to end when the program has nothing left to do.
+process.on("message", (message) => {
+  if (message === END) process.exit();
+  // From here on the channel must not keep the process alive: it is to end when a program has nothing left to do.
   process.channel?.unref();
   start(message as StartMessage);
 });

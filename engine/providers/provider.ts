@@ -41,6 +41,22 @@ export interface CreateResult {
   readonly outputs: PropertyMap;
 }
 
+/**
+ * A `create` or `update` that did its work by half: the resource exists, and is not what it is to be. It is kept, and
+ * the next run updates it whether or not anything else has changed.
+ */
+export class PartialFailure extends Error {
+  /** `reasons` say what is missing; there is at least one. */
+  constructor(
+    readonly id: string,
+    readonly outputs: PropertyMap,
+    readonly reasons: readonly string[],
+  ) {
+    super(`the resource exists, but is not ready: ${reasons.join("; ")}`);
+    this.name = "PartialFailure";
+  }
+}
+
 /** A resource as it was before the operation. */
 export interface OldResource {
   readonly id: string;

@@ -1,0 +1,258 @@
+import { credentials, type ServiceError } from "@grpc/grpc-js";
+import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { Struct } from "google-protobuf/google/protobuf/struct_pb";
+import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
+import * as proto from "@pulumi/pulumi/proto/provider_pb";
+import { EngineError, messageOf } from "../../errors";
+import { diffOf, NO_DIFF, type DiffResult } from "../../values/diff";
+import {
+  containsSecret,
+  isMap,
+  isSecret,
+  maskStrings,
+  secret,
+  secretStrings,
+  signatureOf,
+  unwrapMap,
+  type PropertyMap,
+} from "../../values/property";
+import { keepSecretOutputs } from "../command/outputs";
+import {
+  PartialFailure,
+  type CheckResult,
+  type CreateResult,
+  type OldResource,
+  type Provider,
+  type ProviderContext,
+} from "../provider";
+import { failureOf } from "./errors";
+import type { DynamicProcess } from "./process";
+
+/** The input that holds the provider itself, as source text. */
+const SOURCE = "__provider";
+/** Messages hold whole provider sources and files. */
+const LARGEST_MESSAGE = 400 * 1024 * 1024;
+
+/** What the providers of a run need. */
+export interface DynamicProviderOptions {
+  /**
+   * Starts the process. What is printed in it goes to `onLine`; it may hold secrets until `mask` is applied, which the
+   * provider gives.
+   */
+  readonly start: (mask: (text: string) => string) => DynamicProcess;
+  /** The config of the stack with its secret marks, by full key; a provider's `configure` gets it. */
+  readonly config: PropertyMap;
+  /** Aborted where operations under way have to stop at once. */
+  readonly signal: AbortSignal;
+}
+
+type Callback<Response> = (error: ServiceError | null, response: Response) => void;
+
+/**
+ * The resources whose providers stand in the program itself (`pulumi.dynamic.Resource`). Their providers run in a process
+ * of the SDK's own, which begins to start with the object and knows neither secrets nor previews: secrets are
+ * unwrapped before a call and marked again after it, and a preview takes the inputs for the outputs.
+ */
+export class DynamicProvider implements Provider {
+  private readonly process: DynamicProcess;
+  private readonly secrets = new Set<string>();
+  private client: Promise<ResourceProviderClient> | undefined;
+
+  constructor(private readonly options: DynamicProviderOptions) {
+    this.process = options.start((text) => this.mask(text));
+    this.learn(options.config);
+    options.signal.addEventListener("abort", this.kill);
+    if (options.signal.aborted) this.kill();
+  }
+
+  async check(
+    context: ProviderContext,
+    old: PropertyMap | undefined,
+    inputs: PropertyMap,
+  ): Promise<CheckResult> {
+    const request = this.address(new proto.CheckRequest(), context)
+      .setOlds(this.struct(old ?? {}))
+      .setNews(this.struct(inputs));
+    const response = await this.ask<proto.CheckResponse>((client, done) => client.check(request, done));
+    return {
+      inputs: markLike(mapOf(response.getInputs()), inputs),
+      failures: response.getFailuresList().map((failure) => ({
+        property: failure.getProperty(),
+        reason: this.mask(failure.getReason()),
+      })),
+    };
+  }
+
+  async diff(context: ProviderContext, old: OldResource, inputs: PropertyMap): Promise<DiffResult> {
+    const request = this.address(new proto.DiffRequest(), context)
+      .setId(old.id)
+      .setOlds(this.struct(old.outputs))
+      .setOldInputs(this.struct(old.inputs))
+      .setNews(this.struct(inputs));
+    const response = await this.ask<proto.DiffResponse>((client, done) => client.diff(request, done));
+    const { DIFF_NONE, DIFF_SOME } = proto.DiffResponse.DiffChanges;
+    const answer = {
+      replaceKeys: response.getReplacesList(),
+      deleteBeforeReplace: response.getDeletebeforereplace(),
+    };
+    if (response.getChanges() === DIFF_NONE) return NO_DIFF;
+    if (response.getChanges() === DIFF_SOME)
+      return { changed: true, changedKeys: response.getDiffsList(), ...answer };
+    const diff = diffOf(old.inputs, inputs);
+    return diff.changed ? { ...diff, ...answer } : NO_DIFF;
+  }
+
+  async create(context: ProviderContext, inputs: PropertyMap): Promise<CreateResult> {
+    if (context.dryRun) return { id: "", outputs: inputs };
+    const request = this.address(new proto.CreateRequest(), context)
+      .setProperties(this.struct(inputs))
+      .setTimeout(context.timeoutSeconds ?? 0);
+    const response = await this.ask<proto.CreateResponse>(
+      (client, done) => client.create(request, done),
+      inputs,
+    );
+    const id = response.getId();
+    if (id === "") throw new EngineError(`the provider of ${context.name} created it without an id`);
+    return { id, outputs: remark(mapOf(response.getProperties()), inputs) };
+  }
+
+  async update(context: ProviderContext, old: OldResource, inputs: PropertyMap): Promise<PropertyMap> {
+    if (context.dryRun) return inputs;
+    const request = this.address(new proto.UpdateRequest(), context)
+      .setId(old.id)
+      .setOlds(this.struct(old.outputs))
+      .setOldInputs(this.struct(old.inputs))
+      .setNews(this.struct(inputs))
+      .setTimeout(context.timeoutSeconds ?? 0);
+    const response = await this.ask<proto.UpdateResponse>(
+      (client, done) => client.update(request, done),
+      inputs,
+    );
+    return remark(mapOf(response.getProperties()), inputs);
+  }
+
+  async delete(context: ProviderContext, old: OldResource): Promise<void> {
+    if (context.dryRun) return;
+    const request = this.address(new proto.DeleteRequest(), context)
+      .setId(old.id)
+      .setProperties(this.struct(old.outputs))
+      .setOldInputs(this.struct(old.inputs))
+      .setTimeout(context.timeoutSeconds ?? 0);
+    await this.ask<Empty>((client, done) => client.delete(request, done));
+  }
+
+  async close(): Promise<void> {
+    this.options.signal.removeEventListener("abort", this.kill);
+    const client = await this.client?.catch(() => undefined);
+    client?.close();
+    await this.process.close();
+  }
+
+  private readonly kill = (): void => {
+    this.process.kill();
+  };
+
+  private address<
+    Request extends {
+      setUrn(urn: string): unknown;
+      setName(name: string): unknown;
+      setType(type: string): unknown;
+    },
+  >(request: Request, { urn, name, type }: ProviderContext): Request {
+    request.setUrn(urn);
+    request.setName(name);
+    request.setType(type);
+    return request;
+  }
+
+  /** Calls the process. A resource that was made or changed by half gets its secret marks from `inputs`. */
+  private async ask<Response>(
+    call: (client: ResourceProviderClient, done: Callback<Response>) => unknown,
+    inputs: PropertyMap = {},
+  ): Promise<Response> {
+    this.client ??= this.connect();
+    const client = await this.client;
+    try {
+      return await promised<Response>((done) => call(client, done));
+    } catch (error) {
+      if (this.options.signal.aborted) throw new EngineError("interrupted");
+      if (this.process.description !== undefined) throw new EngineError(this.process.description);
+      if (!(error instanceof PartialFailure)) throw new EngineError(this.mask(messageOf(error)));
+      throw new PartialFailure(
+        error.id,
+        remark({ ...error.outputs, ...source(inputs) }, inputs),
+        error.reasons.map((reason) => this.mask(reason)),
+      );
+    }
+  }
+
+  private async connect(): Promise<ResourceProviderClient> {
+    const client = new ResourceProviderClient(await this.process.address, credentials.createInsecure(), {
+      "grpc.max_receive_message_length": LARGEST_MESSAGE,
+      "grpc.max_send_message_length": LARGEST_MESSAGE,
+    });
+    const request = new proto.ConfigureRequest()
+      .setArgs(this.struct(this.options.config))
+      .setAcceptsecrets(true)
+      .setAcceptresources(true)
+      .setSendsOldInputs(true)
+      .setSendsOldInputsToDelete(true);
+    await promised<proto.ConfigureResponse>((done) => client.configure(request, done));
+    return client;
+  }
+
+  /** Properties as the process takes them; the secrets among them are not shown from now on. */
+  private struct(properties: PropertyMap): Struct {
+    this.learn(properties);
+    return Struct.fromJavaScript(unwrapMap(properties));
+  }
+
+  private learn(properties: PropertyMap): void {
+    for (const each of secretStrings(withoutSource(properties))) this.secrets.add(each);
+  }
+
+  private mask(text: string): string {
+    return maskStrings(text, this.secrets);
+  }
+}
+
+function promised<Response>(call: (done: Callback<Response>) => unknown): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    call((error, response) => {
+      if (error) reject(failureOf(error));
+      else resolve(response);
+    });
+  });
+}
+
+function mapOf(struct: Struct | undefined): PropertyMap {
+  return struct?.toJavaScript() ?? {};
+}
+
+function source(inputs: PropertyMap): PropertyMap {
+  return inputs[SOURCE] === undefined ? {} : { [SOURCE]: inputs[SOURCE] };
+}
+
+/** A source that is secret, for what it captured, would have each of its lines taken for a secret. */
+function withoutSource(properties: PropertyMap): PropertyMap {
+  return Object.fromEntries(Object.entries(properties).filter(([key]) => key !== SOURCE));
+}
+
+/** Outputs with the marks of the inputs, and with marks where a secret shows up in another output. */
+function remark(outputs: PropertyMap, inputs: PropertyMap): PropertyMap {
+  return keepSecretOutputs(withoutSource(inputs), markLike(outputs, inputs));
+}
+
+/** Marks a value as secret where the value of the same name holds a secret. */
+function markLike(values: PropertyMap, like: PropertyMap): PropertyMap {
+  const marked = Object.entries(values).map(([key, value]) => {
+    const model = Object.hasOwn(like, key) ? like[key] : undefined;
+    if (isPlainMap(value) && isPlainMap(model)) return [key, markLike(value, model)];
+    return [key, !isSecret(value) && containsSecret(model) ? secret(value) : value];
+  });
+  return Object.fromEntries(marked) as PropertyMap;
+}
+
+function isPlainMap(value: PropertyMap[string] | undefined): value is PropertyMap {
+  return isMap(value) && signatureOf(value) === undefined;
+}
