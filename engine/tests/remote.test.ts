@@ -126,7 +126,7 @@ it("logs in by password, and refuses what does not fit", async () => {
   await workspace.succeed(up);
   workspace.table([row({ privateKey: makeKey().private })]);
   expect((await workspace.pulumi(up)).stdout).toMatch(
-    /cannot connect to deploy@127\.0\.0\.1:\d+ after 0 failed attempts: .*authentication/,
+    /cannot connect to deploy@127\.0\.0\.1:\d+ after 0 failed attempts: .*authentication.*authorized_keys of deploy/,
   );
   workspace.table([row({ privateKey: "no key" })]);
   expect((await workspace.pulumi(up)).stdout).toContain("cannot connect to 127.0.0.1: ");
@@ -154,6 +154,7 @@ it("fails a command whose connection breaks, and dials anew for the next run", a
   await until("the command runs", () => server.commands.length === 1);
   server.cut();
   expect((await run).stdout).toContain("remote command exited without exit status or exit signal");
+  expect((await run).stdout).toMatch(/connection was lost.*run `up` again/);
   workspace.table([remote("c", { create: "echo done" })]);
   await workspace.succeed(up);
 });

@@ -97,7 +97,7 @@ async function dialWithRetries(context: ProviderContext, options: ConnectionOpti
       if (error instanceof PermanentDialError || context.signal.aborted) throw error;
       if (limit >= 0 && attempt > limit) {
         throw new Error(
-          `cannot connect to ${options.user}@${options.host}:${String(options.port)} after ${String(attempt - 1)} failed attempts: ${messageOf(error)}`,
+          `cannot connect to ${options.user}@${options.host}:${String(options.port)} after ${String(attempt - 1)} failed attempts: ${messageOf(error)}. ${wayOut(options, error)}`,
           { cause: error },
         );
       }
@@ -106,6 +106,13 @@ async function dialWithRetries(context: ProviderContext, options: ConnectionOpti
     await delay(pause, undefined, { signal: context.signal });
     pause = Math.min(pause * RETRY_FACTOR, LONGEST_RETRY_MILLISECONDS);
   }
+}
+
+/** What mends a fault that ten dials met. The command provider leaves that to its reader. */
+function wayOut({ host, user }: ConnectionOptions, error: unknown): string {
+  return /authentication/.test(messageOf(error))
+    ? `Put the public half of connection.privateKey into the file authorized_keys of ${user} on the host, or correct connection.user or connection.privateKey; then run \`up\` again`
+    : `See that ${host} is up and that SSH is let through to it, or correct connection.host or connection.port; then run \`up\` again`;
 }
 
 function dial(context: ProviderContext, options: ConnectionOptions): Promise<Client> {

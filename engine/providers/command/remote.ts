@@ -83,7 +83,9 @@ function watch(
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
     // A server that ends the connection in the middle of a command gives neither a status nor a signal.
-    let reason: string | undefined = "wait: remote command exited without exit status or exit signal";
+    let reason: string | undefined =
+      "wait: remote command exited without exit status or exit signal: the connection was lost. What the command had " +
+      "begun may go on there; once the host is up, run `up` again";
     let stopped: string | undefined;
     const stop = (why: string): void => {
       stopped = why;
