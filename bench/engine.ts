@@ -2,13 +2,13 @@
  * What does the engine cost? An `up` that changes nothing and one that changes the weight, against loading the SDK
  * alone, in one run, in turns.
  */
-import { performance } from "node:perf_hooks";
 import { run } from "../sandbox/command";
 import { repositoryRoot } from "../sandbox/repository";
 import type { Site } from "../sandbox/site";
 import { type BenchResult, progress, runBench } from "./result";
 import { withBenchSite } from "./site";
 import { median, percentile } from "./statistics";
+import { timed } from "./timed";
 
 const ROUNDS = 15;
 /** Raised and taken back in turns. */
@@ -22,12 +22,6 @@ const NAMES: Readonly<Record<(typeof MEASURES)[number], string>> = {
   noChange: "`bin/pulumi up --yes --skip-preview`, no change",
   weightChange: "`bin/pulumi up --yes --skip-preview`, weight change",
 };
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const begun = performance.now();
-  await work();
-  return performance.now() - begun;
-}
 
 async function requireSdk(): Promise<void> {
   await run([process.execPath, "-e", 'require("@pulumi/pulumi")'], { cwd: repositoryRoot() });
