@@ -8,6 +8,7 @@ import { checkAgreement } from "./config/cross-rules";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
 import { SECRETS, type StackValues } from "./config/schema";
+import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
 import type { Colour, SiteSettings, TrafficIntent } from "./host/conductor/protocol";
 
@@ -25,6 +26,8 @@ export interface StackConfig {
   readonly strategy: Strategy;
   /** Who gets which share. */
   readonly traffic: TrafficIntent;
+  /** Keeps users out, from before the releases change until after they have. */
+  readonly maintenance: boolean;
 }
 
 /** {@link StackConfig} before its secrets are marked as such. */
@@ -62,9 +65,10 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const raw = readGroups(unread);
   const { values, faults } = checkValues(raw);
   const keys = findKeys(raw, machine);
-  const all = firstOfEachKey([...faults, ...checkAgreement(raw), ...keys.faults]);
+  const texts = findTexts(raw, machine);
+  const all = firstOfEachKey([...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
-  return arranged(values, keys);
+  return arranged(values, keys, texts);
 }
 
 /** Of several faults of one key the first, which is the most basic one. */
@@ -95,7 +99,7 @@ function readRaw(config: pulumi.Config): RawConfig {
   };
 }
 
-function arranged(values: StackValues, keys: Keys): PlainConfig {
+function arranged(values: StackValues, keys: Keys, texts: Texts): PlainConfig {
   const { hostKey, privateKey } = keys;
   if (hostKey === undefined || privateKey === undefined) throw new Error("a key is missing without a fault");
   const { address, port, user } = values.host;
@@ -109,17 +113,19 @@ function arranged(values: StackValues, keys: Keys): PlainConfig {
       hostKeyFingerprint: hostKey.fingerprint,
       privateKey,
     },
-    site: siteSettings(values),
+    site: siteSettings(values, texts),
     variables: values.variables,
     releases: { blue: releaseSpec(values, "blue"), green: releaseSpec(values, "green") },
     strategy: values.strategy === "in-place" ? { inPlace: true } : {},
     traffic: { stable: values.stable, weight: values.canaryWeight },
+    maintenance: values.maintenance,
   };
 }
 
-function siteSettings(values: StackValues): SiteSettings {
+function siteSettings(values: StackValues, texts: Texts): SiteSettings {
   const { testerName, ...site } = values.site;
-  const { ports, instances, health, releasesKept } = values.application;
+  const { ports, instances, health, releasesKept, assets } = values.application;
+  const { maintenance, rateLimit } = site;
   const certificates = `/etc/ssl/${values.name}`;
   return {
     ...site,
@@ -128,6 +134,14 @@ function siteSettings(values: StackValues): SiteSettings {
       key: site.tls.key ?? `${certificates}/privkey.pem`,
     },
     testers: { name: testerName, secret: values.testerSecret },
+    maintenance: {
+      page: texts.maintenancePage,
+      passPaths: maintenance.passPaths ?? [health.path],
+      retryAfterSeconds: maintenance.retryAfterSeconds,
+    },
+    rateLimit: { ...rateLimit, exemptPaths: rateLimit.exemptPaths ?? [health.path, ...site.stablePaths] },
+    nginxSnippet: texts.nginxSnippet,
+    assetsPath: assets.path === "" ? null : assets.path,
     ports,
     instances,
     health,

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { EnvironmentFile } from "./components/environment-file";
 import { FrontDoor } from "./components/front-door";
 import { Host } from "./components/host";
+import { Maintenance } from "./components/maintenance";
 import { Release } from "./components/release";
 import { SitePlan } from "./components/site-plan";
 import { Traffic } from "./components/traffic";
@@ -14,6 +15,7 @@ const {
   releases,
   strategy,
   traffic: shares,
+  maintenance: closed,
 } = loadConfig(new pulumi.Config(), pulumi.getRootDirectory());
 
 // Where the application runs, and the door that its users come through.
@@ -24,7 +26,16 @@ const frontDoor = new FrontDoor("front-door", { host, site });
 const environment = new EnvironmentFile("environment", { host, variables });
 
 // Nothing is touched before the host agrees that the whole can be reached from what is live.
-const plan = new SitePlan("plan", { host, frontDoor, environment, releases, ...strategy, traffic: shares });
+const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
+const plan = new SitePlan("plan", {
+  host,
+  frontDoor,
+  maintenance,
+  environment,
+  releases,
+  ...strategy,
+  traffic: shares,
+});
 
 // Two releases side by side; traffic moves last, and only to one that proved itself.
 const blue = new Release("blue", {
@@ -44,6 +55,7 @@ const green = new Release("green", {
   ...strategy,
 });
 const traffic = new Traffic("traffic", { host, blue, green, ...shares });
+maintenance.endAfter(traffic);
 
 export const { url } = frontDoor;
 export const { serving, effectiveWeight, stable } = traffic;

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { pathsOf } from "../host/conductor/paths";
 import type { SiteSettings } from "../host/conductor/protocol";
 import { renderSiteConfiguration } from "../host/conductor/site-configuration";
+import { siteFiles } from "../host/conductor/site-policy";
 import { makeCertificates } from "../sandbox/certificates";
 import { run } from "../sandbox/command";
 import { bootHost, type SandboxHost } from "../sandbox/hosts/host";
@@ -24,8 +25,6 @@ const CONNECTIONS = 64;
 const PLAIN_PORT = 8443;
 const DOMAIN = "vehicleservice.test";
 const TLS = { certificate: "/etc/ssl/bench/fullchain.pem", key: "/etc/ssl/bench/privkey.pem" };
-/** The kernel counts CPU time in these. */
-const TICK_MICROSECONDS = 10_000;
 
 const SETTINGS: SiteSettings = {
   domains: [DOMAIN],
@@ -41,6 +40,7 @@ const SETTINGS: SiteSettings = {
     deadlineSeconds: 60,
   },
   drainSeconds: 30,
+  readTimeoutSeconds: 60,
   keepaliveRequests: 1_000_000,
   keepaliveSeconds: 75,
   idCookie: "vs_id",
@@ -48,6 +48,24 @@ const SETTINGS: SiteSettings = {
   stablePaths: ["/api/business/wallet/webhook"],
   maxBodyMegabytes: 10,
   releasesKept: 3,
+  apiPaths: ["/api"],
+  maintenance: { page: null, passPaths: ["/api/health"], retryAfterSeconds: 120 },
+  hsts: { maxAgeSeconds: 31_536_000, includeSubdomains: true, preload: false },
+  headers: {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+  },
+  // On, and so high that none of the requests is refused: counting them is part of the cost.
+  rateLimit: {
+    requestsPerMinute: 10_000_000,
+    burst: 1_000_000,
+    exemptPaths: ["/api/health", "/api/business/wallet/webhook"],
+    exemptNetworks: [],
+  },
+  nginxSnippet: null,
+  assetsPath: "/_next/static",
 };
 
 /** Backends that answer at once, in an Nginx of their own so that their CPU time is not the front door's. */
@@ -74,12 +92,14 @@ async function seed(): Promise<Record<string, { content: string | Buffer; mode?:
     [TLS.key]: { content: readFileSync(certificates.key), mode: 0o600 },
     "/etc/nginx/nginx.conf": { content: nginx("nginx.conf") },
     [`${paths.njs}/front-door.js`]: { content: nginx("front-door.js") },
+    [`${paths.njs}/metrics.js`]: { content: nginx("metrics.js") },
     [`${paths.njs}/split.js`]: { content: nginx("split.js") },
+    ...Object.fromEntries(siteFiles(SETTINGS, paths).map(({ path, text }) => [path, { content: text }])),
     [paths.siteConfiguration]: {
       content: renderSiteConfiguration({ settings: SETTINGS, paths, probeKey: "0123456789abcdef" }),
     },
     // Half of the users on each colour, both admitted: every request's bucket is worked out.
-    [paths.trafficFallback]: { content: 'default "blue 5000 7 1 1";\n' },
+    [paths.trafficFallback]: { content: 'default "blue 5000 7 1 1 0";\n' },
     "/etc/nginx/conf.d/plain.conf": {
       content: renderPlainSite({ port: PLAIN_PORT, domain: DOMAIN, ...TLS, weight: 50 }),
     },
@@ -100,14 +120,11 @@ function workersOf(host: SandboxHost, master: RegExp): number[] {
     );
 }
 
-/** CPU time that processes have used so far, in microseconds. */
+/** CPU time that processes of one thread have used so far, in microseconds. */
 function cpuTime(pids: readonly number[]): number {
-  const ticks = pids.map((pid) => {
-    // The name, in parentheses, may hold spaces; user and system time are the 12th and 13th field after it.
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-    return Number(fields[11]) + Number(fields[12]);
-  });
-  return ticks.reduce((sum, value) => sum + value, 0) * TICK_MICROSECONDS;
+  // The scheduler's own account, in nanoseconds: that in ticks is an estimate, and a poor one on a virtual machine.
+  const used = pids.map((pid) => Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[0]));
+  return used.reduce((sum, value) => sum + value, 0) / 1000;
 }
 
 interface Measurement {
@@ -168,9 +185,9 @@ async function main(): Promise<BenchResult> {
     targets: [
       { what: "CPU time, njs / plain", ratio: ours.cpu / plain.cpu, atMost: null },
       {
-        what: "CPU microseconds that the split adds to a request",
+        what: "CPU microseconds that the front door adds to a request",
         ratio: ours.cpu - plain.cpu,
-        atMost: null,
+        atMost: 25,
       },
     ],
     measured: Object.fromEntries(measured),

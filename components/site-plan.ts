@@ -5,6 +5,7 @@ import type { EnvironmentFile } from "./environment-file";
 import type { FrontDoor } from "./front-door";
 import type { Host } from "./host";
 import { hostAct } from "./host-act";
+import type { Maintenance } from "./maintenance";
 import { intentOf, strategyOf, type ReleaseSpec, type Strategy } from "./release-spec";
 
 /** Arguments of {@link SitePlan}. */
@@ -13,6 +14,8 @@ export interface SitePlanArgs extends Strategy {
   readonly host: Host;
   /** The front door that is to carry the plan out. */
   readonly frontDoor: FrontDoor;
+  /** Keeps users out first, where it is asked to. */
+  readonly maintenance: Maintenance;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** The variables that the releases are built and run with. */
@@ -39,7 +42,7 @@ export class SitePlan extends pulumi.ComponentResource {
 
   constructor(name: string, args: SitePlanArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:SitePlan", name, {}, opts);
-    const { host, frontDoor, environment, traffic } = args;
+    const { host, frontDoor, maintenance, environment, traffic } = args;
     const strategy = strategyOf(args);
     if (strategy.inPlace) void pulumi.log.warn(IN_PLACE, this);
     const act = pulumi
@@ -47,7 +50,7 @@ export class SitePlan extends pulumi.ComponentResource {
       .apply(([blue, green]) => ({ act: "plan", releases: { blue, green }, ...strategy, traffic }) as const);
     const plan = hostAct(
       `${name}-act`,
-      { host, act, result, after: [frontDoor.configured] },
+      { host, act, result, after: [frontDoor.configured, maintenance.closed] },
       { parent: this },
     );
 

@@ -34,6 +34,8 @@ export class Traffic extends pulumi.ComponentResource {
   readonly effectiveWeight: pulumi.Output<number>;
   /** The version that each colour with a share serves. */
   readonly serving: pulumi.Output<TrafficResult["serving"]>;
+  /** Constant; resolves once the host serves by these shares. */
+  readonly applied: pulumi.Output<string>;
 
   constructor(name: string, args: TrafficArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:Traffic", name, {}, opts);
@@ -46,6 +48,7 @@ export class Traffic extends pulumi.ComponentResource {
     this.stable = split.result.apply((traffic) => traffic.stable);
     this.effectiveWeight = split.result.apply((traffic) => traffic.effectiveWeight);
     this.serving = split.result.apply((traffic) => traffic.serving);
+    this.applied = split.done("applied");
     this.registerOutputs({ effectiveWeight: this.effectiveWeight, serving: this.serving });
   }
 }

@@ -33,7 +33,7 @@ function resolved(machine: Machine, file: string): string {
 }
 
 /** Reads the file that a key names. Throws {@link KeyFault} where it cannot be read. */
-function fileAt(machine: Machine, file: string): string {
+export function fileAt(machine: Machine, file: string): string {
   const path = resolved(machine, file);
   try {
     return machine.read(path);
@@ -44,7 +44,7 @@ function fileAt(machine: Machine, file: string): string {
 }
 
 /** Runs `work`; a {@link KeyFault} becomes a fault of the value at `path`. */
-function attempt<T>(raw: RawConfig, path: Path, faults: Fault[], work: () => T): T | undefined {
+export function attempt<T>(raw: RawConfig, path: Path, faults: Fault[], work: () => T): T | undefined {
   try {
     return work();
   } catch (error) {
@@ -55,7 +55,7 @@ function attempt<T>(raw: RawConfig, path: Path, faults: Fault[], work: () => T):
 }
 
 /** A text that keeps its own rule and is not empty. */
-function givenText(raw: RawConfig, path: Path): string | undefined {
+export function givenText(raw: RawConfig, path: Path): string | undefined {
   const value = soundAt(raw, path);
   return typeof value === "string" && value !== "" ? value : undefined;
 }

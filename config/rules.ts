@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { z } from "zod";
+import { isAnswerHeader, isHeaderValue, isNetwork } from "../host/conductor/nginx-values";
 import {
   ENVIRONMENT_BYTES,
   isFreeVariable,
@@ -147,6 +148,50 @@ export const urlPath = (example: string) =>
     (value) => /^\/[A-Za-z0-9._~/-]*$/.test(value) && (value === "/" || !hasOddSegment(value.slice(1))),
     "a path of a URL that begins with /, of A-Z, a-z, 0-9, '.', '_', '~', '-' and '/', without .. in it",
     example,
+  );
+
+/** Paths of URLs, each with all that is below it. */
+export const urlPaths = (example: string) =>
+  ruled(z.array(urlPath(example)).max(100), "a list of at most 100 paths", `[${example}]`);
+
+/** Path of a URL that is not the root, or nothing. */
+export const urlPathOrNone = (example: string) =>
+  text(
+    255,
+    (value) => value === "" || (/^\/[A-Za-z0-9._~/-]+$/.test(value) && !hasOddSegment(value.slice(1))),
+    "a path of a URL that begins with /, of A-Z, a-z, 0-9, '.', '_', '~', '-' and '/', without .. in it, and not the root; or empty for none",
+    example,
+  );
+
+/** Yes or no; configuration hands it over as text, too. */
+export function flag(example: boolean) {
+  const truth = (value: unknown) => ({ true: true, false: false })[String(value)] ?? value;
+  return ruled(z.preprocess(truth, z.boolean()), "true or false", String(example));
+}
+
+/** Name of a header that answers may be given. */
+export const answerHeader = () =>
+  ruled(
+    z.string().refine(isAnswerHeader),
+    "the name of a header, of A-Z, a-z, 0-9 and -, and none that HTTP, Nginx or site.hsts sets",
+    "X-Frame-Options",
+  );
+
+/** Value of a header that answers may be given. */
+export const headerValue = () =>
+  ruled(
+    z.string().refine(isHeaderValue),
+    'a text of 1 to 4096 printable ASCII characters but ", \\ and $, without blanks around it',
+    "SAMEORIGIN",
+  );
+
+/** A network, IPv4 or IPv6. */
+export const network = () =>
+  text(
+    64,
+    isNetwork,
+    "a network in CIDR notation, such as 203.0.113.0/24 or 2001:db8::/32",
+    "203.0.113.0/24",
   );
 
 /** Script inside the release's directory. */

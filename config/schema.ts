@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { areDifferentHeaders } from "../host/conductor/nginx-values";
 import {
+  answerHeader,
   applicationName,
   argumentList,
   commandLine,
@@ -7,17 +9,22 @@ import {
   cookieName,
   domain,
   fitsEnvironment,
+  flag,
   headerName,
+  headerValue,
   hostAddress,
   hostFile,
   integer,
   localFile,
+  network,
   releaseFile,
   repository,
   ruled,
   tagPattern,
   testerSecret,
   urlPath,
+  urlPathOrNone,
+  urlPaths,
   userName,
   variableName,
   variableValue,
@@ -54,6 +61,47 @@ const host = z.strictObject({
   knownHostsFile: localFile("~/.ssh/known_hosts").optional(),
 });
 
+const maintenance = z.strictObject({
+  /** File with the page for people while the site is closed, HTML; default a built-in one. */
+  page: localFile("maintenance.html").optional(),
+  /** Paths, as prefixes, that pass while the site is closed; default the health path. */
+  passPaths: urlPaths("/api/health").optional(),
+  /** When callers are told to come back, in seconds. */
+  retryAfterSeconds: integer(1, 86_400, "seconds", 120).default(120),
+});
+
+const hsts = z.strictObject({
+  /** How long browsers come by HTTPS only, in seconds; 0 sends no such header. */
+  maxAgeSeconds: integer(0, 1_000_000_000, "seconds", 31_536_000).default(31_536_000),
+  /** Whether that holds for all names below, too. */
+  includeSubdomains: flag(true).default(true),
+  /** Whether the domain may be put on the browsers' own lists. */
+  preload: flag(false).default(false),
+});
+
+const rateLimit = z.strictObject({
+  /** Requests that one client (an IPv4 address, an IPv6 /64) may send a minute; 0 is no limit. */
+  requestsPerMinute: integer(0, 10_000_000, "requests a minute", 100).default(100),
+  /** Requests above that which it may send at once. */
+  burst: integer(0, 1_000_000, "requests", 200).default(200),
+  /** Paths, as prefixes, that do not count; default the health path and `stablePaths`. */
+  exemptPaths: urlPaths("/api/health").optional(),
+  /** Networks whose clients are not limited. */
+  exemptNetworks: ruled(
+    z.array(network()).max(1000),
+    "a list of at most 1000 networks",
+    "[203.0.113.0/24]",
+  ).default([]),
+});
+
+const headers = ruled(
+  z
+    .record(answerHeader(), headerValue())
+    .refine((all) => areDifferentHeaders(Object.keys(all)) && Object.keys(all).length <= 50),
+  "at most 50 headers, value by name, each name once",
+  "{ X-Frame-Options: SAMEORIGIN }",
+);
+
 const site = z.strictObject({
   /** Names that the front door answers to; the first one is canonical. */
   domains: ruled(
@@ -75,16 +123,28 @@ const site = z.strictObject({
     .prefault({}),
   /** Longest wait for a withdrawn colour's requests and streams to end, in seconds. */
   drainSeconds: integer(0, 3600, "seconds", 30).default(30),
+  /** Longest silence of the application, or of a WebSocket, before a request is given up, in seconds. */
+  readTimeoutSeconds: integer(1, 86_400, "seconds", 60).default(60),
   /** Requests that one client connection may carry before Nginx closes it. */
   keepaliveRequests: integer(1000, 1_000_000_000, "requests", 1_000_000).default(1_000_000),
   /** How long an idle client connection stays open, in seconds. */
   keepaliveSeconds: integer(1, 3600, "seconds", 75).default(75),
   /** Paths, as prefixes, that stay on the stable colour at any weight. */
-  stablePaths: ruled(
-    z.array(urlPath("/api/business/wallet/webhook")).max(100),
-    "a list of at most 100 paths",
-    "[/api/business/wallet/webhook]",
-  ).default(["/api/business/wallet/webhook"]),
+  stablePaths: urlPaths("/api/business/wallet/webhook").default(["/api/business/wallet/webhook"]),
+  /** Paths, as prefixes, where what the front door answers itself (maintenance, limits) is JSON. */
+  apiPaths: urlPaths("/api").default(["/api"]),
+  maintenance: maintenance.prefault({}),
+  hsts: hsts.prefault({}),
+  /** Headers of every answer that the application gives no header of that name. */
+  headers: headers.default({
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+  }),
+  rateLimit: rateLimit.prefault({}),
+  /** File with Nginx directives for the site's server block. */
+  nginxSnippet: localFile("nginx-snippet.conf").optional(),
   /** Largest request body, in megabytes. */
   maxBodyMegabytes: integer(1, 10_240, "megabytes", 10).default(10),
   /** Name of the first-party cookie that keeps a user on one colour. */
@@ -121,6 +181,14 @@ const application = z.strictObject({
       timeoutMs: integer(50, 60_000, "milliseconds", 2000).default(2000),
       /** Longest wait for a new release to become healthy, in seconds. */
       deadlineSeconds: integer(1, 3600, "seconds", 60).default(60),
+    })
+    .prefault({}),
+  assets: z
+    .strictObject({
+      /** Path of a URL below which files of the last releases are served from disk; empty for none. */
+      path: urlPathOrNone("/_next/static").default("/_next/static"),
+      /** Where a finished release has them, relative to its directory. */
+      directory: releaseFile(".next/static").default(".next/static"),
     })
     .prefault({}),
   /** Finished releases kept on the host's disk beside those in use. */
@@ -170,6 +238,8 @@ export const stackSchema = z.strictObject({
   stable: colour().default("blue"),
   /** Share of the candidate, the colour that is not stable, in percent. */
   canaryWeight: integer(0, 100, "percent", 5).default(0),
+  /** Keeps users out, from before the releases change until after they have. */
+  maintenance: flag(true).default(false),
   /** Version on blue; empty retires blue. */
   blueVersion: versionOrNone().default(""),
   /** Version on green; empty retires green. */

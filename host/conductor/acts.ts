@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { areDifferentHeaders, isAnswerHeader, isHeaderValue, isNetwork, isPlainText } from "./nginx-values";
 import { COLOURS, type Act } from "./protocol";
 import { isBelow } from "./url-path";
 import { ENVIRONMENT_BYTES, isFreeVariable, VARIABLE_BYTES, VARIABLE_NAME } from "./variables";
@@ -80,6 +81,32 @@ const releaseIntent = z.strictObject({
   buildVariables: z.array(variableName).max(100),
 });
 
+const ownText = z.string().min(1).refine(isPlainText);
+const seconds = z.number().int().min(0);
+
+/** What the front door does of its own. */
+const policy = {
+  readTimeoutSeconds: seconds.min(1),
+  apiPaths: z.array(urlPath),
+  maintenance: z.strictObject({
+    page: ownText.nullable(),
+    passPaths: z.array(urlPath),
+    retryAfterSeconds: seconds.min(1),
+  }),
+  hsts: z.strictObject({ maxAgeSeconds: seconds, includeSubdomains: z.boolean(), preload: z.boolean() }),
+  headers: z
+    .record(z.string().refine(isAnswerHeader), z.string().refine(isHeaderValue))
+    .refine((headers) => areDifferentHeaders(Object.keys(headers))),
+  rateLimit: z.strictObject({
+    requestsPerMinute: z.number().int().min(0),
+    burst: z.number().int().min(0),
+    exemptPaths: z.array(urlPath),
+    exemptNetworks: z.array(z.string().refine(isNetwork)),
+  }),
+  nginxSnippet: ownText.nullable(),
+  assetsPath: urlPath.refine((path) => path !== "/").nullable(),
+};
+
 const settings = z
   .strictObject({
     domains: z
@@ -107,6 +134,7 @@ const settings = z
     stablePaths: z.array(urlPath),
     maxBodyMegabytes: z.number().int().min(1),
     releasesKept: z.number().int().min(1),
+    ...policy,
   })
   .refine(({ health, stablePaths }) => !stablePaths.some((path) => isBelow(health.path, path)), {
     path: ["health", "path"],
@@ -129,6 +157,7 @@ const act = z.discriminatedUnion("act", [
     inPlace: z.literal(true).exactOptional(),
   }),
   z.strictObject({ act: z.literal("traffic"), stable: colour, weight: percent }),
+  z.strictObject({ act: z.literal("maintenance"), on: z.boolean() }),
   z.strictObject({ act: z.literal("abort"), reason: argument }),
   z.strictObject({ act: z.literal("ack") }),
   z.strictObject({ act: z.literal("status") }),

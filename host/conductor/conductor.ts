@@ -1,6 +1,7 @@
 import { Refused } from "./acts";
 import { applySiteConfiguration } from "./site-files";
 import { Lane } from "./lane";
+import { setMaintenance } from "./maintenance";
 import type { Paths } from "./paths";
 import { planSteps } from "./plan";
 import {
@@ -12,6 +13,7 @@ import {
   type ConfigureResult,
   type EnvironmentAct,
   type EnvironmentResult,
+  type MaintenanceResult,
   type PlanResult,
 } from "./protocol";
 import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
@@ -21,7 +23,13 @@ import { setTraffic } from "./traffic";
 
 /** What any act answers with. */
 export type ActResult =
-  ConfigureResult | EnvironmentResult | PlanResult | ReleaseResult | TrafficResult | SiteStatus;
+  | ConfigureResult
+  | EnvironmentResult
+  | PlanResult
+  | ReleaseResult
+  | TrafficResult
+  | MaintenanceResult
+  | SiteStatus;
 
 /** Tells one line of progress. */
 export type Progress = (line: string) => void;
@@ -94,6 +102,11 @@ export class Conductor {
     return result;
   }
 
+  /** What the front door counted, as Prometheus text. */
+  metrics(): Promise<string> {
+    return this.host.frontDoor.metrics();
+  }
+
   private status(): SiteStatus {
     return statusOf(this.host.store.site, this.acts.at(0)?.name ?? null);
   }
@@ -129,6 +142,8 @@ export class Conductor {
           return await release(this.host, act, progress);
         case "traffic":
           return await setTraffic(store, frontDoor, act, progress);
+        case "maintenance":
+          return await setMaintenance(store, frontDoor, this.paths.maintenanceFile, act, progress);
       }
     } finally {
       await store.end();

@@ -4,7 +4,7 @@ import { Failed } from "./acts";
 import { writeDurably } from "./durable-file";
 import { Lane } from "./lane";
 import type { Paths } from "./paths";
-import { COLOURS, type Colour, type SiteSettings } from "./protocol";
+import { COLOURS, otherColour, type Colour, type SiteSettings } from "./protocol";
 import { encodeRoute, routeOf, shareOf, type Route, type Site } from "./site";
 import { requestUnix } from "./unix-http";
 
@@ -21,8 +21,13 @@ export interface FrontDoor {
   set(site: Site): Promise<boolean>;
   /** The route that is in force, as njs has it; null where no Nginx answers. */
   read(): Promise<string | null>;
-  /** Requests that went to `colour` first and have not ended. */
+  /**
+   * Requests, streams and WebSockets that have not ended and may be with `colour`: those that went to it first, and those
+   * that may have failed over to it.
+   */
   inFlight(colour: Colour): Promise<number>;
+  /** What the front door counted, as Prometheus text. */
+  metrics(): Promise<string>;
   /**
    * Sends a request through the public door for each colour that has a share, as one of its users.
    * @throws Failed where another colour answers, or none.
@@ -72,9 +77,9 @@ export function nginxFrontDoor(paths: Paths): FrontDoor {
       }
     },
     async inFlight(colour) {
-      const counts = JSON.parse((await control("/counters")).body) as Record<string, number>;
-      return (counts[`begun:${colour}`] ?? 0) - (counts[`ended:${colour}`] ?? 0);
+      return openIn(poolsOf(colour), JSON.parse((await control("/counters")).body) as Record<string, number>);
     },
+    metrics: async () => (await control("/metrics")).body,
     async prove(site) {
       const { settings, probeKey } = site;
       if (settings === null) {
@@ -86,6 +91,21 @@ export function nginxFrontDoor(paths: Paths): FrontDoor {
       }
     },
   };
+}
+
+/** The upstreams in which a colour stands, alone or behind the other one. */
+function poolsOf(colour: Colour): string[] {
+  const other = otherColour(colour);
+  return [`app_${colour}`, `app_${colour}_or_${other}`, `app_${other}_or_${colour}`];
+}
+
+/** What was begun in these pools and has not ended, by njs's counts (see `nginx/metrics.js`). */
+function openIn(pools: readonly string[], counts: Readonly<Record<string, number>>): number {
+  return Object.entries(counts).reduce((open, [key, count]) => {
+    const [kind = "", pool = ""] = key.split("|");
+    const sign = { begun: 1, ended: -1 }[kind] ?? 0;
+    return pools.includes(pool) ? open + sign * count : open;
+  }, 0);
 }
 
 /** Nobody listens: Nginx is down or has no site yet. */

@@ -26,6 +26,10 @@ export interface Paths {
   readonly pm2: string;
   /** Nginx configuration of the site. */
   readonly siteConfiguration: string;
+  /** Nginx's main configuration, which includes the site's. */
+  readonly nginxMain: string;
+  /** Directory of what the site's Nginx configuration includes or reads. */
+  readonly nginxFiles: string;
   /** Traffic state that Nginx starts with. */
   readonly trafficFallback: string;
   /** Program that every instance starts with. */
@@ -36,6 +40,10 @@ export interface Paths {
   readonly unit: string;
   /** User that builds and runs the releases. */
   readonly user: string;
+  /** While this file exists the site is closed, whatever the conductor says. Root and {@link Paths.user} may make it. */
+  readonly maintenanceFile: string;
+  /** Files of the last releases that Nginx serves itself: the file of a URL's path is this, followed by the path. */
+  readonly assets: string;
 }
 
 /** Returns the paths of application `app`, a name of lower-case letters, digits and dashes. */
@@ -56,10 +64,14 @@ export function pathsOf(app: string): Paths {
     logs: `/var/log/${app}`,
     pm2: `${state}/pm2`,
     siteConfiguration: `/etc/nginx/conf.d/${app}.conf`,
+    nginxMain: "/etc/nginx/nginx.conf",
+    nginxFiles: `/etc/nginx/${app}`,
     trafficFallback: `/etc/nginx/${app}/traffic-fallback`,
     launcher: `${software}/launcher.js`,
     njs: `${software}/nginx`,
     unit: app,
     user: "www-data",
+    maintenanceFile: `/var/www/${app}/MAINTENANCE_MODE`,
+    assets: `/var/www/${app}-assets`,
   };
 }

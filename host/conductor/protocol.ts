@@ -88,6 +88,8 @@ export interface SiteSettings {
   };
   /** Longest wait for a withdrawn colour's requests and streams to end before they are closed, in seconds. */
   readonly drainSeconds: number;
+  /** Longest silence of the application, or of a WebSocket, before the request is given up, in seconds. */
+  readonly readTimeoutSeconds: number;
   /** Requests that one client connection may carry before Nginx closes it. */
   readonly keepaliveRequests: number;
   /** How long an idle client connection stays open, in seconds. */
@@ -106,6 +108,39 @@ export interface SiteSettings {
   readonly maxBodyMegabytes: number;
   /** Finished releases kept on disk beside those in use. */
   readonly releasesKept: number;
+  /** Paths, as prefixes, whose callers are programs: what the front door answers itself is JSON there. */
+  readonly apiPaths: readonly string[];
+  readonly maintenance: {
+    /** Page for people, HTML; null for the built-in one. */
+    readonly page: string | null;
+    /** Paths, as prefixes, that pass while the site is closed. */
+    readonly passPaths: readonly string[];
+    /** When callers are told to come back, in seconds. */
+    readonly retryAfterSeconds: number;
+  };
+  /** Strict-Transport-Security. */
+  readonly hsts: {
+    /** How long browsers come by HTTPS only, in seconds; 0 sends no such header. */
+    readonly maxAgeSeconds: number;
+    readonly includeSubdomains: boolean;
+    readonly preload: boolean;
+  };
+  /** Headers, value by name, of every answer that the application gives no header of that name. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly rateLimit: {
+    /** Requests that one client (an IPv4 address, an IPv6 /64) may send a minute; 0 is no limit. */
+    readonly requestsPerMinute: number;
+    /** Requests above that which it may send at once. */
+    readonly burst: number;
+    /** Paths, as prefixes, that do not count. */
+    readonly exemptPaths: readonly string[];
+    /** Networks, in CIDR notation, whose clients are not limited. */
+    readonly exemptNetworks: readonly string[];
+  };
+  /** Nginx directives for the site's server block; null for none. */
+  readonly nginxSnippet: string | null;
+  /** Path of a URL below which files of the last releases are served from disk; null for none. */
+  readonly assetsPath: string | null;
 }
 
 /** `plan`: the whole desired state. Touches nothing; refused where it cannot be reached from what is live now. */
@@ -159,6 +194,15 @@ export interface AckAct {
   readonly act: "ack";
 }
 
+/**
+ * `maintenance`: closes the site to users, or opens it. Testers, probes and `maintenance.passPaths` pass. The file
+ * `/var/www/<app>/MAINTENANCE_MODE` closes it, too, whatever this act said.
+ */
+export interface MaintenanceAct {
+  readonly act: "maintenance";
+  readonly on: boolean;
+}
+
 /** `status`: asks what is live. */
 export interface StatusAct {
   readonly act: "status";
@@ -166,7 +210,15 @@ export interface StatusAct {
 
 /** Everything that the conductor takes. */
 export type Act =
-  ConfigureAct | EnvironmentAct | PlanAct | ReleaseAct | TrafficAct | AbortAct | AckAct | StatusAct;
+  | ConfigureAct
+  | EnvironmentAct
+  | PlanAct
+  | ReleaseAct
+  | TrafficAct
+  | MaintenanceAct
+  | AbortAct
+  | AckAct
+  | StatusAct;
 
 /** One colour as it is now. */
 export interface ColourStatus {
@@ -204,6 +256,10 @@ export interface SiteStatus {
   readonly effectiveWeight: number;
   /** The abort in force, if any. */
   readonly aborted: Abort | null;
+  /** Closed to users by the last `maintenance` act. */
+  readonly maintenance: boolean;
+  /** Closed to users as far as the conductor says, by maintenance or by a change in place. */
+  readonly closed: boolean;
   readonly colours: Readonly<Record<Colour, ColourStatus>>;
   /** Act under way, if any. */
   readonly underWay: string | null;
@@ -247,6 +303,11 @@ export interface TrafficResult {
   readonly effectiveWeight: number;
   /** The version that each colour with a share serves. */
   readonly serving: Partial<Readonly<Record<Colour, string>>>;
+}
+
+/** Result of `maintenance`. */
+export interface MaintenanceResult {
+  readonly maintenance: boolean;
 }
 
 /** Exit codes of `<app>-conductor act`. */

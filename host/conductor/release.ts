@@ -197,13 +197,28 @@ async function withdraw(
   if (now.release === null) {
     return;
   }
-  const drained = await waitUntil(settings.drainSeconds * 1000, 20, async () => {
+  progress(await drain(frontDoor, colour, settings.drainSeconds, progress));
+}
+
+/** Waits until nothing is open with a colour any more, or for `seconds`. Tells, when it is over, how it ended. */
+async function drain(
+  frontDoor: FrontDoor,
+  colour: Colour,
+  seconds: number,
+  progress: (line: string) => void,
+): Promise<string> {
+  let open = 0;
+  let told = false;
+  const drained = await waitUntil(seconds * 1000, 20, async () => {
     // A front door that does not answer has nothing under way.
-    return (await frontDoor.read()) === null || (await frontDoor.inFlight(colour)) <= 0;
+    open = (await frontDoor.read()) === null ? 0 : await frontDoor.inFlight(colour);
+    if (open > 0 && !told) {
+      told = true;
+      progress(`${colour}: ${open} still open, waiting up to ${seconds} s`);
+    }
+    return open <= 0;
   });
-  progress(
-    drained ? `${colour}: drained` : `${colour}: closing what is still open after ${settings.drainSeconds} s`,
-  );
+  return drained ? `${colour}: drained` : `${colour}: closing ${open} still open after ${seconds} s`;
 }
 
 /** Changes a colour in the truth, then in the front door. */

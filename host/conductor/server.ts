@@ -16,7 +16,7 @@ const HEARTBEAT = `alive ${".".repeat(20)}\n`;
 /**
  * The conductor's door: `POST /acts` with an act as the body. The answer comes line by line, so that a shell script can
  * read it: `progress TEXT` any number of times, `alive` every few seconds, then one of `result JSON` and `error EXITCODE TEXT`, where TEXT has
- * its line ends as `\n` and its backslashes doubled (`printf %b` reads it back).
+ * its line ends as `\n` and its backslashes doubled (`printf %b` reads it back). `GET /metrics` is Prometheus text.
  */
 export function createConductorServer(
   conductor: Conductor,
@@ -24,14 +24,28 @@ export function createConductorServer(
   heartbeatMs = HEARTBEAT_MS,
 ): Server {
   return createServer((request, response) => {
+    if (request.method === "GET" && request.url === "/metrics") {
+      void tellMetrics(conductor, response);
+      return;
+    }
     if (request.method !== "POST" || request.url !== "/acts") {
-      response.writeHead(404).end("error 4 POST /acts is all there is\n");
+      response.writeHead(404).end("error 4 POST /acts and GET /metrics are all there is\n");
       return;
     }
     const heartbeat = setInterval(() => response.write(HEARTBEAT), heartbeatMs);
     response.on("close", () => clearInterval(heartbeat));
     void answer(conductor, request, response, log);
   });
+}
+
+async function tellMetrics(conductor: Conductor, response: ServerResponse): Promise<void> {
+  try {
+    const text = await conductor.metrics();
+    response.setHeader("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    response.end(text);
+  } catch (error) {
+    response.writeHead(503).end(`the front door does not answer: ${(error as Error).message}\n`);
+  }
 }
 
 /** A door that answers every act with the same fault. */

@@ -1,6 +1,6 @@
 import { COLOURS, otherColour, type Colour, type SiteSettings } from "./protocol";
 import type { Paths } from "./paths";
-import { patternBelow } from "./url-path";
+import { renderHeaders, renderLimit, renderPathMap, renderPolicyVariables, siteFiles } from "./site-policy";
 
 /** What the site's Nginx configuration is a function of. */
 export interface SiteConfigurationInput {
@@ -19,10 +19,11 @@ export function renderSiteConfiguration(input: SiteConfigurationInput): string {
   return [
     "# Written by the conductor. Edits are found as drift and put back.",
     renderVariables(input),
+    renderPolicyVariables(settings, paths),
     ...COLOURS.map((colour) => renderUpstreams(colour, settings)),
     renderControl(paths),
     renderRedirect(settings),
-    renderSite(settings),
+    renderSite(settings, paths),
   ].join("\n\n");
 }
 
@@ -31,14 +32,15 @@ function renderVariables({ settings, paths, probeKey }: SiteConfigurationInput):
   const header = testers.name.replaceAll("-", "_");
   const testerRoutes =
     testers.secret === "" ? [] : COLOURS.map((c) => `    "~^${c}:${testers.secret}$" ${c};`);
-  const pinned = settings.stablePaths.map((path) => `    "${patternBelow(path)}" 1;`);
   return `js_path ${paths.njs};
 js_import front_door from front-door.js;
 js_shared_dict_zone zone=app_traffic:64k type=string;
-js_shared_dict_zone zone=app_counters:64k type=number;
+# Counts are kept over a reload, not over a restart.
+js_shared_dict_zone zone=app_counters:256k type=number;
 js_set $app_pool front_door.pool;
 js_set $app_ended front_door.ended;
-js_var $app_colour "";
+# The pool that a request was counted as begun with.
+js_var $app_begun "";
 
 # What holds until the conductor has spoken: Nginx has just started and the dictionary is empty.
 map "" $app_traffic_fallback {
@@ -66,15 +68,23 @@ ${testerRoutes.join("\n")}
 }
 
 # Paths whose callers have no cookie stay on the stable colour.
-map $uri $app_pinned {
-    default "";
-${pinned.join("\n")}
-}
+${renderPathMap("$app_pinned", settings.stablePaths)}
 
 # The conductor's probes are told which colour served them.
-map $http_x_conductor_probe $app_probed_colour {
+map $http_x_conductor_probe $app_probe {
     default "";
-    "~^${probeKey}$" $app_colour;
+    "~^${probeKey}$" 1;
+}
+map $app_begun $app_colour {
+    default "";
+    app_blue blue;
+    app_blue_or_green blue;
+    app_green green;
+    app_green_or_blue green;
+}
+map $app_probe $app_probed_colour {
+    default "";
+    1 $app_colour;
 }
 map $http_upgrade $app_connection {
     default upgrade;
@@ -121,6 +131,9 @@ function renderControl(paths: Paths): string {
     location = /counters {
         js_content front_door.counters;
     }
+    location = /metrics {
+        js_content front_door.prometheus;
+    }
     location = /configuration {
         default_type text/plain;
         return 200 "@CONFIGURATION@";
@@ -138,7 +151,7 @@ function renderRedirect(settings: SiteSettings): string {
 }`;
 }
 
-function renderSite(settings: SiteSettings): string {
+function renderSite(settings: SiteSettings, paths: Paths): string {
   return `server {
     listen 443 ssl;
     listen [::]:443 ssl;
@@ -156,25 +169,80 @@ function renderSite(settings: SiteSettings): string {
 
     add_header Set-Cookie $app_set_id always;
     add_header X-Conductor-Colour $app_probed_colour always;
+${renderHeaders(settings)}
+
+    # Holds with the conductor dead, too.
+    set $app_closed_by_file "";
+    if (-f ${paths.maintenanceFile}) {
+        set $app_closed_by_file 1;
+    }
+    # Nginx's own answers only: the application's are passed on as they are.
+    error_page 429 503 @refused;
+    limit_req_status 429;
+    limit_req_log_level notice;
+    location @refused {
+        js_content front_door.refuse;
+    }
+
+${renderProxySettings(settings)}
 
     location / {
-        proxy_pass http://$app_pool;
-        proxy_http_version 1.1;
-        proxy_set_header Host $host;
-        proxy_set_header Connection $app_connection;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header X-Forwarded-Host $host;
-        proxy_set_header X-Real-IP $remote_addr;
-        proxy_set_header X-Request-Id $request_id;
-        # Secrets of the front door are not the application's business.
-        proxy_set_header X-Conductor-Probe "";
-        proxy_set_header ${settings.testers.name} "";
-        proxy_connect_timeout 5s;
-        # What was sent and may not be repeated is never sent twice: no \`non_idempotent\`.
-        proxy_next_upstream error timeout http_502 http_503;
-        proxy_next_upstream_tries 2;
+${renderProxied(settings)}    }
+${renderAssets(settings, paths)}${renderSnippet(settings, paths)}}`;
+}
+
+function renderProxySettings(settings: SiteSettings): string {
+  return `    proxy_http_version 1.1;
+    proxy_set_header Host $host;
+    proxy_set_header Connection $app_connection;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Host $host;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Request-Id $request_id;
+    # Secrets of the front door are not the application's business.
+    proxy_set_header X-Conductor-Probe "";
+    proxy_set_header ${settings.testers.name} "";
+    proxy_connect_timeout 5s;
+    proxy_read_timeout ${settings.readTimeoutSeconds}s;
+    proxy_send_timeout ${settings.readTimeoutSeconds}s;
+    # What was sent and may not be repeated is never sent twice: no \`non_idempotent\`.
+    proxy_next_upstream error timeout http_502 http_503;
+    proxy_next_upstream_tries 2;`;
+}
+
+/** Directives of a location that hands its requests to the application. */
+function renderProxied(settings: SiteSettings): string {
+  return `        if ($app_pool = closed) {
+            return 503;
+        }
+${renderLimit(settings)}        proxy_pass http://$app_pool;
+`;
+}
+
+/** Files of the last releases, which a page of any of them may ask for; what is not there the application may know. */
+function renderAssets(settings: SiteSettings, paths: Paths): string {
+  const { assetsPath } = settings;
+  if (assetsPath === null) {
+    return "";
+  }
+  return `    location ${assetsPath.replace(/\/?$/, "/")} {
+        root ${paths.assets};
+        try_files $uri @application;
+        add_header Cache-Control "public, max-age=31536000, immutable";
+        # Not the user's id: caches may keep this answer for everyone.
+${renderHeaders(settings).replace(/^/gm, "    ")}
     }
-}`;
+    location @application {
+${renderProxied(settings)}    }
+`;
+}
+
+/** A file of its own, so that it cannot end the server block, and Nginx's line numbers are the operator's. */
+function renderSnippet(settings: SiteSettings, paths: Paths): string {
+  return siteFiles(settings, paths)
+    .filter(({ path }) => path.endsWith(".conf"))
+    .map(({ path }) => `    include ${path};\n`)
+    .join("");
 }

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { Failed } from "./acts";
 import { CommandFailed, runCommand } from "./command";
 import { readIfThere, removeDurably, writeDurably } from "./durable-file";
 import type { Paths } from "./paths";
 import { renderSiteConfiguration, type SiteConfigurationInput } from "./site-configuration";
+import { isSiteFileName, siteFiles, type SiteFile } from "./site-policy";
 import { requestUnix } from "./unix-http";
 import { waitUntil } from "./wait";
 
@@ -14,8 +15,9 @@ const ANSWERS_IN_A_ROW = 5;
 const EFFECTIVE_DEADLINE_MS = 15_000;
 
 /**
- * Puts the site's Nginx configuration in force: keep the previous, write, `nginx -t`, reload, wait until the new one
- * serves; where any of it fails, the previous is put back and serves on.
+ * Puts the site's Nginx configuration in force: test it aside with `nginx -t`, keep the previous, write, reload, wait until
+ * the new one serves; where any of it fails, the previous one serves on, put back where it had been written over. What is
+ * in Nginx's place was tested at every moment.
  * @returns SHA-256 of the configuration, in hex.
  * @throws Failed with what Nginx said.
  */
@@ -24,18 +26,34 @@ export async function applySiteConfiguration(input: SiteConfigurationInput): Pro
   const template = renderSiteConfiguration(input);
   const hash = createHash("sha256").update(template).digest("hex");
   const text = `${template.replace("@CONFIGURATION@", hash)}\n`;
+  const files = siteFiles(input.settings, paths);
   const previous = await readIfThere(paths.siteConfiguration);
-  if (previous === text && (await effectiveConfiguration(paths)) === hash) {
+  if (previous === text && (await areThere(files)) && (await effectiveConfiguration(paths)) === hash) {
     return hash;
   }
-  await mkdir(dirname(paths.trafficFallback), { recursive: true });
+  await mkdir(paths.nginxFiles, { recursive: true });
   if ((await readIfThere(paths.trafficFallback)) === null) {
-    await writeDurably(paths.trafficFallback, 'default "blue 0 0 0 0";\n', 0o644);
+    await writeDurably(paths.trafficFallback, 'default "blue 0 0 0 0 0";\n', 0o644);
   }
-  // Holds the testers' secret; Nginx's master process reads it as root.
-  await writeDurably(paths.siteConfiguration, text, 0o600);
+  for (const file of files) {
+    await writeDurably(file.path, file.text, file.mode);
+  }
   try {
-    await runNginx("nginx", "-t", "-q");
+    await testAside(paths, text);
+  } catch (error) {
+    throw new Failed(
+      `the site's configuration was not taken, the previous one serves on: ${describe(error)}`,
+    );
+  }
+  await putInForce(paths, text, hash, previous);
+  await removeAllBut(files, paths);
+  return hash;
+}
+
+async function putInForce(paths: Paths, text: string, hash: string, previous: string | null): Promise<void> {
+  try {
+    // Holds the testers' secret; Nginx's master process reads it as root.
+    await writeDurably(paths.siteConfiguration, text, 0o600);
     await runNginx("systemctl", "reload-or-restart", "nginx");
     await waitUntilEffective(paths, hash);
   } catch (error) {
@@ -45,7 +63,54 @@ export async function applySiteConfiguration(input: SiteConfigurationInput): Pro
     );
     throw new Failed(`the site's configuration was not taken, ${outcome}: ${describe(error)}`);
   }
-  return hash;
+}
+
+async function areThere(files: readonly SiteFile[]): Promise<boolean> {
+  const texts = await Promise.all(files.map(({ path }) => readIfThere(path)));
+  return files.every(({ text }, index) => texts[index] === text);
+}
+
+/** Files of earlier configurations, and of those that were not taken. */
+async function removeAllBut(files: readonly SiteFile[], paths: Paths): Promise<void> {
+  const kept = new Set(files.map(({ path }) => path));
+  const found = (await readdir(paths.nginxFiles)).filter(isSiteFileName);
+  for (const path of found.map((name) => join(paths.nginxFiles, name))) {
+    if (!kept.has(path)) {
+      await removeDurably(path);
+    }
+  }
+}
+
+/**
+ * Has Nginx test a configuration that is not in its place: its main file, with the candidate instead of the site's file.
+ * @throws CommandFailed with what Nginx said. Failed where the main file does not include the sites' directory.
+ */
+async function testAside(paths: Paths, text: string): Promise<void> {
+  const sites = dirname(paths.siteConfiguration);
+  const main = (await readIfThere(paths.nginxMain)) ?? "";
+  const includesSites = `include ${sites}/*.conf;`;
+  if (!main.includes(includesSites)) {
+    throw new Failed(`${paths.nginxMain} has no line \`${includesSites}\`; put it back in its http block`);
+  }
+  const directory = join(paths.nginxFiles, "candidate");
+  const candidate = join(directory, "site.conf");
+  const others = (await readdir(sites))
+    .filter((name) => name.endsWith(".conf") && name !== basename(paths.siteConfiguration))
+    .map((name) => join(sites, name));
+  const includes = [...others, candidate].map((path) => `include ${path};`).join("\n");
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  try {
+    await writeDurably(candidate, text, 0o600);
+    const file = join(directory, "nginx.conf");
+    await writeDurably(
+      file,
+      main.replace(includesSites, () => includes),
+      0o600,
+    );
+    await runNginx("nginx", "-t", "-q", "-c", file);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 async function runNginx(...argv: string[]): Promise<void> {

@@ -77,6 +77,8 @@ export interface Site {
   readonly aborted: Abort | null;
   /** Hash of the environment that was sent last: the next releases run with it. Null before the first one. */
   readonly environment: string | null;
+  /** Closed to users until the next `maintenance` act. */
+  readonly maintenance: boolean;
   readonly colours: Readonly<Record<Colour, ColourState>>;
 }
 
@@ -100,6 +102,7 @@ export function emptySite(probeKey: string): Site {
     traffic: null,
     aborted: null,
     environment: null,
+    maintenance: false,
     colours: { blue: RETIRED, green: RETIRED },
   };
 }
@@ -134,7 +137,7 @@ export function isAdmitted(site: Site, colour: Colour): boolean {
 
 /** Are users to be kept out, as far as the conductor is asked? A file on the host can keep them out as well. */
 export function isClosed(site: Site): boolean {
-  return COLOURS.some((colour) => site.colours[colour].closesSite);
+  return site.maintenance || COLOURS.some((colour) => site.colours[colour].closesSite);
 }
 
 /** What the front door shall do now. */
@@ -146,6 +149,8 @@ export interface Route {
   readonly seed: number;
   /** May a request that this colour could not answer be tried on the other one? */
   readonly failsOver: Readonly<Record<Colour, boolean>>;
+  /** Are users kept out? */
+  readonly closed: boolean;
 }
 
 /**
@@ -164,6 +169,7 @@ export function routeOf(site: Site): Route {
     weight,
     seed: split.seed(site.traffic?.salt ?? ""),
     failsOver: { blue: both, green: both },
+    closed: isClosed(site),
   };
 }
 
@@ -176,7 +182,7 @@ export function shareOf(route: Route, colour: Colour): number {
 export function encodeRoute(route: Route): string {
   const buckets = Math.round((route.weight / 100) * split.BUCKETS);
   const { blue, green } = route.failsOver;
-  return [route.stable, buckets, route.seed, blue ? 1 : 0, green ? 1 : 0].join(" ");
+  return [route.stable, buckets, route.seed, ...[blue, green, route.closed].map(Number)].join(" ");
 }
 
 /** Tells what is live. */
@@ -198,6 +204,8 @@ export function statusOf(site: Site, underWay: string | null): SiteStatus {
     traffic: site.traffic ?? { stable: "blue", weight: 0, salt: "" },
     effectiveWeight: routeOf(site).weight,
     aborted: site.aborted,
+    maintenance: site.maintenance,
+    closed: isClosed(site),
     colours: { blue: colourStatus("blue"), green: colourStatus("green") },
     underWay,
   };

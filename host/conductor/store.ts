@@ -82,8 +82,8 @@ function parseSite(text: string, path: string): Site {
       typeof site.colours?.blue === "object" &&
       typeof site.colours.green === "object"
     ) {
-      // An earlier conductor knew neither aborts nor environments.
-      return { aborted: null, environment: null, ...site } as Site;
+      // An earlier conductor knew none of these.
+      return { aborted: null, environment: null, maintenance: false, ...site } as Site;
     }
   } catch {
     // Told below, with the same way out as a file that is JSON and no truth.

@@ -6,6 +6,7 @@ const fs = require("node:fs");
 const http = require("node:http");
 const path = require("node:path");
 const { clearInterval, setImmediate, setInterval, setTimeout } = require("node:timers");
+const webSocket = require("./websocket.js");
 
 /** @typedef {import("node:http").IncomingMessage} Request */
 /** @typedef {import("node:http").ServerResponse} Response */
@@ -162,7 +163,7 @@ function pageRoute(title) {
 }
 
 /**
- * Says who answered, and how many bytes of body arrived.
+ * Says who answered, and how many bytes of body arrived; with 502 where `?fail=` names this colour.
  * @param {Route["methods"]} methods
  * @param {object} extra
  * @returns {Route}
@@ -172,7 +173,7 @@ function echoRoute(methods, extra = {}) {
     methods,
     handle: ({ request, response, url, identity: { version, colour } }) => {
       afterBody(request, url, (bytes) => {
-        sendJson(response, 200, {
+        sendJson(response, url.searchParams.get("fail") === colour ? 502 : 200, {
           ...extra,
           version,
           colour,
@@ -231,7 +232,7 @@ function router(identity) {
 }
 
 /**
- * Stops accepting, ends idle connections, lets requests under way finish, then ends the process.
+ * Stops accepting, ends idle connections and WebSockets, lets requests under way finish, then ends the process.
  * @param {import("node:http").Server} server
  */
 function closeGracefully(server) {
@@ -239,6 +240,7 @@ function closeGracefully(server) {
   closing = true;
   server.close(() => process.exit(0));
   server.closeIdleConnections();
+  webSocket.closeAll();
 }
 
 /** @param {NodeJS.ProcessEnv} environment */
@@ -251,6 +253,10 @@ function main(environment) {
       // An answer whose headers were out before the signal (a stream's) leaves its connection open behind it.
       if (closing) setImmediate(() => server.closeIdleConnections());
     });
+  });
+  server.on("upgrade", (request, socket) => {
+    if (request.url === "/api/echo") webSocket.echo(request, socket, identity.colour);
+    else socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
   });
   server.listen(Number(environment.PORT ?? 3000), environment.HOST ?? "127.0.0.1", () => {
     const address = server.address();

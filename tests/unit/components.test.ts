@@ -7,6 +7,7 @@ import { EnvironmentFile } from "../../components/environment-file";
 import { FrontDoor, type SiteArgs } from "../../components/front-door";
 import { Host, type HostArgs } from "../../components/host";
 import { canonicalJson } from "../../components/host-act";
+import { Maintenance } from "../../components/maintenance";
 import { Release } from "../../components/release";
 import { SitePlan } from "../../components/site-plan";
 import { Traffic } from "../../components/traffic";
@@ -40,6 +41,7 @@ interface Changes {
   readonly site?: Partial<SiteArgs>;
   readonly shares?: { readonly stable: "blue" | "green"; readonly weight: number };
   readonly variables?: Readonly<Record<string, string>>;
+  readonly closed?: boolean;
   readonly versions?: { readonly blue?: string; readonly green?: string };
 }
 
@@ -50,6 +52,7 @@ function makeSite({
   shares = traffic,
   variables = VARIABLES,
   versions = {},
+  closed = false,
 }: Changes = {}) {
   const host = new Host("web", { ...hostArgs, ...hostChanges });
   const frontDoor = new FrontDoor("front-door", { host, site: { ...site, ...siteChanges } });
@@ -58,18 +61,20 @@ function makeSite({
     green: versions.green === "" ? null : { ...specs.green!, version: versions.green ?? "v1.0.0" },
   };
   const environment = new EnvironmentFile("environment", { host, variables });
-  const plan = new SitePlan("plan", { host, frontDoor, environment, releases: wanted, traffic: shares });
-  const blue = new Release("blue", { host, plan, environment, colour: "blue", release: wanted.blue });
-  const green = new Release("green", { host, plan, environment, colour: "green", release: wanted.green });
-  return {
+  const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
+  const plan = new SitePlan("plan", {
     host,
     frontDoor,
+    maintenance,
     environment,
-    plan,
-    blue,
-    green,
-    traffic: new Traffic("traffic", { host, blue, green, ...shares }),
-  };
+    releases: wanted,
+    traffic: shares,
+  });
+  const blue = new Release("blue", { host, plan, environment, colour: "blue", release: wanted.blue });
+  const green = new Release("green", { host, plan, environment, colour: "green", release: wanted.green });
+  const split = new Traffic("traffic", { host, blue, green, ...shares });
+  maintenance.endAfter(split);
+  return { host, frontDoor, environment, maintenance, plan, blue, green, traffic: split };
 }
 
 const named = (registrations: readonly Registration[], name: string): Registration => {
@@ -100,9 +105,11 @@ describe("acts", () => {
     expect(acts.map(({ act }) => act).sort()).toEqual([
       "configure",
       "environment",
+      "maintenance",
       "plan",
       "release",
       "release",
+      "status",
       "traffic",
     ]);
   });
@@ -118,6 +125,19 @@ describe("acts", () => {
     ["the shares", { act: "traffic", stable: "blue", weight: 5 }],
   ])("hold %s", async (_, act) => {
     expect(await actsOf(makeSite)).toContainEqual(act);
+  });
+
+  it("close the door before the plan and leave it closed, or open it after the traffic", async () => {
+    const maintenanceOf = async (closed: boolean) => {
+      const { registrations } = await registrationsOf(() => makeSite({ closed }));
+      return ["maintenance-before", "maintenance-after"].map((name) =>
+        actIn(named(registrations, name).inputs),
+      );
+    };
+    const [on, off] = [true, false].map((on) => ({ act: "maintenance", on }));
+    expect(await maintenanceOf(true)).toEqual([on, on]);
+    // Before the plan an open door is only looked at: a closed one has to stay closed until the traffic is as asked.
+    expect(await maintenanceOf(false)).toEqual([{ act: "status" }, off]);
   });
 
   it("retire a colour without a version", async () => {
@@ -174,6 +194,11 @@ describe("what an `up` touches", () => {
       { variables: { LOG_LEVEL: "info" } },
       ["blue-act", "environment-act", "green-act", "plan-act", "traffic-act"],
     ],
+    [
+      "maintenance: the door, and nothing else",
+      { closed: true },
+      ["maintenance-after", "maintenance-before"],
+    ],
     ["other settings of the site: the front door", { site: { drainSeconds: 5 } }, ["front-door-act"]],
   ])("%s", async (_, changes, names) => {
     expect(await changedBy(changes)).toEqual(names);
@@ -185,6 +210,8 @@ describe("what an `up` touches", () => {
       "environment-act",
       "front-door-act",
       "green-act",
+      "maintenance-after",
+      "maintenance-before",
       "plan-act",
       "traffic-act",
       "web-bootstrap",
@@ -206,7 +233,7 @@ describe("what an `up` touches", () => {
   it("is forgotten and left on the host by `destroy`", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const custom = registrations.filter(({ type }) => type.startsWith("command:"));
-    expect(custom).toHaveLength(8);
+    expect(custom).toHaveLength(10);
     expect(custom.map(({ retained }) => retained)).toEqual(custom.map(() => true));
   });
 });
@@ -216,10 +243,12 @@ describe("order", () => {
     ["web-bootstrap", ["web-software"]],
     ["front-door-act", ["web-bootstrap"]],
     ["environment-act", ["web-bootstrap"]],
-    ["plan-act", ["front-door-act", "environment-act"]],
+    ["maintenance-before", ["front-door-act"]],
+    ["plan-act", ["front-door-act", "environment-act", "maintenance-before"]],
     ["blue-act", ["plan-act"]],
     ["green-act", ["plan-act"]],
     ["traffic-act", ["blue-act", "green-act"]],
+    ["maintenance-after", ["traffic-act"]],
   ])("%s waits for %j", async (name, others) => {
     const { registrations } = await registrationsOf(makeSite);
     expect(named(registrations, name).waitsFor).toEqual(expect.arrayContaining([...others]));
@@ -258,6 +287,8 @@ describe("structure", () => {
       ["command:remote:Command", "environment-act", "environment"],
       ["command:remote:Command", "front-door-act", "front-door"],
       ["command:remote:Command", "green-act", "green"],
+      ["command:remote:Command", "maintenance-after", "maintenance"],
+      ["command:remote:Command", "maintenance-before", "maintenance"],
       ["command:remote:Command", "plan-act", "plan"],
       ["command:remote:Command", "traffic-act", "traffic"],
       ["command:remote:Command", "web-bootstrap", "web"],
@@ -266,6 +297,7 @@ describe("structure", () => {
       ["vehicleservice:host:EnvironmentFile", "environment", ""],
       ["vehicleservice:host:Host", "web", ""],
       ["vehicleservice:site:FrontDoor", "front-door", ""],
+      ["vehicleservice:site:Maintenance", "maintenance", ""],
       ["vehicleservice:site:Release", "blue", ""],
       ["vehicleservice:site:Release", "green", ""],
       ["vehicleservice:site:SitePlan", "plan", ""],
@@ -321,7 +353,7 @@ describe("secrets", () => {
   it("pin the host's key in every connection", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const connections = registrations.flatMap(({ inputs }) => plain(inputs.connection) ?? []);
-    expect(connections).toHaveLength(8);
+    expect(connections).toHaveLength(10);
     for (const connection of connections) expect(connection).toMatchObject({ hostKey: hostSettings.hostKey });
   });
 });

@@ -6,7 +6,9 @@ import { stackSchema } from "../../config/schema";
 import { schemaAt } from "../../config/validation";
 import { canonicalJson } from "../../components/host-act";
 import { parseAct } from "../../host/conductor/acts";
+import { pathsOf } from "../../host/conductor/paths";
 import type { Act, Colour } from "../../host/conductor/protocol";
+import { renderSiteConfiguration } from "../../host/conductor/site-configuration";
 import { changed, hostKey, machineWith, rawConfig, settings } from "./support/configuration";
 
 /**
@@ -52,12 +54,15 @@ const FRAGMENTS = [
 /** Does a path lead out of where it starts? */
 const climbs = (text: string) => text.split("/").includes("..");
 
-/** What reaches a program as it is, without a shell: lists of arguments, and variables. */
-const AS_THEY_ARE = ["install", "build", "prune", "args", "variables"];
+/** What reaches a program as it is: elements of a list, without a shell; variables; quoted texts; files of their own. */
+const AS_THEY_ARE = ["install", "build", "prune", "args", "variables", "headers", "page", "nginxSnippet"];
 
-/** Values that are not read by a rule of characters alone: lists of arguments, names of files here, and keys. */
+/** Values that are not read by a rule of characters alone: those, names of files here, and keys. */
 const READ_OTHERWISE =
-  /^(application\.(install|build|prune|args)\.0|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL)$/;
+  /^(application\.(install|build|prune|args)\.0|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet))$/;
+
+/** A key that each record takes; versions where it is not named. */
+const KEYS: Readonly<Record<string, string>> = { headers: "X-Frame-Options", variables: "LOG_LEVEL" };
 
 /** Paths of all values that are a text or a list of texts, in the whole configuration. */
 function textPaths(schema: z.ZodType = stackSchema, path: Path = []): Path[] {
@@ -71,8 +76,7 @@ function textPaths(schema: z.ZodType = stackSchema, path: Path = []): Path[] {
   }
   if (schema instanceof z.ZodArray) return textPaths(schema.element as z.ZodType, [...path, 0]);
   if (schema instanceof z.ZodRecord) {
-    const key = path[0] === "variables" ? "LOG_LEVEL" : "v1.0.0";
-    return textPaths(schema.valueType as z.ZodType, [...path, key]);
+    return textPaths(schema.valueType as z.ZodType, [...path, KEYS[String(path.at(-1))] ?? "v1.0.0"]);
   }
   return [path];
 }
@@ -83,6 +87,8 @@ function validAt(path: Path): string {
     "host.hostKey": hostKey,
     "host.address": "10.77.1.2",
     "site.domains.0": "vehicleservice.test",
+    "site.rateLimit.exemptNetworks.0": "203.0.113.0/24",
+    "application.assets.path": "/_next/static",
     "source.repository": "git://10.77.1.1/sample.git",
     "source.tagPattern": "{version}-production",
     "source.commits.v1.0.0": "0123456789abcdef0123456789abcdef01234567",
@@ -119,7 +125,7 @@ function accepted(values: Record<string, unknown>): Loaded | undefined {
   }
 }
 
-function actsOf({ site, variables, releases: specs, traffic }: Loaded): Act[] {
+function actsOf({ site, variables, releases: specs, traffic, maintenance }: Loaded): Act[] {
   const hash = "0123456789abcdef";
   const intent = (colour: Colour) => {
     const spec = specs[colour];
@@ -127,6 +133,7 @@ function actsOf({ site, variables, releases: specs, traffic }: Loaded): Act[] {
   };
   const releases = { blue: intent("blue"), green: intent("green") };
   return [
+    { act: "maintenance", on: maintenance },
     { act: "configure", site },
     { act: "plan", releases, traffic },
     { act: "release", colour: "blue", release: releases.blue },
@@ -136,7 +143,7 @@ function actsOf({ site, variables, releases: specs, traffic }: Loaded): Act[] {
   ];
 }
 
-/** Every text inside a value but those that no shell ever sees. */
+/** Every text inside a value but those that are kept as they are. */
 function textsIn(value: unknown): string[] {
   if (typeof value === "string") return [value];
   if (typeof value !== "object" || value === null) return [];
@@ -185,8 +192,21 @@ it("hands arguments over as they are, each one element of a list", () => {
     fc.property(fc.array(argument, { maxLength: 5 }), (args) => {
       const config = accepted(changed(settings(), ["application", "args"], args));
       expect(config?.releases.green?.args).toEqual(args);
-      const [, , , release] = actsOf(config!);
+      const release = actsOf(config!).at(-2);
       expect(parseAct(canonicalJson(release))).toMatchObject({ release: { args } });
+    }),
+  );
+});
+
+it("keeps the value of a header between its quotes", () => {
+  fc.assert(
+    fc.property(hostile(["site", "headers", "X-Frame-Options"]), (value) => {
+      const config = accepted(changed(settings(), ["site", "headers"], { "X-Frame-Options": value }));
+      if (config === undefined) return;
+      const paths = pathsOf("vehicleservice");
+      const text = renderSiteConfiguration({ settings: config.site, paths, probeKey: "0123456789abcdef" });
+      expect(value).not.toMatch(/["\\$]/);
+      expect(text.split("\n")).toContain(`    "" "${value}";`);
     }),
   );
 });

@@ -83,6 +83,52 @@ describe("a valid configuration", () => {
     expect([host.app, site.tls.key]).toEqual(["garage", "/etc/ssl/garage/privkey.pem"]);
   });
 
+  it("has the guide's limits, which hold for neither health nor webhooks, and the headers that do no harm", () => {
+    const { site, maintenance } = load(settings());
+    expect(maintenance).toBe(false);
+    expect(site).toMatchObject({
+      readTimeoutSeconds: 60,
+      apiPaths: ["/api"],
+      maintenance: { page: null, passPaths: ["/api/health"], retryAfterSeconds: 120 },
+      hsts: { maxAgeSeconds: 31_536_000, includeSubdomains: true, preload: false },
+      rateLimit: {
+        requestsPerMinute: 100,
+        burst: 200,
+        exemptPaths: ["/api/health", "/api/business/wallet/webhook"],
+        exemptNetworks: [],
+      },
+      nginxSnippet: null,
+      assetsPath: "/_next/static",
+    });
+    expect(Object.keys(site.headers)).toHaveLength(4);
+  });
+
+  it("follows the health path and the stable paths where it names no others", () => {
+    const values = changed(
+      changed(settings(), ["site", "stablePaths"], ["/hooks"]),
+      ["application", "health"],
+      {
+        path: "/up",
+      },
+    );
+    const { site } = load(values);
+    expect([site.maintenance.passPaths, site.rateLimit.exemptPaths]).toEqual([["/up"], ["/up", "/hooks"]]);
+    const named = changed(values, ["site", "rateLimit"], { exemptPaths: [] });
+    expect(load(named).site.rateLimit.exemptPaths).toEqual([]);
+  });
+
+  it.each([
+    ["true", true],
+    [true, true],
+    ["false", false],
+  ])("takes maintenance as %j", (value, on) => {
+    expect(load(changed(settings(), ["maintenance"], value)).maintenance).toBe(on);
+  });
+
+  it("serves no assets where their path is empty", () => {
+    expect(load(changed(settings(), ["application", "assets"], { path: "" })).site.assetsPath).toBeNull();
+  });
+
   it("leaves `environment` to the engine", () => {
     expect(faultsOf(changed(settings(), ["environment"], "production"))).toEqual([]);
   });
@@ -131,6 +177,15 @@ describe("a hostile or mistaken value is refused", () => {
     ["a health path with a query", ["application", "health", "path"], "/api/health?x=1"],
     ["a health path with a header in it", ["application", "health", "path"], "/x HTTP/1.1\r\nHost: y"],
     ["a stable path with a regular expression", ["site", "stablePaths", 0], "/api/(.*)"],
+    ["maintenance that is neither on nor off", ["maintenance"], "yes"],
+    ["assets at the root", ["application", "assets", "path"], "/"],
+    ["a network without length", ["site", "rateLimit", "exemptNetworks", 0], "10.0.0.1"],
+    ["a network that is too long", ["site", "rateLimit", "exemptNetworks", 0], "10.0.0.0/33"],
+    ["a network with Nginx's ;", ["site", "rateLimit", "exemptNetworks", 0], "10.0.0.0/8;"],
+    ["a header's value that ends its quotes", ["site", "headers", "X-A"], 'a"; return 200 "'],
+    ["a header's value with a variable", ["site", "headers", "X-A"], "$host"],
+    ["a header's value with a second header", ["site", "headers", "X-A"], "a\r\nX-B: c"],
+    ["a header without a value", ["site", "headers", "X-A"], ""],
     ["a header with a second header in it", ["site", "testerName"], "x-a: b\r\nx-c"],
     ["a header that HTTP uses", ["site", "testerName"], "authorization"],
     ["a cookie with a dash, no name of a variable", ["site", "idCookie"], "vs-id"],
@@ -244,4 +299,47 @@ describe("all faults at once", () => {
     const values = { ...settings(), site: '{"domains": ["a.example.com"], "__proto__": {"idCookie": "x"}}' };
     expect(keysOf(values)).toEqual(["vehicleservice:site.__proto__"]);
   });
+});
+
+describe("texts of the operator's own", () => {
+  const withSnippet = changed(settings(), ["site", "nginxSnippet"], "snippet.conf");
+  const snippet = (text: string) => machineWith({ "/project/snippet.conf": text });
+
+  it("are read from the files that are named", () => {
+    const values = changed(withSnippet, ["site", "maintenance"], { page: "~/page.html" });
+    const machine = machineWith({
+      "/project/snippet.conf": "location /x {\n\treturn 204;\n}\n",
+      "/home/me/page.html": "<h1>Zurück um acht</h1>\r\n",
+    });
+    const { site } = validate(rawConfig(values), machine);
+    expect(site.nginxSnippet).toBe("location /x {\n\treturn 204;\n}\n");
+    expect(site.maintenance.page).toBe("<h1>Zurück um acht</h1>\r\n");
+  });
+
+  it.each([
+    ["is not there", machineWith(), "a file that exists; looked for /project/snippet.conf"],
+    ["is empty", snippet(""), "not an empty one"],
+    ["is too long", snippet("#".repeat(64 * 1024 + 1)), "at most 64 KiB"],
+    ["is no text", snippet("a\0b"), "without control characters"],
+  ])("have to be what can be sent: one that %s is a fault", (_, machine, rule) => {
+    expect(faultsOf(withSnippet, machine)).toEqual([
+      expect.objectContaining({
+        key: "vehicleservice:site.nginxSnippet",
+        rule: expect.stringContaining(rule),
+      }),
+    ]);
+  });
+
+  it("may be as long as the host takes them", () => {
+    expect(faultsOf(withSnippet, snippet("#".repeat(64 * 1024)))).toEqual([]);
+  });
+});
+
+it.each([
+  ["a name that Nginx has a use for", { "Content-Length": "1" }, "as its key the name of a header"],
+  ["a name that is none", { "X A": "1" }, "as its key the name of a header"],
+  ["one name twice", { "X-A": "1", "x-a": "2" }, "each name once"],
+])("headers with %s are a fault", (_, headers, rule) => {
+  const [fault] = faultsOf(changed(settings(), ["site", "headers"], headers));
+  expect(fault?.rule).toContain(rule);
 });

@@ -69,7 +69,8 @@ describe("Pulumi.yaml", () => {
     "describes %s, and types it unless it is a secret",
     (key, declared) => {
       const { default: value } = declared;
-      const type = GROUPS.has(key) ? "object" : typeof value === "number" ? "integer" : "string";
+      const scalar = typeof value === "number" ? "integer" : typeof value;
+      const type = GROUPS.has(key) ? "object" : scalar === "undefined" ? "string" : scalar;
       // Of a group's values some may be encrypted and others not.
       const secret = SECRETS.has(key) && !GROUPS.has(key);
       expect(declared.type).toBe(secret ? undefined : type);
@@ -163,10 +164,12 @@ describe("index.ts", () => {
       "web-bootstrap",
       "front-door-act",
       "environment-act",
+      "maintenance-before",
       "plan-act",
       "release-act",
       "release-act",
       "traffic-act",
+      "maintenance-after",
     ]);
   });
 

@@ -86,6 +86,8 @@ it("shows who serves what", () => {
     traffic: { stable: "blue", weight: 5, salt: "v1.0.0" },
     effectiveWeight: 5,
     aborted: null,
+    maintenance: false,
+    closed: false,
     colours: { blue: { ...colour, version: "v0.9.9" }, green: { ...colour, version: "v1.0.0" } },
     underWay: null,
   };

@@ -17,7 +17,7 @@ it("takes everyone off the candidate, and neither share nor failover leads to it
   const { conductor } = await host.become(canary);
   const status = (await conductor.take(abort, silent)) as SiteStatus;
   expect(status).toMatchObject({ effectiveWeight: 0, aborted: { colour: "green", reason: "payments fail" } });
-  expect(host.route).toMatch(/^blue 0 \d+ 0 0$/);
+  expect(host.route).toMatch(/^blue 0 \d+ 0 0 0$/);
 });
 
 it.each([
@@ -66,9 +66,15 @@ it("waits for no other act", async () => {
   const host = new FakeHost();
   const { conductor, store } = await host.become(canary);
   let finish = silent;
-  host.hook = (step) =>
-    step.startsWith("prepare") ? new Promise<void>((resolve) => (finish = resolve)) : undefined;
+  let begun = silent;
+  const prepares = new Promise<void>((resolve) => (begun = resolve));
+  host.hook = (step) => {
+    if (!step.startsWith("prepare")) return undefined;
+    begun();
+    return new Promise<void>((resolve) => (finish = resolve));
+  };
   const building = conductor.take({ act: "release", colour: "green", release: intentOf("v3") }, silent);
+  await prepares;
   await conductor.take(abort, silent);
   expect(routeOf(store.site).weight).toBe(0);
   finish();

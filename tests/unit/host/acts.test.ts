@@ -25,6 +25,19 @@ const SOUND: readonly Act[] = [
     release: intentOf("v1.2.3-rc.1", { commit: "0123456789abcdef0123456789abcdef01234567" }),
   },
   { act: "traffic", stable: "green", weight: 0 },
+  { act: "maintenance", on: true },
+  {
+    ...configure,
+    site: {
+      ...SETTINGS,
+      maintenance: { page: "<h1>Back soon</h1>\n", passPaths: ["/"], retryAfterSeconds: 1 },
+      hsts: { maxAgeSeconds: 0, includeSubdomains: false, preload: false },
+      headers: { "Content-Security-Policy": "default-src 'self'; img-src *" },
+      rateLimit: { requestsPerMinute: 0, burst: 0, exemptPaths: [], exemptNetworks: ["2001:db8::/32"] },
+      nginxSnippet: "location /x {\n\treturn 204;\n}\n",
+      assetsPath: null,
+    },
+  },
   { act: "status" },
 ];
 
@@ -57,6 +70,10 @@ const FIELDS: readonly (readonly [string, Act, Path])[] = [
   ["the testers' header", configure, ["site", "testers", "name"]],
   ["the testers' secret", configure, ["site", "testers", "secret"]],
   ["a stable path", configure, ["site", "stablePaths", 0]],
+  ["a path for programs", configure, ["site", "apiPaths", 0]],
+  ["a path that passes", configure, ["site", "maintenance", "passPaths", 0]],
+  ["a path without limit", configure, ["site", "rateLimit", "exemptPaths", 0]],
+  ["a network without limit", configure, ["site", "rateLimit", "exemptNetworks", 0]],
   ["the version", release, ["release", "version"]],
   ["the tag", release, ["release", "tag"]],
   ["the repository", release, ["release", "repository"]],

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import split from "../../../host/nginx/split.js";
 import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
 import { released, serving, siteOf } from "./support/fixtures";
@@ -14,6 +17,8 @@ interface Request {
 interface Module {
   pool(request: Request): string;
   ended(request: Request): string;
+  refuse(request: Request): void;
+  prometheus(request: Request): void;
   traffic(request: Request): void;
   counters(request: Request): void;
 }
@@ -32,6 +37,9 @@ class SharedDictionary {
 const shared = { app_traffic: new SharedDictionary(), app_counters: new SharedDictionary() };
 Object.assign(globalThis, { ngx: { shared } });
 // njs finds its modules in one directory, by file name.
+jest.mock("metrics.js", () => jest.requireActual<object>("../../../host/nginx/metrics.js"), {
+  virtual: true,
+});
 jest.mock("split.js", () => jest.requireActual<object>("../../../host/nginx/split.js"), { virtual: true });
 const { default: njs } = jest.requireActual<{ default: Module }>("../../../host/nginx/front-door.js");
 
@@ -40,7 +48,7 @@ beforeEach(() => {
   shared.app_counters.clear();
 });
 
-const FALLBACK = "blue 0 0 0 0";
+const FALLBACK = "blue 0 0 0 0 0";
 
 function request(
   variables: Record<string, string> = {},
@@ -52,7 +60,7 @@ function request(
       app_id: "0".repeat(32),
       app_tester: "",
       app_pinned: "",
-      app_colour: "",
+      app_begun: "",
       app_traffic_fallback: FALLBACK,
       ...variables,
     },
@@ -131,8 +139,9 @@ describe("the upstream of a request", () => {
     for (const app_id of ids) {
       const asked = request({ app_id });
       const expected = split.bucket(app_id, seed) < 2500 ? "green" : "blue";
-      expect(njs.pool(asked)).toBe(expected === "green" ? "app_green_or_blue" : "app_blue_or_green");
-      expect(asked.variables["app_colour"]).toBe(expected);
+      const pool = expected === "green" ? "app_green_or_blue" : "app_blue_or_green";
+      expect(njs.pool(asked)).toBe(pool);
+      expect(asked.variables["app_begun"]).toBe(pool);
     }
   });
 
@@ -178,6 +187,65 @@ describe("the traffic state", () => {
   });
 });
 
+describe("a closed site", () => {
+  const closed = state({ ...canary, maintenance: true });
+
+  it.each([
+    ["by the conductor", closed, {}],
+    ["by the file", state(canary), { app_closed_by_file: "1" }],
+    ["by both", closed, { app_closed_by_file: "1" }],
+    ["for webhooks, too, unless they are let pass", closed, { app_pinned: "1" }],
+  ])("%s: nobody is sent anywhere, and nothing is under way", (_, told, variables) => {
+    put(told);
+    expect([...poolsOf(variables)]).toEqual(["closed"]);
+    expect(shared.app_counters.items()).toEqual([]);
+  });
+
+  it.each([
+    ["testers", { app_tester: "green" }, ["app_green"]],
+    ["probes", { app_probe: "1" }, ["app_blue_or_green", "app_green_or_blue"]],
+    ["paths that pass", { app_passes: "1" }, ["app_blue_or_green", "app_green_or_blue"]],
+  ])("lets %s pass, to where they would have gone", (_, variables, pools) => {
+    put(closed);
+    expect([...poolsOf(variables)].sort()).toEqual(pools);
+    expect([...poolsOf({ ...variables, app_closed_by_file: "1" })].sort()).toEqual(pools);
+  });
+
+  it("is open where the state comes from a conductor that knew no maintenance", () => {
+    put("blue 0 7 0 0");
+    expect([...poolsOf()]).toEqual(["app_blue"]);
+  });
+});
+
+describe("what the front door answers itself", () => {
+  const page = join(mkdtempSync(join(tmpdir(), "page-")), "page.html");
+  writeFileSync(page, "<h1>Back soon</h1>");
+  afterAll(() => rmSync(dirname(page), { recursive: true }));
+  const refused = (status: string, app_api: string): [string, Record<string, string>] => {
+    const variables = { app_closed_page: page, app_closed_retry: "120", app_limit_retry: "1" };
+    const asked = request({ ...variables, status, app_api });
+    njs.refuse(asked);
+    return [asked.answer, asked.headersOut];
+  };
+
+  it.each([
+    ["maintenance, to people", "503", "", "503 <h1>Back soon</h1>", "text/html; charset=utf-8", "120"],
+    ["maintenance, to programs", "503", "1", '503 {"error":"maintenance"}\n', "application/json", "120"],
+    ["the limit, to programs", "429", "1", '429 {"error":"too many requests"}\n', "application/json", "1"],
+    [
+      "the limit, to people",
+      "429",
+      "",
+      "429 Too many requests. Please try again in 1 s.\n",
+      "text/plain; charset=utf-8",
+      "1",
+    ],
+  ])("%s", (_, status, api, answer, type, retry) => {
+    const headers = { "Content-Type": type, "Retry-After": retry, "Cache-Control": "no-store" };
+    expect(refused(status, api)).toEqual([answer, headers]);
+  });
+});
+
 describe("the counters", () => {
   const counts = (): unknown => {
     const asked = request();
@@ -185,21 +253,80 @@ describe("the counters", () => {
     expect(asked.headersOut["Content-Type"]).toBe("application/json");
     return JSON.parse(asked.answer.replace(/^200 /, ""));
   };
+  /** Ends a request that was answered, as Nginx's variables tell it in the log phase. */
+  const end = (
+    asked: Request,
+    upstream_status: string,
+    upstream_response_time: string,
+    status = "200",
+  ): string => {
+    Object.assign(asked.variables, { upstream_status, upstream_response_time, status });
+    return njs.ended(asked);
+  };
 
-  it("tell what was begun and ended, by the colour first tried", () => {
+  it("tell what was begun and ended, by pool, with the answer of the colour first tried", () => {
     put(state(siteOf({ blue: serving("v1"), green: serving("v2") }, { stable: "blue", weight: 100 })));
     const [first, second] = [request(), request({ app_tester: "blue" })];
     njs.pool(first);
     njs.pool(second);
     njs.pool(request());
-    expect(counts()).toEqual({ "begun:green": 2, "begun:blue": 1 });
-    expect(njs.ended(first)).toBe("green");
-    expect(njs.ended(second)).toBe("blue");
-    expect(counts()).toEqual({ "begun:green": 2, "begun:blue": 1, "ended:green": 1, "ended:blue": 1 });
+    expect(counts()).toEqual({ "begun|app_green_or_blue": 2, "begun|app_blue": 1 });
+    // A failover: green answered 502 after 0.3 s, blue 200 at once.
+    expect(end(first, "502, 200", "0.300, 0.001")).toBe("green");
+    expect(end(second, "204", "0.004")).toBe("blue");
+    expect(counts()).toEqual({
+      "begun|app_green_or_blue": 2,
+      "begun|app_blue": 1,
+      "ended|app_green_or_blue|5|6": 1,
+      "seconds|app_green_or_blue": 0.3,
+      "ended|app_blue|2|0": 1,
+      "seconds|app_blue": 0.004,
+    });
   });
 
-  it("do not count as ended what was never proxied", () => {
-    expect(njs.ended(request())).toBe("");
-    expect(counts()).toEqual({});
+  it.each([
+    ["a client that went away before the answer", "-", "1.5", "499", "ended|app_blue|-|8"],
+    ["a client above its limit", "", "", "429", "ended|app_blue|d4|0"],
+  ])("hold nothing against a colour for %s", (_, answer, seconds, status, key) => {
+    const asked = request();
+    njs.pool(asked);
+    end(asked, answer, seconds, status);
+    expect(counts()).toEqual({ "begun|app_blue": 1, [key]: 1 });
   });
+
+  it("count what never got as far as a colour as the front door's own", () => {
+    expect(end(request(), "", "", "503")).toBe("");
+    expect(end(request(), "", "", "000")).toBe("");
+    expect(counts()).toEqual({ "door|5": 1, "door|-": 1 });
+  });
+
+  it("are told as Prometheus text, where every request is counted once", () => {
+    put(state(canary));
+    const asked = ids.slice(0, 300).map((app_id) => request({ app_id }));
+    asked.forEach((one) => njs.pool(one));
+    asked.slice(0, 290).forEach((one, i) => end(one, i % 10 === 0 ? "500" : "200", (i / 1000).toFixed(3)));
+    end(request(), "", "", "429");
+    const told = request();
+    njs.prometheus(told);
+    expect(told.headersOut["Content-Type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
+    const samples = samplesIn(told.answer.replace(/^200 /, ""));
+    const sum = (pattern: RegExp): number =>
+      [...samples].filter(([name]) => pattern.test(name)).reduce((all, [, value]) => all + value, 0);
+    expect(sum(/^front_door_requests_total\{colour="(blue|green)",class="2xx"\}/)).toBe(261);
+    expect(sum(/^front_door_requests_total\{colour="(blue|green)",class="5xx"\}/)).toBe(29);
+    expect(samples.get('front_door_requests_total{colour="none",class="4xx"}')).toBe(1);
+    expect(sum(/^front_door_requests_in_flight/)).toBe(10);
+    expect(sum(/_bucket\{.*le="0.005"/)).toBe(6);
+    expect(sum(/_bucket\{.*le="0.25"/)).toBe(251);
+    expect(sum(/_bucket\{.*le="\+Inf"/)).toBe(290);
+    expect(sum(/_seconds_count/)).toBe(290);
+    expect(sum(/_seconds_sum/)).toBeCloseTo((289 * 290) / 2 / 1000, 6);
+  });
+
+  /** The samples of a text in Prometheus' format, by name with labels. */
+  function samplesIn(text: string): Map<string, number> {
+    const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    for (const line of lines) expect(line).toMatch(/^[a-z_]+\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\} [\d.e+-]+$/);
+    return new Map(lines.map((line) => [line.replace(/ \S+$/, ""), Number(line.replace(/^.* /, ""))]));
+  }
 });

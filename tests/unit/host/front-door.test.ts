@@ -33,7 +33,12 @@ class Control {
           this.seen.push(body);
           this.state = body;
         }
-        response.end(request.url === "/counters" ? JSON.stringify(this.counts) : (this.lie ?? this.state));
+        const told = { "/counters": JSON.stringify(this.counts), "/metrics": "some_total 1\n" };
+        response.end(
+          Object.hasOwn(told, request.url ?? "")
+            ? told[request.url as keyof typeof told]
+            : (this.lie ?? this.state),
+        );
       });
     });
     await servers.listen(server, path);
@@ -96,9 +101,30 @@ it("counts what was begun and has not ended", async () => {
   const { paths, frontDoor, control } = make();
   await control.listen(paths.frontDoor);
   expect(await frontDoor.inFlight("green")).toBe(0);
-  control.counts = { "begun:green": 7, "ended:green": 5, "begun:blue": 3 };
+  control.counts = { "begun|app_green": 7, "ended|app_green|2|0": 4, "ended|app_green|-|3": 1, "door|4": 9 };
   expect(await frontDoor.inFlight("green")).toBe(2);
-  expect(await frontDoor.inFlight("blue")).toBe(3);
+  expect(await frontDoor.inFlight("blue")).toBe(0);
+});
+
+it("counts for a colour what may have failed over to it, too", async () => {
+  const { paths, frontDoor, control } = make();
+  await control.listen(paths.frontDoor);
+  control.counts = {
+    "begun|app_blue": 1,
+    "begun|app_blue_or_green": 30,
+    "ended|app_blue_or_green|2|0": 10,
+    "begun|app_green_or_blue": 400,
+    "ended|app_green_or_blue|5|11": 100,
+    "seconds|app_green_or_blue": 5000.5,
+  };
+  expect(await frontDoor.inFlight("green")).toBe(320);
+  expect(await frontDoor.inFlight("blue")).toBe(321);
+});
+
+it("hands on what the front door counted", async () => {
+  const { paths, frontDoor, control } = make();
+  await control.listen(paths.frontDoor);
+  expect(await frontDoor.metrics()).toBe("some_total 1\n");
 });
 
 it("proves nothing about a site without settings", async () => {

@@ -79,7 +79,7 @@ describe("a release", () => {
     host.inFlight.green = 1;
     const progress: string[] = [];
     await conductor.take(releaseOf("green", "v3"), (line) => progress.push(line));
-    expect(progress).toContain("green: closing what is still open after 0.1 s");
+    expect(progress).toContain("green: closing 1 still open after 0.1 s");
     expect(host.running.green).toBe("v3");
   });
 

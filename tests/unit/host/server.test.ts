@@ -42,6 +42,25 @@ function post(socketPath: string, body: string): Promise<{ status: number; body:
 
 const STATUS = '{"act":"status"}';
 
+it("tells what the front door counted, or that it does not answer", async () => {
+  const socket = join(temporaryDirectory(), "c.sock");
+  let text = Promise.resolve("some_total 1\n");
+  const conductor = { metrics: () => text } as unknown as Conductor;
+  await servers.listen(
+    createConductorServer(conductor, () => undefined),
+    socket,
+  );
+  const get = (): Promise<UnixAnswer> => requestUnix({ socket, path: "/metrics", timeoutMs: 5000 });
+  const { status, body, headers } = await get();
+  expect([status, body]).toEqual([200, "some_total 1\n"]);
+  expect(headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
+  text = Promise.reject(new Error("connect ENOENT"));
+  expect(await get()).toMatchObject({
+    status: 503,
+    body: "the front door does not answer: connect ENOENT\n",
+  });
+});
+
 describe("the door", () => {
   it("tells progress line by line, then the result", async () => {
     const socket = await door((act, progress) => {

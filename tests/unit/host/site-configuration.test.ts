@@ -83,7 +83,7 @@ describe("the site's configuration", () => {
   it("speaks to the conductor on its own socket only", () => {
     const text = render();
     const control = block(text.slice(text.indexOf("server {\n    listen unix:")), "server");
-    for (const location of ["/traffic", "/counters", "/configuration"]) {
+    for (const location of ["/traffic", "/counters", "/metrics", "/configuration"]) {
       expect(control).toContain(`location = ${location} {`);
       expect(text.split(`location = ${location} {`)).toHaveLength(2);
     }
@@ -105,9 +105,8 @@ describe("the site's configuration", () => {
   it("keeps the probes' key from the application, and tells colours to those who have it", () => {
     expect(render()).toContain('proxy_set_header X-Conductor-Probe "";');
     expect(render()).toContain(`proxy_set_header ${SETTINGS.testers.name} "";`);
-    expect(block(render(), "map $http_x_conductor_probe $app_probed_colour")).toContain(
-      `"~^${PROBE_KEY}$" $app_colour;`,
-    );
+    expect(block(render(), "map $http_x_conductor_probe $app_probe")).toContain(`"~^${PROBE_KEY}$" 1;`);
+    expect(block(render(), "map $app_probe $app_probed_colour")).toContain("1 $app_colour;");
     expect(render().split(PROBE_KEY)).toHaveLength(2);
   });
 });
@@ -156,4 +155,105 @@ describe("stable paths", () => {
     expect(patterns([])).toEqual([]);
     expect(patterns(["/a", "/b"])).toHaveLength(2);
   });
+});
+
+/** The site's server block. */
+const site = (change: Partial<SiteSettings> = {}): string =>
+  block(render(change).slice(render(change).indexOf("server {\n    listen 443")), "server");
+
+describe("maintenance", () => {
+  it("is looked at for every request that would go to the application, and by file, too", () => {
+    expect(site()).toContain("if (-f /var/www/shop/MAINTENANCE_MODE) {");
+    for (const head of ["location /", "location @application"]) {
+      expect(block(site(), head)).toMatch(/if \(\$app_pool = closed\) \{\s+return 503;\s+\}/);
+    }
+    expect(site()).toContain("error_page 429 503 @refused;");
+    expect(site()).not.toContain("proxy_intercept_errors");
+  });
+
+  it("lets the paths pass that it is told", () => {
+    const maintenance = { ...SETTINGS.maintenance, passPaths: ["/api/health", "/hooks/"] };
+    const map = block(render({ maintenance }), "map $uri $app_passes");
+    expect(map.match(/"~.*" 1;/g)).toEqual(['"~^/api/health(/|$)" 1;', '"~^/hooks(/|$)" 1;']);
+  });
+});
+
+describe("headers", () => {
+  it("are added where the application sets none, in every block that adds any", () => {
+    expect(block(render(), "map $upstream_http_x_frame_options $app_header_x_frame_options")).toBe(
+      'map $upstream_http_x_frame_options $app_header_x_frame_options {\n    default "";\n    "" "SAMEORIGIN";\n}',
+    );
+    const assets = block(site(), "location /_next/static/");
+    for (const name of ["X-Frame-Options", "Permissions-Policy", "Strict-Transport-Security"]) {
+      const line = `add_header ${name} $app_header_${name.toLowerCase().replaceAll("-", "_")} always;`;
+      expect(site().split(assets).join("")).toContain(line);
+      expect(assets).toContain(line);
+    }
+    expect(site().match(/location [^{]*\{[^}]*add_header/g)).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      { maxAgeSeconds: 31_536_000, includeSubdomains: true, preload: false },
+      "max-age=31536000; includeSubDomains",
+    ],
+    [{ maxAgeSeconds: 60, includeSubdomains: false, preload: false }, "max-age=60"],
+    [{ maxAgeSeconds: 60, includeSubdomains: true, preload: true }, "max-age=60; includeSubDomains; preload"],
+  ])("hold Strict-Transport-Security of %j", (hsts, value) => {
+    expect(render({ hsts })).toContain(`"" "${value}";`);
+  });
+
+  it("hold none where its age is 0", () => {
+    expect(render({ hsts: { maxAgeSeconds: 0, includeSubdomains: true, preload: true } })).not.toMatch(
+      /strict/i,
+    );
+  });
+
+  it("give no user's id to files that caches may keep", () => {
+    expect(block(site(), "location /_next/static/")).not.toMatch(/Set-Cookie|app_probed_colour/);
+  });
+});
+
+describe("request limits", () => {
+  it("count by client, but for networks, paths and probes that are exempt", () => {
+    const text = render();
+    expect(text).toContain("limit_req_zone $app_limited_client zone=app_clients:10m rate=100r/m;");
+    expect(block(text, "geo $app_exempt_network")).toContain("10.77.0.0/16 1;");
+    expect(block(text, "map $uri $app_exempt_path")).toContain('"~^/api/health(/|$)" 1;');
+    expect(text).toContain('map "$app_exempt_network$app_exempt_path$app_probe" $app_limited_client {');
+    for (const head of ["location /", "location @application"]) {
+      expect(block(site(), head)).toContain("limit_req zone=app_clients burst=200 nodelay;");
+    }
+    expect(block(site(), "location /_next/static/")).not.toContain("limit_req");
+  });
+
+  it("know no burst of 0, which Nginx refuses", () => {
+    const rateLimit = { ...SETTINGS.rateLimit, burst: 0 };
+    expect(block(site({ rateLimit }), "location /")).toContain("limit_req zone=app_clients;");
+  });
+
+  it("are off at 0", () => {
+    const rateLimit = { ...SETTINGS.rateLimit, requestsPerMinute: 0 };
+    expect(code(render({ rateLimit }))).not.toMatch(/limit_req |limit_req_zone|app_clients/);
+  });
+});
+
+describe("files of the last releases", () => {
+  it.each(["/_next/static", "/_next/static/"])(
+    "below %s come from disk, or else from the application",
+    (assetsPath) => {
+      const assets = block(site({ assetsPath }), "location /_next/static/");
+      expect(assets).toContain("root /var/www/shop-assets;");
+      expect(assets).toContain("try_files $uri @application;");
+      expect(assets).toContain('add_header Cache-Control "public, max-age=31536000, immutable";');
+    },
+  );
+
+  it("are the application's own where there is no such path", () => {
+    expect(site({ assetsPath: null })).not.toMatch(/@application|try_files/);
+  });
+});
+
+it("gives up on an application that is silent for as long as it is told", () => {
+  expect(site({ readTimeoutSeconds: 7 })).toContain("proxy_read_timeout 7s;");
 });

@@ -1,5 +1,13 @@
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { Failed } from "../../../host/conductor/acts";
@@ -30,7 +38,16 @@ class Nginx {
       mkdirSync(dirname(path), { recursive: true });
     }
     writeFileSync(this.notes, "");
-    this.program("nginx", "exit 0");
+    writeFileSync(
+      this.paths.nginxMain,
+      `http {\n    include ${dirname(this.paths.siteConfiguration)}/*.conf;\n}\n`,
+    );
+    // Keeps what it was asked to test, and what was in its place at that moment.
+    this.program(
+      "nginx",
+      'cat "$4" >"$root/tested"; grep -o "[^ ]*candidate[^ ;]*" "$4" | xargs cat >>"$root/tested"\n' +
+        `cat '${this.paths.siteConfiguration}' >"$root/meanwhile" 2>/dev/null; exit 0`,
+    );
     this.program("systemctl", 'touch "$root/reloaded"');
     process.env["PATH"] = `${join(this.root, "bin")}:${searchPath}`;
     // Like Nginx: what serves changes at a reload, not when the file is written.
@@ -60,15 +77,27 @@ class Nginx {
     return existsSync(siteConfiguration) ? readFileSync(siteConfiguration, "utf8") : null;
   }
 
+  /** What Nginx was told to test, main file and site together; and the live file at that moment. */
+  tested(): { text: string; live: string } {
+    const read = (name: string): string => readFileSync(join(this.root, name), "utf8");
+    return { text: read("tested"), live: read("meanwhile") };
+  }
+
+  /** Names of the files beside the site's configuration. */
+  files(): string[] {
+    return readdirSync(this.paths.nginxFiles).sort();
+  }
+
   /** The programs that ran since the last call. */
   calls(): string[] {
-    const lines = readFileSync(this.notes, "utf8").split("\n").filter(Boolean);
+    const notes = readFileSync(this.notes, "utf8").replaceAll(this.paths.nginxFiles, "FILES");
+    const lines = notes.split("\n").filter(Boolean);
     writeFileSync(this.notes, "");
     return lines;
   }
 }
 
-const TAKEN = ["nginx -t -q", "systemctl reload-or-restart nginx"];
+const TAKEN = ["nginx -t -q -c FILES/candidate/nginx.conf", "systemctl reload-or-restart nginx"];
 
 it("writes, tests, reloads, and returns the hash of what serves", async () => {
   const nginx = await new Nginx().start();
@@ -102,7 +131,7 @@ it("writes an edited file again, and reloads where another configuration serves"
 it("gives Nginx a traffic state to start with, and leaves one that is there", async () => {
   const nginx = await new Nginx().start();
   await nginx.apply();
-  expect(readFileSync(nginx.paths.trafficFallback, "utf8")).toBe('default "blue 0 0 0 0";\n');
+  expect(readFileSync(nginx.paths.trafficFallback, "utf8")).toBe('default "blue 0 0 0 0 0";\n');
   writeFileSync(nginx.paths.trafficFallback, 'default "green 500 7 1 1";\n');
   await nginx.apply({ maxBodyMegabytes: 20 });
   expect(readFileSync(nginx.paths.trafficFallback, "utf8")).toBe('default "green 500 7 1 1";\n');
@@ -117,6 +146,74 @@ it("puts the previous one back where Nginx refuses, and tells what Nginx said", 
   await expect(refused).rejects.toThrow(Failed);
   await expect(refused).rejects.toThrow(/the previous one serves on: .*\[emerg\] no such certificate/s);
   expect(nginx.file()).toBe(sound);
+});
+
+it("tests a candidate aside, with all else that is served, so that what lies in its place was always tested", async () => {
+  const nginx = await new Nginx().start();
+  await nginx.apply();
+  const [before, other] = [nginx.file(), join(dirname(nginx.paths.siteConfiguration), "other.conf")];
+  writeFileSync(other, "# other\n");
+  await nginx.apply({ maxBodyMegabytes: 20 });
+  const { text, live } = nginx.tested();
+  expect(text).toContain(`include ${other};`);
+  expect(text).toContain("client_max_body_size 20m;");
+  expect(text).not.toContain("*.conf");
+  expect(text).not.toContain(nginx.paths.siteConfiguration);
+  expect(live).toBe(before);
+  expect(nginx.files()).not.toContain("candidate");
+});
+
+it("tells the way out where the main file does not include the site", async () => {
+  const nginx = await new Nginx().start();
+  writeFileSync(nginx.paths.nginxMain, "http {}\n");
+  await expect(nginx.apply()).rejects.toThrow(
+    /nginx\.conf has no line `include .*\/conf\.d\/\*\.conf;`; put it back/,
+  );
+  expect(nginx.file()).toBeNull();
+  expect(nginx.calls()).toEqual([]);
+});
+
+describe("the operator's own texts", () => {
+  const nginxSnippet = "location = /x {\n    return 204;\n}\n";
+
+  it("lie beside the configuration, by the hash of their text, and go when they are no longer used", async () => {
+    const nginx = await new Nginx().start();
+    await nginx.apply({ nginxSnippet });
+    const [page, snippet] = nginx.files();
+    expect(page).toMatch(/^maintenance-[0-9a-f]{16}\.html$/);
+    expect(snippet).toMatch(/^nginxSnippet-[0-9a-f]{16}\.conf$/);
+    expect(readFileSync(join(nginx.paths.nginxFiles, snippet!), "utf8")).toBe(nginxSnippet);
+    expect(nginx.file()).toContain(`    include ${join(nginx.paths.nginxFiles, snippet!)};\n}`);
+    expect(statSync(join(nginx.paths.nginxFiles, page!)).mode & 0o777).toBe(0o644);
+    await nginx.apply({ maintenance: { ...SETTINGS.maintenance, page: "<h1>Back soon</h1>" } });
+    const [own, ...others] = nginx.files();
+    expect(readFileSync(join(nginx.paths.nginxFiles, own!), "utf8")).toBe("<h1>Back soon</h1>");
+    expect(others).toEqual(["traffic-fallback"]);
+  });
+
+  it("are written again where somebody edited them", async () => {
+    const nginx = await new Nginx().start();
+    await nginx.apply({ nginxSnippet });
+    nginx.calls();
+    const file = join(
+      nginx.paths.nginxFiles,
+      nginx.files().find((name) => name.startsWith("nginxSnippet"))!,
+    );
+    writeFileSync(file, "# edited\n");
+    await nginx.apply({ nginxSnippet });
+    expect(readFileSync(file, "utf8")).toBe(nginxSnippet);
+    expect(nginx.calls()).toEqual(TAKEN);
+  });
+
+  it("of the configuration in force stay where others are refused", async () => {
+    const nginx = await new Nginx().start();
+    await nginx.apply({ nginxSnippet });
+    const before = nginx.files();
+    nginx.program("nginx", 'echo "[emerg] unknown directive" >&2; exit 1');
+    await expect(nginx.apply({ nginxSnippet: "nonsense\n" })).rejects.toThrow("unknown directive");
+    expect(nginx.files()).toEqual(expect.arrayContaining(before));
+    expect(nginx.file()).toContain(before.find((name) => name.startsWith("nginxSnippet")));
+  });
 });
 
 it("leaves none where there was none before", async () => {

@@ -5,6 +5,7 @@ import {
   emptySite,
   encodeRoute,
   isAdmitted,
+  isClosed,
   RETIRED,
   routeOf,
   shareOf,
@@ -150,6 +151,22 @@ describe("withTraffic", () => {
   });
 });
 
+describe("a closed site", () => {
+  const canary = siteOf({ blue: serving("v1"), green: serving("v2") }, { stable: "blue", weight: 25 });
+
+  it.each([
+    ["an open site", canary, false],
+    ["maintenance", { ...canary, maintenance: true }, true],
+    ["a colour that is changed in place", withColour(canary, "green", { closesSite: true }), true],
+    ["a colour that no longer is", withColour(canary, "green", { closesSite: false }), false],
+  ])("%s", (_, site, closed) => {
+    expect(isClosed(site)).toBe(closed);
+    expect(statusOf(site, null)).toMatchObject({ closed, maintenance: site.maintenance });
+    // Nothing else of the route changes: what passes goes where it would have gone.
+    expect(encodeRoute(routeOf(site))).toBe(encodeRoute({ ...routeOf(canary), closed }));
+  });
+});
+
 describe("statusOf", () => {
   it("tells versions, commits, health, admission and the act under way", () => {
     const site = siteOf({ blue: serving("v1"), green: serving("v2", SICK) }, { stable: "blue", weight: 5 });
@@ -158,6 +175,8 @@ describe("statusOf", () => {
       traffic: { stable: "blue", weight: 5, salt: "salt" },
       effectiveWeight: 0,
       aborted: null,
+      maintenance: false,
+      closed: false,
       colours: {
         blue: {
           version: "v1",
@@ -286,13 +305,14 @@ describe("any site", () => {
       fc.property(anySite, (site) => {
         const route = routeOf(site);
         const text = encodeRoute(route);
-        expect(text).toMatch(/^(blue|green) \d+ \d+ [01] [01]$/);
-        const [stable, buckets, seed, blue, green] = text.split(" ");
+        expect(text).toMatch(/^(blue|green) \d+ \d+ [01] [01] [01]$/);
+        const [stable, buckets, seed, blue, green, closed] = text.split(" ");
         expect({
           stable,
           weight: Number(buckets) / (split.BUCKETS / 100),
           seed: Number(seed),
           failsOver: { blue: blue === "1", green: green === "1" },
+          closed: closed === "1",
         }).toEqual(route);
       }),
     );

@@ -35,6 +35,8 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
     ...{ colour: "green", version: "v1.0.0", commit: "cd34", directory: "/var/www/x" },
     ...{ environment: "0123456789abcdef", pending: false },
   },
+  status: { maintenance: false },
+  maintenance: { maintenance: false },
   traffic: { stable: "blue", weight: 5, effectiveWeight: 5, serving: { blue: "v0.9.9", green: "v1.0.0" } },
 };
 

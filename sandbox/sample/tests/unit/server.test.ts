@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const source = join(__dirname, "..", "..");
-const files = ["package.json", "package-lock.json", "build.js", "server.js"];
+const files = ["package.json", "package-lock.json", "build.js", "server.js", "websocket.js"];
 
 let directory: string;
 let process_: ChildProcess | undefined;
@@ -109,7 +109,7 @@ test("a stream sends ten numbered events a second, then ends", async () => {
 
 test("refuses to start without a build", async () => {
   const bare = mkdtempSync(join(tmpdir(), "sample-bare-"));
-  cpSync(join(source, "server.js"), join(bare, "server.js"));
+  for (const file of files) cpSync(join(source, file), join(bare, file));
   const child = spawn(process.execPath, ["server.js"], {
     cwd: bare,
     env: {},
@@ -121,6 +121,31 @@ test("refuses to start without a build", async () => {
   rmSync(bare, { recursive: true });
   expect(code).toBe(1);
   expect(errors).toContain('run "npm run build"');
+});
+
+test("?fail= makes a colour answer 502, and no other", async () => {
+  const port = await start();
+  expect(await send(port, "POST", "/api/orders?fail=green", "order")).toMatchObject({ status: 502 });
+  expect(await send(port, "POST", "/api/orders?fail=blue", "order")).toMatchObject({ status: 200 });
+});
+
+/** Opens a WebSocket to the sample with Node's own client. */
+async function openWebSocket(port: number): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/api/echo`);
+  await once(socket, "open");
+  return socket;
+}
+
+test("a WebSocket sends each message back, behind the colour", async () => {
+  const socket = await openWebSocket(await start());
+  for (const message of ["hello", "ä", "x".repeat(100)]) {
+    socket.send(message);
+    const [{ data }] = (await once(socket, "message")) as [MessageEvent];
+    expect(data).toBe(`green ${message}`);
+  }
+  socket.close(1000);
+  const [{ code }] = (await once(socket, "close")) as [CloseEvent];
+  expect(code).toBe(1000);
 });
 
 test("two builds of a version are equal", () => {
@@ -158,6 +183,15 @@ describe.each(["SIGINT", "SIGTERM"] as const)("on %s", (signal) => {
     expect((await answer).body).toContain("id: 6\n");
     expect(await exit).toEqual([0, null]);
     agent.destroy();
+  });
+
+  test("a WebSocket is told that the server goes away", async () => {
+    const socket = await openWebSocket(await start());
+    const exit = once(process_ as ChildProcess, "exit");
+    const closed = once(socket, "close") as Promise<[CloseEvent]>;
+    process_?.kill(signal);
+    expect((await closed)[0].code).toBe(1001);
+    expect(await exit).toEqual([0, null]);
   });
 
   test("idle connections end at once and no new one is taken", async () => {

@@ -32,7 +32,7 @@ export class FakeHost {
   /** Requests under way, by colour. */
   readonly inFlight: Record<Colour, number> = { blue: 0, green: 0 };
   /** Route that the front door has; null while it is down. */
-  route: string | null = "blue 0 0 0 0";
+  route: string | null = "blue 0 0 0 0 0";
   hook: Hook = () => undefined;
   private live: Site | null = null;
 
@@ -95,6 +95,7 @@ export class FakeHost {
       await this.step(`drain ${colour}`);
       return this.inFlight[colour];
     },
+    metrics: () => Promise.resolve("front_door_requests_total 0\n"),
     prove: async (site) => {
       await this.step("prove traffic");
       for (const colour of COLOURS.filter((c) => shareOf(routeOf(site), c) > 0)) {

@@ -19,6 +19,7 @@ export const SETTINGS: SiteSettings = {
   tls: { certificate: "/etc/ssl/shop/fullchain.pem", key: "/etc/ssl/shop/privkey.pem" },
   health: { path: "/api/health", passes: 3, failures: 2, intervalMs: 10, timeoutMs: 500, deadlineSeconds: 1 },
   drainSeconds: 1,
+  readTimeoutSeconds: 60,
   keepaliveRequests: 1_000_000,
   keepaliveSeconds: 75,
   idCookie: "shop_id",
@@ -26,6 +27,18 @@ export const SETTINGS: SiteSettings = {
   stablePaths: ["/api/webhook"],
   maxBodyMegabytes: 10,
   releasesKept: 3,
+  apiPaths: ["/api"],
+  maintenance: { page: null, passPaths: ["/api/health"], retryAfterSeconds: 120 },
+  hsts: { maxAgeSeconds: 31_536_000, includeSubdomains: true, preload: false },
+  headers: { "X-Frame-Options": "SAMEORIGIN", "Permissions-Policy": "camera=(), geolocation=()" },
+  rateLimit: {
+    requestsPerMinute: 100,
+    burst: 200,
+    exemptPaths: ["/api/health"],
+    exemptNetworks: ["10.77.0.0/16"],
+  },
+  nginxSnippet: null,
+  assetsPath: "/_next/static",
 };
 
 /** Hash of the environment that every intent has, if it is not told another one. */

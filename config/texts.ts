@@ -1,0 +1,39 @@
+import { isPlainText, TEXT_BYTES } from "../host/conductor/nginx-values";
+import type { Fault, Path } from "./faults";
+import { attempt, fileAt, givenText, type Machine } from "./keys";
+import { KeyFault } from "./ssh-keys";
+import type { RawConfig } from "./validation";
+
+/** Texts of the operator's own, from the files that the configuration names; null where it names none. */
+export interface Texts {
+  /** Nginx directives for the site's server block. */
+  readonly nginxSnippet: string | null;
+  /** Page for people while the site is closed. */
+  readonly maintenancePage: string | null;
+  readonly faults: readonly Fault[];
+}
+
+function textAt(machine: Machine, file: string): string {
+  const text = fileAt(machine, file);
+  if (text === "" || !isPlainText(text)) {
+    throw new KeyFault(
+      `a file with a text of at most ${String(TEXT_BYTES / 1024)} KiB, without control characters, and not an empty one`,
+    );
+  }
+  return text;
+}
+
+function findText(raw: RawConfig, path: Path, machine: Machine, faults: Fault[]): string | null {
+  const file = givenText(raw, path);
+  return file === undefined ? null : (attempt(raw, path, faults, () => textAt(machine, file)) ?? null);
+}
+
+/** Reads the texts that the configuration names. Reads through `machine` only. */
+export function findTexts(raw: RawConfig, machine: Machine): Texts {
+  const faults: Fault[] = [];
+  return {
+    nginxSnippet: findText(raw, ["site", "nginxSnippet"], machine, faults),
+    maintenancePage: findText(raw, ["site", "maintenance", "page"], machine, faults),
+    faults,
+  };
+}

@@ -1,0 +1,135 @@
+/**
+ * What the front door counts, and how it tells it: pure functions, run by njs and by the tests.
+ *
+ * A request costs three operations on the dictionary, so that its keys say much at once:
+ *   begun|POOL                  requests whose pool was picked
+ *   ended|POOL|CLASS|BUCKET     requests that ended, by the answer of the colour that was tried first
+ *   seconds|POOL                how long that colour took, summed
+ *   door|CLASS                  requests that ended before a pool was picked
+ * CLASS is the status's first digit, or `-` where there was no answer before the client went away. Behind a `d` it is the
+ * front door's own answer: no colour was tried.
+ */
+
+/** Upper bounds of the buckets of durations, in seconds; one more bucket takes what is longer. */
+const BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** The name of a pool is `app_COLOUR`, or `app_COLOUR_or_OTHER`; the colour is the one that is tried first. */
+function colourOf(pool) {
+  return pool[4] === "b" ? "blue" : "green";
+}
+
+/** Returns the key of a request that ended, whose class and seconds are those of the colour that was tried first. */
+function endedKey(pool, cls, seconds) {
+  let bucket = 0;
+  while (bucket < BOUNDS.length && seconds > BOUNDS[bucket]) {
+    bucket++;
+  }
+  return "ended|" + pool + "|" + cls + "|" + bucket;
+}
+
+/** The first digit of a status, or `-` for none. */
+function classOf(status) {
+  return status && status[0] > "0" && status[0] < "6" ? status[0] : "-";
+}
+
+function newColour() {
+  return { begun: 0, ended: 0, classes: {}, buckets: BOUNDS.map(() => 0).concat(0), seconds: 0 };
+}
+
+/** Adds one of the dictionary's counts to what it belongs to. */
+function add(colours, door, key, count) {
+  const parts = key.split("|");
+  if (parts[0] === "door") {
+    increase(door, parts[1], count);
+    return;
+  }
+  const colour = colours[colourOf(parts[1])];
+  if (parts[0] === "begun") {
+    colour.begun += count;
+  } else if (parts[0] === "seconds") {
+    colour.seconds += count;
+  } else {
+    colour.ended += count;
+    addEnded(colour, door, parts, count);
+  }
+}
+
+function addEnded(colour, door, parts, count) {
+  const cls = parts[2];
+  if (cls[0] === "d") {
+    increase(door, cls[1], count);
+    return;
+  }
+  increase(colour.classes, cls, count);
+  // Nobody waited for an answer that nobody got.
+  if (cls !== "-") {
+    colour.buckets[+parts[3]] += count;
+  }
+}
+
+function increase(counts, key, by) {
+  counts[key] = (counts[key] || 0) + by;
+}
+
+/** The status classes that were seen, in order, as `class` and count. */
+function classLines(colour, classes) {
+  return Object.keys(classes)
+    .sort()
+    .map((digit) => {
+      const name = digit === "-" ? "none" : digit + "xx";
+      return `front_door_requests_total{colour="${colour}",class="${name}"} ${classes[digit]}`;
+    });
+}
+
+function durationLines(colour, counted) {
+  const name = "front_door_request_duration_seconds";
+  let below = 0;
+  const lines = counted.buckets.map((count, index) => {
+    below += count;
+    const bound = index < BOUNDS.length ? BOUNDS[index] : "+Inf";
+    return `${name}_bucket{colour="${colour}",le="${bound}"} ${below}`;
+  });
+  return lines.concat(
+    `${name}_sum{colour="${colour}"} ${counted.seconds}`,
+    `${name}_count{colour="${colour}"} ${below}`,
+  );
+}
+
+function family(name, type, help, lines) {
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`].concat(lines);
+}
+
+/** Tells the counts, an object by the dictionary's keys, as Prometheus text. */
+function text(counts) {
+  const colours = { blue: newColour(), green: newColour() };
+  const door = {};
+  Object.keys(counts).forEach((key) => add(colours, door, key, counts[key]));
+  const names = Object.keys(colours);
+  const each = (lines) => names.map(lines).reduce((all, some) => all.concat(some), []);
+  return family(
+    "front_door_requests_total",
+    "counter",
+    "Requests that ended, by the colour first tried and the class of its answer; colour none: answered by the front door.",
+    each((name) => classLines(name, colours[name].classes)).concat(classLines("none", door)),
+  )
+    .concat(
+      family(
+        "front_door_request_duration_seconds",
+        "histogram",
+        "How long the colour first tried took, for requests that it answered.",
+        each((name) => durationLines(name, colours[name])),
+      ),
+      family(
+        "front_door_requests_in_flight",
+        "gauge",
+        "Requests, streams and WebSockets that have not ended.",
+        each((name) => [
+          `front_door_requests_in_flight{colour="${name}"} ${colours[name].begun - colours[name].ended}`,
+        ]),
+      ),
+      "",
+    )
+    .join("\n");
+}
+
+export default { classOf, colourOf, endedKey, text };
