@@ -307,7 +307,7 @@ describe("structure", () => {
 
   it("previews without an answer, an id or a fault", async () => {
     const { registrations } = await registrationsOf(makeSite, { preview: true });
-    expect(registrations).toHaveLength(16);
+    expect(registrations).toHaveLength(19);
   });
 
   it("tells what the host confirmed", async () => {
