@@ -3,7 +3,12 @@ import pulumi from "@pulumi/eslint-plugin";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", ".sandbox/", ".pulumi/", "coverage/"] },
+  {
+    ignores: [
+      ...["dist/", "node_modules/", ".sandbox/", ".pulumi/", "coverage/"],
+      ...["sandbox/app/node_modules/", "sandbox/app/.next/", "sandbox/app/next-env.d.ts"],
+    ],
+  },
   js.configs.recommended,
   {
     files: ["**/*.ts"],
@@ -19,6 +24,13 @@ export default tseslint.config(
       ],
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
     },
+  },
+  {
+    // What needs the packages of the application, which are not installed here: `next build` checks its types.
+    files: ["sandbox/app/app/**/*.{ts,tsx}", "sandbox/app/server/**/*.ts"],
+    extends: [...tseslint.configs.strict, tseslint.configs.disableTypeChecked],
+    languageOptions: { parserOptions: { projectService: false } },
+    rules: { "@pulumi/no-output-in-template-literal": "off" },
   },
   {
     // What Jest's matchers and fixtures are made of.

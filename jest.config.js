@@ -14,7 +14,12 @@ const shared = {
       },
     ],
   },
-  modulePathIgnorePatterns: ["<rootDir>/dist/", "<rootDir>/.sandbox/"],
+  modulePathIgnorePatterns: [
+    "<rootDir>/dist/",
+    "<rootDir>/.sandbox/",
+    "<rootDir>/sandbox/app/node_modules/",
+    "<rootDir>/sandbox/app/.next/",
+  ],
 };
 
 /** @type {import("jest").Config} */

@@ -1,6 +1,7 @@
 import * as path from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 
+import { APPLICATION_NAMES, type ApplicationName } from "./applications";
 import { runDemo } from "./demo/demo";
 import { takeDown } from "./down";
 import { repositoryRoot } from "./repository";
@@ -16,8 +17,12 @@ const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
-async function up(): Promise<void> {
-  const { faults, total } = await runDemo({ ...HOST, projectDirectory: projectDirectory() }, print);
+async function up({ app }: { readonly app?: ApplicationName }): Promise<void> {
+  const options = { ...HOST, projectDirectory: projectDirectory() };
+  const { faults, total } = await runDemo(
+    app === undefined ? options : { ...options, application: app },
+    print,
+  );
   if (faults.length > 0) throw new Error(`not everything was as it should be:\n  ${faults.join("\n  ")}`);
   if (total.lost > 0) throw new Error(`${total.lost} of ${total.sent} requests were lost`);
 }
@@ -35,6 +40,11 @@ function commands(): Command {
     .command("up")
     .description(
       "boot the host, and show blue/green with a canary under load; leaves the site up (the default)",
+    )
+    .addOption(
+      new Option("--app <name>", "what to ship; by default what was shipped last, or plain").choices(
+        APPLICATION_NAMES,
+      ),
     )
     .action(up);
   program

@@ -4,6 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { parse, parseDocument } from "yaml";
 
+import { applicationOf, type Application } from "./applications";
 import { run, type CommandOptions, type CommandResult } from "./command";
 import { repositoryRoot } from "./repository";
 
@@ -22,7 +23,9 @@ export interface MachineValues {
   readonly hostKey: string;
   /** Path of the private key that it accepts. */
   readonly privateKeyFile: string;
-  /** Git URL of the application's source. */
+  /** What the site ships. */
+  readonly application: Application;
+  /** Git URL of its source. */
   readonly repository: string;
 }
 
@@ -41,7 +44,7 @@ export class SandboxProject {
 
   /**
    * Makes the project in `directory`, or brings the one there up to date: project file from the repository's, stack
-   * config (kept as the user left it, but for the machine's values), passphrase, stack, testers' secret.
+   * config (kept as the user left it, but for the machine's values, and what belongs to another application than before), passphrase, stack, testers' secret.
    */
   static async prepare(directory: string, values: MachineValues): Promise<SandboxProject> {
     const project = new SandboxProject(path.resolve(directory));
@@ -127,9 +130,20 @@ export class SandboxProject {
     for (const key of ["address", "hostKey", "privateKeyFile"] as const) {
       document.setIn(["config", `${name}:host`, key], values[key]);
     }
-    document.setIn(["config", `${name}:source`, "repository"], values.repository);
+    const repository = ["config", `${name}:source`, "repository"];
+    if (applicationOf(String(document.getIn(repository)))?.name !== values.application.name) {
+      const settings = values.application.settings ?? this.defaultSettings();
+      document.setIn(["config", `${name}:application`], document.createNode(settings));
+    }
+    document.setIn(repository, values.repository);
     const after = document.toString({ lineWidth: 0 });
     if (after !== before || present !== file) fs.writeFileSync(file, after);
+  }
+
+  private defaultSettings(): unknown {
+    const text = fs.readFileSync(path.join(repositoryRoot(), `Pulumi.${STACK}.yaml`), "utf8");
+    const { config } = parse(text) as { config: Record<string, unknown> };
+    return config[`${this.projectFile().name}:application`];
   }
 
   private hasTesterSecret(): boolean {

@@ -3,6 +3,7 @@ import * as path from "node:path";
 import { parse } from "yaml";
 
 import type { SiteStatus } from "../host/conductor/protocol";
+import { applicationNamed, applicationOf, type Application, type ApplicationName } from "./applications";
 import { certificatesIn, makeCertificates, type Certificates } from "./certificates";
 import { bootHost, findHost, type SandboxHost } from "./hosts/host";
 import { SandboxProject, STACK } from "./project";
@@ -19,6 +20,8 @@ export interface SiteOptions {
   readonly index?: number;
   /** Directory of its Pulumi project. */
   readonly projectDirectory: string;
+  /** What it ships; by default what its project ships already, and `plain` for a new one. */
+  readonly application?: ApplicationName;
   /** World that it belongs to; the default one by default. */
   readonly world?: World;
   /** Called with a line for each slow step. */
@@ -52,13 +55,14 @@ export class Site {
     const domains = domainsOf(options.projectDirectory);
     const present = await soundHost(world, options.name);
     const host = present ?? (await Site.boot(world, options, directory, domains));
+    const application = chooseApplication(options);
     const sourceDirectory = path.join(directory, "source");
-    const source = Source.isComplete(sourceDirectory)
-      ? Source.open(sourceDirectory)
-      : await Source.create(sourceDirectory);
+    const source = Source.isComplete(sourceDirectory, application)
+      ? Source.open(sourceDirectory, application)
+      : await Source.create(sourceDirectory, application);
     const repository = await source.serve(world, host.gateway);
     const { address, hostKey, privateKeyFile } = host;
-    const values = { address, hostKey, privateKeyFile, repository };
+    const values = { address, hostKey, privateKeyFile, application, repository };
     const project = await SandboxProject.prepare(options.projectDirectory, values);
     const certificates = certificatesIn(path.join(directory, "certificates"));
     return new Site(world, host, project, source, certificates, domains[0] ?? "", present !== null);
@@ -140,16 +144,30 @@ function siteDirectory(world: World, name: string): string {
   return path.join(world.stateDirectory, "sites", name);
 }
 
+/** The application asked for, or the one that the project was made for. */
+function chooseApplication({ application, projectDirectory }: SiteOptions): Application {
+  if (application !== undefined) return applicationNamed(application);
+  const repository = stackConfig(projectDirectory)["vehicleservice:source"]?.repository ?? "";
+  return applicationOf(repository) ?? applicationNamed("plain");
+}
+
 /** The site's domains: as the user set them, or else the stack's defaults. */
 function domainsOf(projectDirectory: string): readonly string[] {
+  const domains = stackConfig(projectDirectory)["vehicleservice:site"]?.domains ?? [];
+  if (domains.length === 0)
+    throw new Error(`Pulumi.${STACK}.yaml: vehicleservice:site.domains is empty; name at least one domain`);
+  return domains;
+}
+
+/** The part of a stack's config that is looked at here. */
+type Groups = Record<string, { readonly domains?: string[]; readonly repository?: string } | undefined>;
+
+/** The stack's config as the user left it, or else the defaults. */
+function stackConfig(projectDirectory: string): Groups {
   const file = `Pulumi.${STACK}.yaml`;
   const own = path.join(projectDirectory, file);
   const text = fs.readFileSync(fs.existsSync(own) ? own : path.join(repositoryRoot(), file), "utf8");
-  const { config } = parse(text) as { config: Record<string, { domains?: string[] } | undefined> };
-  const domains = config["vehicleservice:site"]?.domains ?? [];
-  if (domains.length === 0)
-    throw new Error(`${file}: vehicleservice:site.domains is empty; name at least one domain`);
-  return domains;
+  return (parse(text) as { config: Groups }).config;
 }
 
 function removeIfEmpty(directory: string): void {

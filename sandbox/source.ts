@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+import { applicationNamed, type Application } from "./applications";
 import { run } from "./command";
 import { waitFor } from "./processes";
 import { repositoryRoot } from "./repository";
@@ -8,57 +9,60 @@ import { listens } from "./reachable";
 import { findService, serviceLog, startService, stopService } from "./services";
 import type { World } from "./world";
 
-/** Versions that every sandbox's source has, oldest first. */
-export const PUBLISHED_VERSIONS = ["v0.9.9", "v1.0.0", "v1.1.0"] as const;
-
 /** Port of the git protocol. */
 const GIT_PORT = 9418;
 
 /** Longest wait for the git daemon to listen, in seconds. */
 const LISTEN_SECONDS = 10;
 
-/** The sample's git repository. The same versions in the same order are the same commits, on every machine. */
+/** What an application leaves in its directory when it is built and tested there; no part of it. */
+const LEFT_BEHIND = ["tests", "dist", "node_modules", ".next", "next-env.d.ts", "tsconfig.tsbuildinfo"];
+
+/** An application's git repository. The same versions in the same order are the same commits, on every machine. */
 export class Source {
-  /** Directory that the git daemon serves. */
+  /** Directory that the git daemon serves: the repositories of all applications that were made in it. */
   readonly base: string;
   private readonly repository: string;
 
-  private constructor(private readonly directory: string) {
-    this.base = path.join(directory, "served");
-    this.repository = path.join(this.base, "sample.git");
+  private constructor(
+    private readonly directory: string,
+    readonly application: Application,
+  ) {
+    this.base = servedIn(directory);
+    this.repository = path.join(this.base, application.repository);
   }
 
-  /** Makes the repository with {@link PUBLISHED_VERSIONS} in `directory`, over what is there. */
-  static async create(directory: string): Promise<Source> {
-    fs.rmSync(directory, { recursive: true, force: true });
-    const source = new Source(directory);
+  /** Makes the repository with the application's versions in `directory`, over what is there of it. */
+  static async create(directory: string, application = applicationNamed("plain")): Promise<Source> {
+    const source = new Source(directory, application);
+    fs.rmSync(source.repository, { recursive: true, force: true });
     fs.mkdirSync(source.base, { recursive: true });
     await run(["git", "init", "--quiet", "--bare", "--initial-branch=main", source.repository], {
       env: gitEnvironment(),
     });
-    for (const version of PUBLISHED_VERSIONS) await source.addTag(version);
+    for (const { version, edit } of application.versions) await source.addTag(version, edit);
     return source;
   }
 
   /** Returns the source that {@link Source.create} made in `directory`. */
-  static open(directory: string): Source {
-    return new Source(directory);
+  static open(directory: string, application = applicationNamed("plain")): Source {
+    return new Source(directory, application);
   }
 
   /** Tells whether {@link Source.create} came to its end in `directory`. */
-  static isComplete(directory: string): boolean {
-    const tags = path.join(directory, "served", "sample.git", "refs", "tags");
-    return PUBLISHED_VERSIONS.every((version) => fs.existsSync(path.join(tags, tagOf(version))));
+  static isComplete(directory: string, application = applicationNamed("plain")): boolean {
+    const tags = path.join(servedIn(directory), application.repository, "refs", "tags");
+    return application.versions.every(({ version }) => fs.existsSync(path.join(tags, tagOf(version))));
   }
 
   /**
-   * Publishes `version` (as `v1.2.3`) under its tag: the sample, with the version in its manifests, after `edit` has
+   * Publishes `version` (as `v1.2.3`) under its tag: the application, with the version in its manifests, after `edit` has
    * changed the files in the directory it is given. An existing tag is moved. Returns the commit.
    */
   async addTag(version: string, edit: (directory: string) => void = () => undefined): Promise<string> {
-    const tree = path.join(this.directory, "tree");
+    const tree = path.join(this.directory, `tree-${this.application.name}`);
     fs.rmSync(tree, { recursive: true, force: true });
-    copySample(tree);
+    copyApplication(this.application, tree);
     writeVersion(tree, version);
     edit(tree);
     const commits = Number(await this.git({}, "rev-list", "--all", "--count"));
@@ -87,7 +91,7 @@ export class Source {
       LISTEN_SECONDS,
       async () => ((await listens(address, GIT_PORT)) ? true : undefined),
     );
-    return `git://${address}/sample.git`;
+    return `git://${address}/${this.application.repository}`;
   }
 
   private async git(environment: Readonly<Record<string, string>>, ...args: string[]): Promise<string> {
@@ -104,6 +108,10 @@ export async function stopServing(world: World, address: string): Promise<void> 
 /** The tag that a version is published under: the stack's `source.tagPattern`. */
 export function tagOf(version: string): string {
   return `${version}-production`;
+}
+
+function servedIn(directory: string): string {
+  return path.join(directory, "served");
 }
 
 function serviceName(address: string): string {
@@ -132,12 +140,14 @@ function datesOf(before: number): Record<string, string> {
 }
 
 /** Copies what belongs to the application; its tests and what it builds stay behind. */
-function copySample(target: string): void {
-  const sample = path.join(repositoryRoot(), "sandbox", "sample");
-  const left = new Set(["tests", "dist", "node_modules"].map((name) => path.join(sample, name)));
-  fs.cpSync(sample, target, { recursive: true, filter: (file) => !left.has(file) });
+function copyApplication({ directory }: Application, target: string): void {
+  const source = path.join(repositoryRoot(), "sandbox", directory);
+  const left = new Set(LEFT_BEHIND.map((name) => path.join(source, name)));
+  fs.cpSync(source, target, { recursive: true, filter: (file) => !left.has(file) });
   // Only the execute bit is part of a commit, but a clone's umask decides on the rest.
-  for (const name of fs.readdirSync(target)) fs.chmodSync(path.join(target, name), 0o644);
+  for (const entry of fs.readdirSync(target, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) fs.chmodSync(path.join(entry.parentPath, entry.name), 0o644);
+  }
 }
 
 function writeVersion(directory: string, version: string): void {

@@ -3,7 +3,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { PUBLISHED_VERSIONS, Source, tagOf } from "../../source";
+import { PUBLISHED_VERSIONS } from "../../applications";
+import { Source, tagOf } from "../../source";
 
 const directories: string[] = [];
 

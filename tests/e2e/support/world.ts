@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
+import type { ApplicationName } from "../../../sandbox/applications";
 import type { SandboxHost } from "../../../sandbox/hosts/host";
 import type { Colour, SiteStatus } from "../../../host/conductor/protocol";
 import type { CommandResult } from "../../../sandbox/command";
@@ -30,10 +31,14 @@ export class TestWorld {
   /**
    * Boots a host called `name` (1 to 31 of a-z, 0-9, "-"), unlike any other test file's. Nothing is deployed: call
    * {@link TestWorld.up}. Call {@link TestWorld.remove} in `afterAll`.
+   * @param options.application what it ships; `plain` by default
    */
-  static async create(name: string): Promise<TestWorld> {
+  static async create(
+    name: string,
+    { application = "plain" }: { readonly application?: ApplicationName } = {},
+  ): Promise<TestWorld> {
     const projectDirectory = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
-    const site = await Site.open({ name, projectDirectory });
+    const site = await Site.open({ name, projectDirectory, application });
     return new TestWorld(site);
   }
 
