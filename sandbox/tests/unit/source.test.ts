@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { PUBLISHED_VERSIONS } from "../../applications";
+import { applicationNamed, applicationOf, BROKEN_VERSION, PUBLISHED_VERSIONS } from "../../applications";
 import { Source, tagOf } from "../../source";
 
 const directories: string[] = [];
@@ -19,9 +19,8 @@ afterAll(() => {
 });
 
 function git(source: Source, ...args: string[]): string {
-  return execFileSync("git", ["--git-dir", path.join(source.base, "sample.git"), ...args], {
-    encoding: "utf8",
-  }).trim();
+  const repository = path.join(source.base, source.application.repository);
+  return execFileSync("git", ["--git-dir", repository, ...args], { encoding: "utf8" }).trim();
 }
 
 describe("the sample's git repository", () => {
@@ -96,4 +95,77 @@ describe("the sample's git repository", () => {
     git(source, "tag", "--delete", tagOf("v1.1.0"));
     expect(Source.isComplete(directory)).toBe(false);
   });
+});
+
+describe("the Next.js application's git repository", () => {
+  let source: Source;
+  let directory: string;
+
+  beforeAll(async () => {
+    directory = temporary();
+    await Source.create(directory);
+    source = await Source.create(directory, applicationNamed("next"));
+  });
+
+  it("has the same versions, and a broken one", () => {
+    const tags = [...PUBLISHED_VERSIONS, BROKEN_VERSION].map(tagOf);
+    expect(git(source, "tag", "--list").split("\n").sort()).toEqual(tags.sort());
+  });
+
+  it("stands beside the other application's", () => {
+    expect(Source.isComplete(directory)).toBe(true);
+    expect(Source.isComplete(directory, applicationNamed("next"))).toBe(true);
+  });
+
+  it("holds what a build needs, and nothing that a build makes", () => {
+    const files = git(source, "ls-tree", "-r", "--name-only", tagOf("v1.0.0")).split("\n");
+    const needed = [
+      "app/page.tsx",
+      "lib/webhook.ts",
+      "next.config.mjs",
+      "package-lock.json",
+      "tsconfig.json",
+    ];
+    expect(files).toEqual(expect.arrayContaining(needed));
+    expect(files.filter((file) => /^(tests|node_modules|\.next)\/|next-env|tsbuildinfo/.test(file))).toEqual(
+      [],
+    );
+  });
+
+  it("differs between good versions in nothing but the number", () => {
+    const changed = git(source, "diff", "--name-only", tagOf("v0.9.9"), tagOf("v1.1.0")).split("\n");
+    expect(changed).toEqual(["package-lock.json", "package.json"]);
+    expect(git(source, "diff", "--numstat", tagOf("v0.9.9"), tagOf("v1.1.0"), "--", "package.json")).toMatch(
+      /^1\t1\t/,
+    );
+  });
+
+  it("has a broken version that differs in its health check alone", () => {
+    const changed = git(source, "diff", "--name-only", tagOf("v1.0.0"), tagOf(BROKEN_VERSION)).split("\n");
+    expect(changed).toEqual(["app/api/health/route.ts", "package-lock.json", "package.json"]);
+    expect(git(source, "show", `${tagOf(BROKEN_VERSION)}:app/api/health/route.ts`)).toContain("status: 500");
+  });
+
+  it("locks what it installs on both processors, and says nothing of where from", () => {
+    const lock = JSON.parse(git(source, "show", `${tagOf("v1.0.0")}:package-lock.json`)) as {
+      packages: Record<string, { version: string; integrity?: string; resolved?: string }>;
+    };
+    const { version } = lock.packages["node_modules/next"]!;
+    for (const processor of ["x64", "arm64"]) {
+      expect(lock.packages[`node_modules/@next/swc-linux-${processor}-gnu`]).toMatchObject({
+        version,
+        integrity: expect.stringMatching(/^sha512-/),
+      });
+    }
+    expect(Object.values(lock.packages).filter(({ resolved }) => resolved !== undefined)).toEqual([]);
+  });
+});
+
+test.each([
+  ["git://10.77.1.1/sample.git", "plain"],
+  ["git://10.77.1.1/app.git", "next"],
+  ["https://example.com/team/product.git", undefined],
+  ["", undefined],
+])("the application of %j is %s", (url, name) => {
+  expect(applicationOf(url)?.name).toBe(name);
 });
