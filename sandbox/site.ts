@@ -6,6 +6,7 @@ import type { SiteStatus } from "../host/conductor/protocol";
 import { applicationNamed, applicationOf, type Application, type ApplicationName } from "./applications";
 import { certificatesIn, makeCertificates, type Certificates } from "./certificates";
 import { bootHost, findHost, type SandboxHost } from "./hosts/host";
+import type { Suite } from "./image/image";
 import { SandboxProject, STACK } from "./project";
 import { sshGreets } from "./reachable";
 import { repositoryRoot } from "./repository";
@@ -18,6 +19,8 @@ export interface SiteOptions {
   readonly name: string;
   /** N in the host's 10.77.N.0/24; by default the lowest free one from 10. */
   readonly index?: number;
+  /** Its host's Debian suite; `forky` by default. */
+  readonly suite?: Suite;
   /** Directory of its Pulumi project. */
   readonly projectDirectory: string;
   /** What it ships; by default what its project ships already, and `plain` for a new one. */
@@ -104,12 +107,13 @@ export class Site {
       [`/etc/ssl/${APP}/fullchain.pem`]: { content: fs.readFileSync(certificates.chain) },
       [`/etc/ssl/${APP}/privkey.pem`]: { content: fs.readFileSync(certificates.key), mode: 0o600 },
     };
-    const { name, index, onProgress } = options;
+    const { name, index, suite, onProgress } = options;
     return bootHost({
       name,
       world,
       files,
       ...(index === undefined ? {} : { index }),
+      ...(suite === undefined ? {} : { suite }),
       ...(onProgress === undefined ? {} : { onProgress }),
     });
   }

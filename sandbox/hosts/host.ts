@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { run, type CommandOptions, type CommandResult } from "../command";
-import { ensureImage } from "../image/image";
+import { ensureImage, type Suite } from "../image/image";
 import { MACHINE_LOCK, worldNamed, type World } from "../world";
 import { withLock } from "../lock";
 import { identify, isAlive, waitFor, type ProcessIdentity } from "../processes";
@@ -34,6 +34,8 @@ export interface BootOptions {
   readonly name: string;
   /** N in 10.77.N.0/24, 1 to 254; by default the lowest free one from 10. */
   readonly index?: number;
+  /** Its Debian suite; `forky`, with the host's packages on it, by default. `trixie` is bare. */
+  readonly suite?: Suite;
   /** Files that are there before the first boot, by absolute path. */
   readonly files?: SeedFiles;
   /** World that the host belongs to; the default one by default. */
@@ -46,7 +48,7 @@ export interface BootOptions {
 export async function bootHost(options: BootOptions): Promise<SandboxHost> {
   const world = options.world ?? worldNamed();
   requireHostName(options.name);
-  const image = await ensureImage(options.onProgress);
+  const image = await ensureImage(options);
   fs.mkdirSync(world.stateDirectory, { recursive: true });
   const record = await withLock(MACHINE_LOCK, () => allocate(world, options));
   try {

@@ -8,8 +8,11 @@ import { repositoryRoot } from "../repository";
 import { cacheDirectory } from "../world";
 import { MACHINE_BUNDLE, missingCertificates, readBundle } from "./certificates";
 
-/** Debian suite of the hosts: the first whose own packages have Nginx 1.30 and Node 22 or newer. */
-const SUITE = "forky";
+/**
+ * Debian suites that a host may have. `forky` is the first whose own packages have Nginx 1.30 and Node 22 or newer: its
+ * image has them, and all else that host/bootstrap/packages installs. `trixie` is older: its image is bare.
+ */
+export type Suite = "forky" | "trixie";
 
 /** What a bare Debian host has beyond the minimum; the rest is host/bootstrap/packages' to install. */
 const BASE_PACKAGES = [
@@ -28,55 +31,70 @@ const BASE_PACKAGES = [
 /** Layers that no host uses are removed when they have not been booted for this long. */
 const LAYER_KEPT_MS = 14 * 24 * 3600 * 1000;
 
+/** What host/bootstrap/packages consists of: an image is as good as another one where these are the same. */
+const PACKAGES_INPUTS = [
+  "host/bootstrap/packages",
+  "host/bootstrap/sources",
+  "host/bootstrap/nginx-source",
+  "host/bootstrap/node-release",
+  "host/bootstrap/security-updates",
+  "host/pm2/package.json",
+  "host/pm2/package-lock.json",
+];
+
 /** An image: directories for an overlay's `lowerdir`, uppermost first. */
 export interface Image {
   readonly layers: readonly string[];
 }
 
+/** Which image, and who is told. */
+export interface ImageOptions {
+  /** `forky` by default. */
+  readonly suite?: Suite;
+  /** Called with a line for each slow step. */
+  readonly onProgress?: (line: string) => void;
+}
+
 /**
- * Returns the hosts' image, built into the cache where it is not there yet (a minute or two, once). Layers are keyed by a
+ * Returns a suite's image, built into the cache where it is not there yet (a minute or two, once). Layers are keyed by a
  * hash of what they are made from, built beside and renamed: a killed build leaves nothing that would be taken for one.
- *
- * @param onProgress called with a line for each slow step
  */
-export async function ensureImage(onProgress: (line: string) => void = () => undefined): Promise<Image> {
+export async function ensureImage({ suite = "forky", onProgress }: ImageOptions = {}): Promise<Image> {
+  const tell = onProgress ?? (() => undefined);
   const layersDirectory = path.join(cacheDirectory(), "layers");
   if (/[:,\\\s]/.test(layersDirectory)) {
     throw new Error(
       `cache directory ${layersDirectory}: an overlay takes no path with : , \\ or a blank; set XDG_CACHE_HOME`,
     );
   }
-  const base = path.join(layersDirectory, `base-${baseKey()}`);
-  const packages = path.join(layersDirectory, `packages-${packagesKey()}`);
-  if (!isComplete(base) || !isComplete(packages)) {
+  const base = path.join(layersDirectory, `base-${baseKey(suite)}`);
+  const upper = path.join(layersDirectory, upperName(suite));
+  if (!isComplete(base) || !isComplete(upper)) {
     fs.mkdirSync(layersDirectory, { recursive: true });
     await withLock(layersDirectory, async () => {
       removeUnfinished(layersDirectory);
-      await buildOnce(base, (target) => buildBase(target, onProgress));
-      await buildOnce(packages, (target) => buildPackages(base, target, onProgress));
-      removeUnused(layersDirectory, [base, packages]);
+      await buildOnce(base, (target) => buildBase(suite, target, tell));
+      await buildOnce(upper, (target) => buildUpper(suite, base, target, tell));
+      removeUnused(layersDirectory, [base, upper]);
     });
   }
   const now = new Date();
-  for (const layer of [base, packages]) fs.utimesSync(stamp(layer), now, now);
-  return { layers: [root(packages), root(base)] };
+  for (const layer of [base, upper]) fs.utimesSync(stamp(layer), now, now);
+  return { layers: [root(upper), root(base)] };
 }
 
 const root = (layer: string): string => path.join(layer, "root");
 const stamp = (layer: string): string => path.join(layer, "complete");
 const isComplete = (layer: string): boolean => fs.existsSync(stamp(layer));
 
-function baseKey(): string {
-  return hash([SUITE, ...BASE_PACKAGES, process.arch, fileText("sandbox/image/base-layer")]);
+function baseKey(suite: Suite): string {
+  return hash([suite, ...BASE_PACKAGES, process.arch, fileText("sandbox/image/base-layer")]);
 }
 
-function packagesKey(): string {
-  const inputs = ["host/bootstrap/packages", "host/pm2/package.json", "host/pm2/package-lock.json"];
-  return hash([
-    baseKey(),
-    readBundle(MACHINE_BUNDLE),
-    ...[...inputs, "sandbox/image/packages-layer"].map((file) => fileText(file)),
-  ]);
+function upperName(suite: Suite): string {
+  const common = [baseKey(suite), readBundle(MACHINE_BUNDLE), fileText("sandbox/image/upper-layer")];
+  if (suite === "trixie") return `bare-${hash(common)}`;
+  return `packages-${hash([...common, ...PACKAGES_INPUTS.map((file) => fileText(file))])}`;
 }
 
 function fileText(file: string): string {
@@ -97,18 +115,20 @@ async function buildOnce(layer: string, build: (target: string) => Promise<void>
   fs.renameSync(unfinished, layer);
 }
 
-async function buildBase(target: string, onProgress: (line: string) => void): Promise<void> {
-  onProgress(`making a minimal Debian ${SUITE} (half a minute, once)`);
+async function buildBase(suite: Suite, target: string, tell: (line: string) => void): Promise<void> {
+  tell(`making a minimal Debian ${suite} (half a minute, once)`);
   fs.mkdirSync(path.join(target, "root"), { mode: 0o755 });
-  await run([script("base-layer"), path.join(target, "root"), SUITE, BASE_PACKAGES.join(",")]);
+  await run([script("base-layer"), path.join(target, "root"), suite, BASE_PACKAGES.join(",")]);
 }
 
-async function buildPackages(
+/** What a host trusts as this machine does; and, but for a bare image, what a bootstrapped host has installed. */
+async function buildUpper(
+  suite: Suite,
   base: string,
   target: string,
-  onProgress: (line: string) => void,
+  tell: (line: string) => void,
 ): Promise<void> {
-  onProgress("installing Nginx, Node and PM2 into it (a minute, once)");
+  if (suite === "forky") tell("installing Nginx, Node and PM2 into it (a minute, once)");
   const [layer, scratch, trusted] = ["root", "scratch", "certificates"].map((name) =>
     path.join(target, name),
   );
@@ -120,8 +140,8 @@ async function buildPackages(
   );
   const { stdout: registry } = await run(["npm", "config", "get", "registry"]);
   const env = { ...process.env, NPM_REGISTRY: registry.trim() };
-  const host = path.join(repositoryRoot(), "host");
-  await run([script("packages-layer"), root(base), layer, scratch, trusted, host], { env });
+  const host = suite === "trixie" ? [] : [path.join(repositoryRoot(), "host")];
+  await run([script("upper-layer"), root(base), layer, scratch, trusted, ...host], { env });
   for (const directory of [scratch, trusted]) fs.rmSync(directory, { recursive: true });
 }
 

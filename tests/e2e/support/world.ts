@@ -2,13 +2,12 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import type { ApplicationName } from "../../../sandbox/applications";
 import type { SandboxHost } from "../../../sandbox/hosts/host";
 import type { Colour, SiteStatus } from "../../../host/conductor/protocol";
 import type { CommandResult } from "../../../sandbox/command";
 import type { LoadOptions } from "../../../sandbox/load/options";
 import type { SandboxProject } from "../../../sandbox/project";
-import { Site } from "../../../sandbox/site";
+import { Site, type SiteOptions } from "../../../sandbox/site";
 import type { Source } from "../../../sandbox/source";
 
 /** Longest time that booting, or one `up`, may take in a test, in milliseconds: for `jest.setTimeout` and hooks. */
@@ -32,13 +31,14 @@ export class TestWorld {
    * Boots a host called `name` (1 to 31 of a-z, 0-9, "-"), unlike any other test file's. Nothing is deployed: call
    * {@link TestWorld.up}. Call {@link TestWorld.remove} in `afterAll`.
    * @param options.application what it ships; `plain` by default
+   * @param options.suite Debian suite of the host; `forky` by default
    */
   static async create(
     name: string,
-    { application = "plain" }: { readonly application?: ApplicationName } = {},
+    { application = "plain", ...options }: Pick<SiteOptions, "application" | "suite"> = {},
   ): Promise<TestWorld> {
     const projectDirectory = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
-    const site = await Site.open({ name, projectDirectory, application });
+    const site = await Site.open({ ...options, name, projectDirectory, application });
     return new TestWorld(site);
   }
 
