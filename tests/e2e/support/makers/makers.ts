@@ -6,7 +6,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import { ensureImage } from "../../../../sandbox/image/image";
-import { buildNginxPackages } from "./nginx-packages";
+import { buildNginxPackages, buildPackage } from "./nginx-packages";
 import { buildNodeRelease, type NodeRelease } from "./node-release";
 import { packageRepository, sha256, SigningKey, type Files } from "./package-repository";
 
@@ -24,6 +24,9 @@ export interface SourceOverrides {
 
 /** The version of Nginx in the source that is too old. */
 export const OLD_VERSION = "1.28.0";
+
+/** A package in every source that nobody asked for, newer than the distribution's. */
+export const UNASKED = { name: "sudo", version: "99.0" };
 
 /**
  * The makers of Nginx and Node, on a web server of this machine: Nginx's packages signed with a key of the test's own, in
@@ -45,7 +48,8 @@ export class Makers {
     private readonly url: string,
   ) {
     server.on("request", (request, response) => {
-      const name = request.url ?? "";
+      // apt encodes what stands for itself: "~" and "+".
+      const name = decodeURIComponent(request.url ?? "");
       this.requests.push(name);
       void this.onRequest(name).then(() => {
         const content = files.get(name);
@@ -62,7 +66,8 @@ export class Makers {
     const stranger = await SigningKey.create(path.join(directory, "stranger"));
     const image = await ensureImage();
     const node = await buildNodeRelease(directory);
-    const packages = await buildNginxPackages(directory, { image, suite });
+    const unasked = await buildPackage(path.join(directory, "unasked"), UNASKED.name, UNASKED.version);
+    const packages = [unasked, ...(await buildNginxPackages(directory, { image, suite }))];
     const newer = await buildNginxPackages(directory, { image, suite, build: 2 });
     const old = await buildNginxPackages(directory, { image, suite, version: OLD_VERSION });
     const tampered = new Map(await packageRepository("/tampered/debian", suite, packages, key));
@@ -78,6 +83,7 @@ export class Makers {
       ...tampered,
       ["/key", key.publicKey],
       ["/stranger-key", stranger.publicKey],
+      ["/nonsense", "<h1>Welcome</h1>\n"],
       // As the makers' file: more than one key, not all of them known here.
       ["/keys", stranger.publicKey + key.publicKey],
       [`/dist/v${node.version}/${path.basename(node.file)}`, fs.readFileSync(node.file)],

@@ -42,18 +42,17 @@ export async function buildNginxPackages(
   const tree = path.join(directory, `trees-${nginx}-${end}`);
   await fillNginx(path.join(tree, "nginx"), options.image);
   await fillModule(path.join(tree, "njs"), options.image);
-  const packages = [
-    await build(path.join(tree, "nginx"), "nginx", `${nginx}-${end}`, [
+  return [
+    await buildPackage(path.join(tree, "nginx"), "nginx", `${nginx}-${end}`, [
       "Depends: libc6, libcrypt1, libssl3t64, zlib1g",
       `Provides: httpd, nginx-r${nginx}`,
       "Conflicts: nginx-common, nginx-core",
       "Replaces: nginx-common, nginx-core",
     ]),
-    await build(path.join(tree, "njs"), "nginx-module-njs", `${nginx}+${njs}-${end}`, [
+    await buildPackage(path.join(tree, "njs"), "nginx-module-njs", `${nginx}+${njs}-${end}`, [
       `Depends: libc6, zlib1g, nginx-r${nginx}`,
     ]),
   ];
-  return packages;
 }
 
 /** A version as its makers count, of a package that is installed in an image. */
@@ -91,9 +90,7 @@ async function bundle(
   program: string,
   libraries: readonly string[],
 ): Promise<void> {
-  const triplet = execFileSync("dpkg-architecture", ["--query", "DEB_HOST_MULTIARCH"], {
-    encoding: "utf8",
-  }).trim();
+  const triplet = `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
   for (const library of libraries) {
     const from = find(image, `usr/lib/${triplet}/${library}`);
     const to = path.join(root, LIBRARIES, library);
@@ -123,11 +120,12 @@ function write(root: string, file: string, content: string, mode = 0o644): void 
   fs.writeFileSync(target, content, { mode });
 }
 
-async function build(
+/** Builds a package of what is in `root`. */
+export async function buildPackage(
   root: string,
   name: string,
   version: string,
-  relations: readonly string[],
+  relations: readonly string[] = [],
 ): Promise<DebianPackage> {
   const architecture = execFileSync("dpkg", ["--print-architecture"], { encoding: "utf8" }).trim();
   const control = [
@@ -181,7 +179,7 @@ ExecStop=/bin/sh -c "/bin/kill -s TERM $(/bin/cat /run/nginx.pid)"
 WantedBy=multi-user.target
 `;
 
-/** It is enabled and started when it is installed, and replaced while it runs when it is upgraded. */
+/** It is started when it is installed, replaced while it runs when it is upgraded, and stopped when it is removed. */
 const SCRIPTS = {
   preinst: `#!/bin/sh
 set -e
@@ -198,5 +196,9 @@ if [ -f /run/nginx.pid ] && kill -0 "$(cat /run/nginx.pid)"; then
 else
   systemctl start nginx
 fi
+`,
+  prerm: `#!/bin/sh
+set -e
+[ "$1" != remove ] || systemctl stop nginx
 `,
 };

@@ -1,0 +1,266 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+import type { CommandResult } from "../../sandbox/command";
+import { bootHost, type SandboxHost } from "../../sandbox/hosts/host";
+import { repositoryRoot } from "../../sandbox/repository";
+import { Makers, OLD_VERSION, UNASKED, type SourceOverrides } from "./support/makers/makers";
+import { SLOW_MS, TestWorld } from "./support/world";
+
+/*
+ * Where a host's Nginx and Node come from: the distribution, where it has them new enough (forky), or else their makers
+ * (trixie), who are a web server of this machine here.
+ */
+
+jest.setTimeout(SLOW_MS);
+
+/** Where the host software lies on the host while only its packages are looked at. */
+const TREE = "/opt/host";
+const UNIT = "bootstrap-packages";
+
+/** Puts the host software on a host. */
+async function unpackSoftware(host: SandboxHost): Promise<void> {
+  const archive = fs.readFileSync(path.join(repositoryRoot(), "dist", "host.tar"));
+  const script = `mkdir -p ${TREE} && base64 --decode | tar --extract --directory=${TREE}`;
+  await host.exec(["sh", "-c", script], { stdin: archive.toString("base64") });
+}
+
+/** Runs bootstrap/packages as a unit, which has a service's environment and can be killed with all that it started. */
+async function runPackages(host: SandboxHost, properties: readonly string[] = []): Promise<CommandResult> {
+  const unit = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", `--unit=${UNIT}`];
+  const argv = [...unit, ...properties.map((property) => `--property=${property}`)];
+  return host.exec([...argv, `${TREE}/bootstrap/packages`], { check: false });
+}
+
+/** Does it again where there is no network at all. */
+const runOffline = (host: SandboxHost): Promise<CommandResult> => runPackages(host, ["PrivateNetwork=yes"]);
+
+async function lines(host: SandboxHost, argv: readonly string[]): Promise<string[]> {
+  const { stdout } = await host.exec(argv);
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+/** Files that the makers' sources leave on a host; and Nginx, where it is installed. */
+async function traces(host: SandboxHost): Promise<string[]> {
+  const script = `find /etc/apt -name '*nginx*'; find /usr/local/lib /usr/local/bin -maxdepth 1 -name 'node*'
+    dpkg-query --show --showformat='\${db:Status-Status} \${Package}\\n' 'nginx*' | grep ^installed`;
+  return (await host.exec(["sh", "-c", script], { check: false })).stdout.split("\n").filter(Boolean);
+}
+
+describe("a distribution that is new enough", () => {
+  let host: SandboxHost;
+  beforeAll(async () => {
+    host = await bootHost({ name: "sources-forky" });
+    await unpackSoftware(host);
+  }, SLOW_MS);
+  afterAll(() => host.remove());
+
+  it("has given everything: nothing is missing, and nothing is the makers'", async () => {
+    expect(await runOffline(host)).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    expect(await traces(host)).toEqual(["installed nginx", "installed nginx-common"]);
+    const owners = await lines(host, [
+      "dpkg-query",
+      "--search",
+      "/usr/sbin/nginx",
+      "/usr/bin/node",
+      "/usr/bin/npm",
+    ]);
+    expect(owners).toEqual(["nginx: /usr/sbin/nginx", "nodejs: /usr/bin/node", "npm: /usr/bin/npm"]);
+    expect(await lines(host, ["sh", "-c", "command -v node npm"])).toEqual(["/usr/bin/node", "/usr/bin/npm"]);
+  });
+
+  it("leaves what serves to no update of its own accord", async () => {
+    const held = await lines(host, ["apt-mark", "showhold"]);
+    expect(held).toEqual(expect.arrayContaining(["libnginx-mod-http-js", "nginx", "nodejs", "npm"]));
+    expect(held.every((name) => /^(lib)?(nginx|node|npm)/.test(name))).toBe(true);
+  });
+});
+
+describe("a distribution that is too old", () => {
+  let world: TestWorld;
+  let makers: Makers;
+  beforeAll(async () => {
+    world = await TestWorld.create("sources-trixie", { suite: "trixie" });
+    makers = await Makers.create("trixie", world.host.gateway);
+    await unpackSoftware(world.host);
+  }, SLOW_MS);
+  afterAll(async () => {
+    await makers.close();
+    await world.remove();
+  });
+
+  /** Takes away what came from the makers. */
+  async function bareAgain(): Promise<void> {
+    const script = `set -e
+      if dpkg-query --show nginx-module-njs >/dev/null 2>&1; then
+        apt-get purge -y -qq --allow-change-held-packages nginx nginx-module-njs
+      fi
+      rm -rf /etc/nginx /usr/local/lib/node-* /usr/local/bin/* /etc/apt/*/nginx-makers*`;
+    await world.host.exec(["sh", "-c", script]);
+  }
+
+  async function bootstrap(overrides: SourceOverrides = {}): Promise<CommandResult> {
+    await world.host.exec(["tee", `${TREE}/bootstrap/sources`], { stdin: makers.sources(overrides) });
+    return runPackages(world.host);
+  }
+
+  async function ready(): Promise<void> {
+    expect(await bootstrap()).toMatchObject({ exitCode: 0 });
+  }
+
+  describe("and makers who are not to be trusted", () => {
+    beforeAll(bareAgain, SLOW_MS);
+
+    it.each<[string, SourceOverrides, RegExp]>([
+      ["packages that a stranger signed", { nginx: "stranger" }, /not signed[^]*cannot be had from/],
+      [
+        "packages that were changed after they were signed",
+        { nginx: "tampered" },
+        /Hash Sum[^]*cannot be had from/,
+      ],
+      [
+        "a file of keys without the trusted one",
+        { keys: "/stranger-key" },
+        /holds no key that is trusted; found: [0-9A-F]{40}\./,
+      ],
+      ["keys that are none", { keys: "/nonsense" }, /is no file of keys/],
+      ["keys that are not there", { keys: "/missing" }, /keys of Nginx's packages cannot be fetched/],
+      [
+        "packages that are too old",
+        { nginx: "old" },
+        new RegExp(`has Nginx ${OLD_VERSION}-.* and 1\\.30 is needed`),
+      ],
+    ])("refuses %s, and leaves nothing of theirs", async (_, overrides, reason) => {
+      const { exitCode, stderr } = await bootstrap(overrides);
+      expect(stderr).toMatch(reason);
+      expect(exitCode).toBe(1);
+      expect(await traces(world.host)).toEqual([]);
+      // A source that is left behind broken would stop every update of the host.
+      await world.host.exec(["apt-get", "update", "--error-on=any"]);
+    });
+
+    it("refuses a release of Node with another hash", async () => {
+      const { exitCode, stderr } = await bootstrap({ nodeSha256: "0".repeat(64) });
+      expect(stderr).toMatch(
+        /is not the release that bootstrap\/sources pins: its SHA-256 is [0-9a-f]{64}, not 0{64}\./,
+      );
+      expect(exitCode).toBe(1);
+      expect((await traces(world.host)).filter((file) => file.startsWith("/usr/local"))).toEqual([]);
+    });
+  });
+
+  describe("and a bootstrap that is killed", () => {
+    beforeEach(bareAgain);
+
+    const kill = `systemctl kill --kill-whom=all --signal=KILL ${UNIT}.service`;
+
+    it.each([
+      ["while it fetches Nginx", /\/pool\/.*nginx_/],
+      ["while it fetches Node", /\/dist\//],
+    ])("%s, goes on from there", async (_, request) => {
+      makers.onRequest = async (name) => {
+        if (request.test(name)) await world.host.exec(["sh", "-c", kill], { check: false });
+      };
+      const killed = await bootstrap();
+      makers.onRequest = () => Promise.resolve();
+      expect(killed.exitCode).not.toBe(0);
+      await ready();
+      expect(await runOffline(world.host)).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    });
+
+    it("while dpkg is between two states, goes on from there", async () => {
+      // dpkg tells a logger each state that a package gets into.
+      const logger = `#!/bin/sh\ngrep -q -m1 'status: nginx: unpacked' && exec ${kill}\n`;
+      await world.host.exec(["sh", "-c", `cat >${TREE}/logger && chmod 755 ${TREE}/logger`], {
+        stdin: logger,
+      });
+      const configuration = "/etc/dpkg/dpkg.cfg.d/logger";
+      await world.host.exec(["tee", configuration], { stdin: `status-logger=${TREE}/logger\n` });
+      const killed = await bootstrap();
+      await world.host.exec(["rm", configuration]);
+      expect(killed.exitCode).not.toBe(0);
+      expect(await lines(world.host, ["dpkg", "--audit"])).not.toEqual([]);
+      await ready();
+      expect(await lines(world.host, ["dpkg", "--audit"])).toEqual([]);
+    });
+  });
+
+  describe("and good makers", () => {
+    beforeAll(ready, SLOW_MS);
+
+    it("gets Nginx with njs and Node with npm from them, and nothing else", async () => {
+      const { host } = world;
+      const versions = ["dpkg-query", "--show", "--showformat=${Version}\\n", "nginx", "nginx-module-njs"];
+      expect(await lines(host, versions)).toEqual([
+        expect.stringMatching(/^1\.\d+\.\d+-1~trixie$/),
+        expect.stringMatching(/^1\.\d+\.\d+\+\d+\.\d+\.\d+-1~trixie$/),
+      ]);
+      expect(await lines(host, ["sh", "-c", "command -v node npm npx"])).toEqual([
+        "/usr/local/bin/node",
+        "/usr/local/bin/npm",
+        "/usr/local/bin/npx",
+      ]);
+      expect(await lines(host, ["node", "--version"])).toEqual([`v${makers.node.version}`]);
+      const policy = (await lines(host, ["apt-cache", "policy", UNASKED.name])).join("\n");
+      // It is there, and not taken.
+      expect(policy).toContain(UNASKED.version);
+      expect(policy).not.toMatch(new RegExp(`Candidate: ${UNASKED.version}`));
+    });
+
+    it("takes the site away that comes with the package, unless someone edited it", async () => {
+      const site = "/etc/nginx/conf.d/default.conf";
+      expect((await world.host.exec(["test", "-e", site], { check: false })).exitCode).toBe(1);
+      await world.host.exec(["tee", site], { stdin: "# Mine.\n" });
+      await ready();
+      expect(await lines(world.host, ["cat", site])).toEqual(["# Mine."]);
+      await world.host.exec(["rm", site]);
+    });
+
+    it("needs no network the next time, and changes nothing", async () => {
+      expect(await runOffline(world.host)).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    });
+
+    it("gets no newer Nginx by itself", async () => {
+      const { host } = world;
+      await host.exec(["sed", "-i", "s,/good/,/newer/,", "/etc/apt/sources.list.d/nginx-makers.sources"]);
+      await host.exec(["apt-get", "update"]);
+      expect((await lines(host, ["apt-cache", "policy", "nginx"])).join("\n")).toContain("-2~trixie");
+      const { stdout: upgrade } = await host.exec(["apt-get", "--simulate", "dist-upgrade"]);
+      expect(upgrade).not.toMatch(/^Inst nginx/m);
+      const unattended = await host.exec(["unattended-upgrade", "--dry-run", "--debug"]);
+      const said = unattended.stdout + unattended.stderr;
+      expect(said).toMatch(/Allowed origins are: origin=Debian,codename=trixie-security,/);
+      expect(/^pkgs that look like they should be upgraded:(.*)$/m.exec(said)?.[1]).not.toMatch(/nginx/);
+      // What holds it back is our doing, and not another reason.
+      await host.exec(["apt-mark", "unhold", "nginx", "nginx-module-njs"]);
+      expect((await host.exec(["apt-get", "--simulate", "dist-upgrade"])).stdout).toMatch(/^Inst nginx /m);
+      await host.exec(["sed", "-i", "s,/newer/,/good/,", "/etc/apt/sources.list.d/nginx-makers.sources"]);
+      await ready();
+    });
+
+    it("serves a site on them, and does so again after a reboot", async () => {
+      await world.up({ blueVersion: "v0.9.9" });
+      const ask = [
+        "curl",
+        "--silent",
+        "--fail",
+        "--insecure",
+        "--retry",
+        "20",
+        "--retry-all-errors",
+        "--retry-delay",
+        "1",
+      ];
+      const url = [`--resolve`, `${world.domain}:443:127.0.0.1`, `https://${world.domain}/api/whoami`];
+      const whoAnswers = async (): Promise<unknown> =>
+        JSON.parse((await world.host.exec([...ask, ...url])).stdout);
+      const blue = expect.objectContaining({ colour: "blue", version: "v0.9.9" });
+      expect(await whoAnswers()).toEqual(blue);
+      await world.up({ greenVersion: "v1.0.0", canaryWeight: 100 });
+      const green = expect.objectContaining({ colour: "green", version: "v1.0.0" });
+      expect(await whoAnswers()).toEqual(green);
+      await world.host.reboot();
+      expect(await whoAnswers()).toEqual(green);
+    });
+  });
+});
