@@ -212,7 +212,8 @@ function openProviders(options: RunOptions, config: PropertyMap): ProviderRegist
     // The SDK wants the address of an engine, and never uses it.
     arguments: ["none"],
     environment: {
-      ...configEnvironment(options.config),
+      // As with the CLI, the config is for `configure`: a variable would reach whatever a provider starts.
+      PULUMI_CONFIG: "{}",
       PULUMI_NODEJS_PROJECT: project.name,
       PULUMI_PROJECT: project.name,
     },

@@ -68,8 +68,9 @@ export class ProgramProcess {
 
   /** Asks a process to end that would go on as long as the engine. */
   release(): void {
-    // Not by closing the channel: Node would never tell that the process has ended.
-    if (this.child.connected) this.child.send(END);
+    // Not by closing the channel: Node would never tell that the process has ended. It may be about to end anyway, and
+    // is then not there to be asked.
+    if (this.child.connected) this.child.send(END, () => undefined);
   }
 
   /** Ends the process at once. */

@@ -103,25 +103,23 @@ function onPath(program: string): boolean {
   }
 }
 
+/** Runs the CLI on the workspace's own state. */
+async function cli(words: string): Promise<string> {
+  const environment = {
+    ...workspace.variables,
+    PULUMI_BACKEND_URL: `file://${workspace.directory}`,
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    PULUMI_NODEJS_TRANSPILE_ONLY: "true",
+  };
+  const options = { cwd: workspace.directory, env: environment };
+  return (await run("pulumi", [...words.split(" "), "--non-interactive"], options)).stdout;
+}
+
 const withCli = ["pulumi", "pulumi-language-nodejs", "pulumi-resource-command"].every(onPath)
   ? describe
   : describe.skip;
 
 withCli("the CLI on this machine (skipped where it is not on the PATH)", () => {
-  const cli = async (words: string): Promise<string> => {
-    const environment = {
-      ...workspace.variables,
-      PULUMI_BACKEND_URL: `file://${workspace.directory}`,
-      PULUMI_SKIP_UPDATE_CHECK: "true",
-      PULUMI_NODEJS_TRANSPILE_ONLY: "true",
-    };
-    return (
-      await run("pulumi", [...words.split(" "), "--non-interactive"], {
-        cwd: workspace.directory,
-        env: environment,
-      })
-    ).stdout;
-  };
   const row = (name: string, args: object, options: object = {}): Row => ({
     name,
     args: { create: `echo ${name}`, ...args },
@@ -177,5 +175,63 @@ withCli("the CLI on this machine (skipped where it is not on the PATH)", () => {
     );
     await workspace.succeed("up --yes --skip-preview -s dev");
     await cli("preview --expect-no-changes -s dev");
+  });
+});
+
+const withDynamicCli = ["pulumi", "pulumi-language-nodejs", "pulumi-resource-pulumi-nodejs"].every(onPath)
+  ? describe
+  : describe.skip;
+
+withDynamicCli("dynamic resources of the CLI (skipped where it is not on the PATH)", () => {
+  const one = (args: object): void => {
+    workspace.table([{ name: "one", args: { secret: { $secret: "token" }, ...args } }]);
+  };
+
+  beforeEach(async () => {
+    workspace.remove();
+    workspace = new Workspace(engine, "dynamic");
+    await workspace.succeed("stack init dev");
+    await workspace.succeed("config set --secret token canary-of-both");
+  });
+
+  it("plans the same, and finds unchanged what the engine made, and the other way round", async () => {
+    one({ kind: "a", weight: 1 });
+    await workspace.succeed("up --yes --skip-preview -s dev");
+    await cli("preview --expect-no-changes -s dev");
+    for (const args of [
+      { kind: "a", weight: 2 },
+      { kind: "b", weight: 1 },
+      { kind: "b", weight: 1, fault: "old one first" },
+    ]) {
+      one(args);
+      const planned = essence(await workspace.succeed("preview --json -s dev"));
+      expect(planned).toEqual(essence(await cli("preview --json -s dev")));
+    }
+    await cli("up --yes --skip-preview -s dev");
+    await workspace.succeed("up --yes --skip-preview --expect-no-changes -s dev");
+  });
+
+  it("keep the same of what was done by half, and each finishes what the other began", async () => {
+    one({ kind: "a", weight: 1, fault: "create stops half way" });
+    const half = (): unknown => workspace.checkpoint().resources?.find(({ id }) => id === "half");
+    // The CLI writes the secret that a reason quotes in clear, so that only their number is the same.
+    const content = ({
+      inputs,
+      outputs,
+      initErrors,
+    }: Record<string, { readonly length?: number }>): unknown =>
+      JSON.parse(
+        JSON.stringify([inputs, outputs, initErrors?.length], (key, value: unknown) =>
+          key === "__provider" || key === "ciphertext" ? "" : value,
+        ),
+      );
+    await expect(cli("up --yes --skip-preview -s dev")).rejects.toThrow();
+    const byCli = content(half() as never);
+    expect(await workspace.succeed("up --yes --skip-preview -s dev")).toContain("~ 1 updated");
+    await workspace.succeed("destroy --yes -s dev");
+    expect((await workspace.pulumi("up --yes --skip-preview -s dev")).code).toBe(1);
+    expect(content(half() as never)).toEqual(byCli);
+    await cli("up --yes --skip-preview -s dev");
+    await workspace.succeed("up --yes --skip-preview --expect-no-changes -s dev");
   });
 });

@@ -1,4 +1,4 @@
-import type { ServiceError } from "@grpc/grpc-js";
+import { status, type ServiceError } from "@grpc/grpc-js";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import { ErrorResourceInitFailed } from "@pulumi/pulumi/proto/provider_pb";
 import { Status } from "@pulumi/pulumi/proto/status_pb";
@@ -8,8 +8,12 @@ import { PartialFailure } from "../provider";
 const DETAILS = "grpc-status-details-bin";
 const INIT_FAILED = "pulumirpc.ErrorResourceInitFailed";
 
+/** There is nobody to answer: the process has ended, or is about to. */
+export class LostConnection extends Error {}
+
 /** What a failed call means: the provider's message, or a resource that exists and is not what it is to be. */
 export function failureOf(error: ServiceError): Error {
+  if (error.code === status.UNAVAILABLE) return new LostConnection(error.details);
   return partialFailureOf(error) ?? new Error(error.details || error.message);
 }
 

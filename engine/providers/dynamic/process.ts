@@ -10,7 +10,6 @@ export class DynamicProcess {
   /** Where it listens, `HOST:PORT`. Fails where it ends before it says so. */
   readonly address: Promise<string>;
   private readonly ended: Promise<ProgramEnd>;
-  private end: ProgramEnd | undefined;
 
   /** Lets a waiting process serve. Lines that it, or a provider in it, prints go to `onLine`. */
   constructor(
@@ -34,8 +33,7 @@ export class DynamicProcess {
       }
     });
     const failed = this.ended.then((end): never => {
-      this.end = end;
-      throw new EngineError([`${this.description ?? ""} before it was ready`, ...errors].join("\n"));
+      throw new EngineError([`${description(end)} before it was ready`, ...errors].join("\n"));
     });
     this.address = Promise.race([said, failed]);
     // Whoever needs it meets the failure then; nobody may.
@@ -43,25 +41,23 @@ export class DynamicProcess {
     failed.catch(() => undefined);
   }
 
-  /** How the process ended; undefined while it runs. */
-  get description(): string | undefined {
-    if (!this.end) return undefined;
-    const { code, signal } = this.end;
-    return `the process of the dynamic providers ended with ${signal ? `signal ${signal}` : `exit code ${String(code)}`}`;
-  }
-
   /** Ends the process at once. */
   kill(): void {
     this.process.kill();
   }
 
-  /** Lets the process end, and waits for it. */
-  async close(): Promise<void> {
+  /** Lets the process end, waits for it, and says how it ended. */
+  async close(): Promise<string> {
     const impatience = setTimeout(() => {
       this.process.kill();
     }, PATIENCE);
     this.process.release();
-    await this.ended;
+    const end = await this.ended;
     clearTimeout(impatience);
+    return description(end);
   }
+}
+
+function description({ code, signal }: ProgramEnd): string {
+  return `the process of the dynamic providers ended with ${signal ? `signal ${signal}` : `exit code ${String(code)}`}`;
 }

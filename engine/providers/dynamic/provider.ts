@@ -25,7 +25,7 @@ import {
   type Provider,
   type ProviderContext,
 } from "../provider";
-import { failureOf } from "./errors";
+import { failureOf, LostConnection } from "./errors";
 import type { DynamicProcess } from "./process";
 
 /** The input that holds the provider itself, as source text. */
@@ -176,7 +176,7 @@ export class DynamicProvider implements Provider {
       return await promised<Response>((done) => call(client, done));
     } catch (error) {
       if (this.options.signal.aborted) throw new EngineError("interrupted");
-      if (this.process.description !== undefined) throw new EngineError(this.process.description);
+      if (error instanceof LostConnection) throw new EngineError(await this.process.close());
       if (!(error instanceof PartialFailure)) throw new EngineError(this.mask(messageOf(error)));
       throw new PartialFailure(
         error.id,
