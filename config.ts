@@ -124,7 +124,8 @@ function arranged(values: StackValues, keys: Keys, texts: Texts): PlainConfig {
 
 function siteSettings(values: StackValues, texts: Texts): SiteSettings {
   const { testerName, ...site } = values.site;
-  const { ports, instances, health, releasesKept, assets } = values.application;
+  const { ports, instances, health, releasesKept, smokeTests, assets, buildCache, minFreeMegabytes } =
+    values.application;
   const { maintenance, rateLimit } = site;
   const certificates = `/etc/ssl/${values.name}`;
   return {
@@ -146,6 +147,8 @@ function siteSettings(values: StackValues, texts: Texts): SiteSettings {
     instances,
     health,
     releasesKept,
+    builds: { assets: assets.directory, cache: buildCache, minFreeMegabytes },
+    smokeTests: smokeTests.map(({ contains = null, ...test }) => ({ ...test, contains })),
   };
 }
 

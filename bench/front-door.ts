@@ -66,6 +66,8 @@ const SETTINGS: SiteSettings = {
   },
   nginxSnippet: null,
   assetsPath: "/_next/static",
+  builds: { assets: ".next/static", cache: [], minFreeMegabytes: 0 },
+  smokeTests: [],
 };
 
 /** Backends that answer at once, in an Nginx of their own so that their CPU time is not the front door's. */

@@ -50,12 +50,15 @@ function text(longest: number, allowed: (value: string) => boolean, rule: string
   return ruled(z.string().refine(keepsRule), rule, example);
 }
 
-/** An integer; configuration hands numbers over as text, too. */
+/** Configuration hands numbers over as text, too. */
+function wholeNumber(value: unknown): unknown {
+  return typeof value === "string" && /^(0|[1-9]\d{0,14})$/.test(value) ? Number(value) : value;
+}
+
+/** An integer. */
 export function integer(smallest: number, largest: number, unit: string, example: number) {
-  const number = (value: unknown) =>
-    typeof value === "string" && /^(0|[1-9]\d{0,14})$/.test(value) ? Number(value) : value;
   return ruled(
-    z.preprocess(number, z.int().min(smallest).max(largest)),
+    z.preprocess(wholeNumber, z.int().min(smallest).max(largest)),
     `a whole number from ${String(smallest)} to ${String(largest)}${unit === "" ? "" : ` (${unit})`}`,
     String(example),
   );
@@ -200,6 +203,30 @@ export const releaseFile = (example: string) =>
     255,
     (value) => /^[A-Za-z0-9._@][A-Za-z0-9._@/-]*$/.test(value) && !hasOddSegment(value),
     "a path inside the release, of A-Z, a-z, 0-9, '.', '_', '@', '-' and '/', without .. in it",
+    example,
+  );
+
+/** Name of a smoke test; stands in messages. */
+export const smokeTestName = (example: string) =>
+  text(64, (value) => /^[a-z0-9][a-z0-9-]*$/.test(value), "1 to 64 of a-z, 0-9 and -, no - first", example);
+
+/** An HTTP status, or a list of them. */
+export const statuses = (example: string) =>
+  ruled(
+    z.preprocess(
+      (value) => (Array.isArray(value) ? value : [value]).map((one: unknown) => wholeNumber(one)),
+      z.array(z.int().min(100).max(599)).min(1).max(20),
+    ),
+    "an HTTP status, or a list of 1 to 20 of them",
+    example,
+  );
+
+/** Text that is looked for in an answer, and nowhere else. */
+export const bodyText = (example: string) =>
+  text(
+    4096,
+    (value) => ARGUMENT.test(value),
+    "a text of 1 to 4096 characters, without control characters",
     example,
   );
 

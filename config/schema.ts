@@ -4,6 +4,7 @@ import {
   answerHeader,
   applicationName,
   argumentList,
+  bodyText,
   commandLine,
   commit,
   cookieName,
@@ -20,6 +21,8 @@ import {
   releaseFile,
   repository,
   ruled,
+  smokeTestName,
+  statuses,
   tagPattern,
   testerSecret,
   urlPath,
@@ -153,6 +156,42 @@ const site = z.strictObject({
   testerName: headerName("x-vs-tester").default("x-vs-tester"),
 });
 
+const smokeTest = z.strictObject({
+  /** What is tested. */
+  name: smokeTestName("wallet"),
+  /** Path that is asked for. */
+  path: urlPath("/business/wallet"),
+  /** Method that is asked by; a POST sends `{}` as JSON. */
+  method: ruled(z.enum(["GET", "HEAD", "POST"]), "GET, HEAD or POST", "GET").default("GET"),
+  /** Status that is a pass, or a list of such; redirects are not followed. */
+  status: statuses("200").default([200]),
+  /** Text that the body has to hold. */
+  contains: bodyText("Wallet").optional(),
+});
+
+/** What a page behind a login answers someone who is not logged in. */
+const PAGE_OR_LOGIN = [200, 302, 303, 307, 308];
+
+/** The guide's critical paths, as someone without a login finds them. */
+const SMOKE_TESTS = [
+  { name: "health", path: "/api/health", method: "GET" as const, status: [200] },
+  { name: "home", path: "/", method: "GET" as const, status: [200] },
+  { name: "wallet", path: "/business/wallet", method: "GET" as const, status: PAGE_OR_LOGIN },
+  { name: "admin", path: "/admin", method: "GET" as const, status: PAGE_OR_LOGIN },
+  {
+    name: "unsigned-webhook",
+    path: "/api/business/wallet/webhook",
+    method: "POST" as const,
+    status: [400],
+  },
+  {
+    name: "unknown-path",
+    path: "/no-page-has-this-path",
+    method: "GET" as const,
+    status: [302, 303, 307, 308, 401, 403, 404],
+  },
+];
+
 const application = z.strictObject({
   /** Loopback TCP port of each colour. */
   ports: ruled(
@@ -193,6 +232,23 @@ const application = z.strictObject({
     .prefault({}),
   /** Finished releases kept on the host's disk beside those in use. */
   releasesKept: integer(1, 100, "releases", 3).default(3),
+  /** Space that is left on the host's disk before a build, in megabytes, beside twice the size of the last release. */
+  minFreeMegabytes: integer(0, 1_048_576, "megabytes", 1024).default(1024),
+  /** Directories inside the release that a build takes over from the newest one. */
+  buildCache: ruled(
+    z.array(releaseFile(".next/cache")).max(20),
+    "a list of at most 20 paths inside the release",
+    "[.next/cache]",
+  ).default([".next/cache"]),
+  /** What every instance of a new release has to answer before it counts as proven. */
+  smokeTests: ruled(
+    z
+      .array(smokeTest)
+      .max(100)
+      .refine((tests) => new Set(tests.map(({ name }) => name)).size === tests.length),
+    "a list of at most 100 smoke tests, each with a name of its own",
+    "[{ name: home, path: /, status: 200 }]",
+  ).default(SMOKE_TESTS),
   /** Installs the dependencies; run in the release's directory, before the build. */
   install: commandLine("[npm, ci]", true).default(["npm", "ci"]),
   /** Builds; empty for an application that needs no build. */

@@ -30,7 +30,7 @@ const urlPath = z
   .string()
   .regex(/^\/[A-Za-z0-9._~/-]*$/)
   .refine(staysBelow);
-const relativeScript = z
+const relativePath = z
   .string()
   .regex(/^[A-Za-z0-9._@][A-Za-z0-9._@/-]*$/)
   .refine(staysBelow);
@@ -75,7 +75,7 @@ const releaseIntent = z.strictObject({
   install: command,
   build: command,
   prune: command,
-  script: relativeScript,
+  script: relativePath,
   args: command,
   environment: environmentHash,
   buildVariables: z.array(variableName).max(100),
@@ -107,6 +107,14 @@ const policy = {
   assetsPath: urlPath.refine((path) => path !== "/").nullable(),
 };
 
+const smokeTest = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
+  path: urlPath,
+  method: z.enum(["GET", "HEAD", "POST"]),
+  status: z.array(z.number().int().min(100).max(599)).min(1).max(20),
+  contains: argument.nullable(),
+});
+
 const settings = z
   .strictObject({
     domains: z
@@ -135,6 +143,12 @@ const settings = z
     maxBodyMegabytes: z.number().int().min(1),
     releasesKept: z.number().int().min(1),
     ...policy,
+    builds: z.strictObject({
+      assets: relativePath,
+      cache: z.array(relativePath).max(20),
+      minFreeMegabytes: z.number().int().min(0),
+    }),
+    smokeTests: z.array(smokeTest).max(100),
   })
   .refine(({ health, stablePaths }) => !stablePaths.some((path) => isBelow(health.path, path)), {
     path: ["health", "path"],
@@ -160,6 +174,7 @@ const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("maintenance"), on: z.boolean() }),
   z.strictObject({ act: z.literal("abort"), reason: argument }),
   z.strictObject({ act: z.literal("ack") }),
+  z.strictObject({ act: z.literal("smoke"), target: z.enum([...COLOURS, "site"]) }),
   z.strictObject({ act: z.literal("status") }),
 ]);
 

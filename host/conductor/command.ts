@@ -10,6 +10,8 @@ export interface Command {
   readonly gid?: number;
   /** Longest run, in seconds; the whole process group is ended after it. */
   readonly timeoutSeconds: number;
+  /** Called once the program itself has ended, however it did: ends what it left behind. */
+  readonly onExit?: () => Promise<void>;
 }
 
 /** A program that ended badly. */
@@ -59,6 +61,7 @@ export function runCommand(
     const output: string[] = [];
     const lastLines: string[] = [];
     let late = false;
+    let cleanedUp: Promise<void> = Promise.resolve();
     const timer = setTimeout(() => {
       late = true;
       endGroup(child.pid);
@@ -80,20 +83,32 @@ export function runCommand(
       clearTimeout(timer);
       reject(new CommandFailed(command.argv, `could not be started (${error.message})`, []));
     });
+    child.on("exit", () => {
+      // What a program leaves behind may hold its output open, and `close` would wait for that.
+      endGroup(child.pid);
+      cleanedUp = command.onExit?.() ?? cleanedUp;
+      cleanedUp.catch(reject);
+    });
     child.on("close", (code, signal) => {
       clearTimeout(timer);
-      if (code === 0 && !late) {
-        resolve(output.join(""));
-        return;
-      }
-      const how = late
-        ? `took longer than ${command.timeoutSeconds} s`
-        : signal === null
-          ? `ended with exit code ${code ?? "unknown"}`
-          : `was ended by ${signal}`;
-      reject(new CommandFailed(command.argv, how, lastLines));
+      const end = (): void => {
+        if (code === 0 && !late) {
+          resolve(output.join(""));
+        } else {
+          const how = describeExit(late ? command.timeoutSeconds : null, code, signal);
+          reject(new CommandFailed(command.argv, how, lastLines));
+        }
+      };
+      cleanedUp.then(end, reject);
     });
   });
+}
+
+function describeExit(limitSeconds: number | null, code: number | null, signal: string | null): string {
+  if (limitSeconds !== null) {
+    return `took longer than ${limitSeconds} s`;
+  }
+  return signal === null ? `ended with exit code ${code ?? "unknown"}` : `was ended by ${signal}`;
 }
 
 /** Ends a process group; what has already ended is no fault. */

@@ -15,9 +15,11 @@ import {
   type EnvironmentResult,
   type MaintenanceResult,
   type PlanResult,
+  type SmokeResult,
 } from "./protocol";
 import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
 import { release, type ReleaseHost } from "./release";
+import { smoke } from "./smoke";
 import { statusOf, withAbort, withAck, type Site } from "./site";
 import { setTraffic } from "./traffic";
 
@@ -29,13 +31,14 @@ export type ActResult =
   | ReleaseResult
   | TrafficResult
   | MaintenanceResult
+  | SmokeResult
   | SiteStatus;
 
 /** Tells one line of progress. */
 export type Progress = (line: string) => void;
 
 /** The acts that wait for one another. */
-type QueuedAct = Exclude<Act, { act: "status" | "abort" | "ack" }>;
+type QueuedAct = Exclude<Act, { act: "status" | "abort" | "ack" | "smoke" }>;
 
 interface UnderWay {
   readonly name: string;
@@ -46,7 +49,7 @@ interface UnderWay {
 
 /**
  * Takes the site's acts one after the other. An act that is sent again while it is under way is joined, not repeated;
- * an act goes on when nobody listens any more. `status` waits for nobody.
+ * an act goes on when nobody listens any more. `status` and `smoke` wait for nobody.
  */
 export class Conductor {
   private readonly lane = new Lane();
@@ -84,6 +87,9 @@ export class Conductor {
     }
     if (act.act === "abort" || act.act === "ack") {
       return this.intervene(act, progress);
+    }
+    if (act.act === "smoke") {
+      return smoke(this.host.smokeTests, this.host.store.site, act, progress);
     }
     const content = JSON.stringify(act);
     // Only the newest: after another act the same words ask for a change again.

@@ -2,8 +2,8 @@ import { chown, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Failed } from "./acts";
 import { readIfThere, removeDurably, writeDurably } from "./durable-file";
+import type { Account } from "./enclosure";
 import type { Paths } from "./paths";
-import type { Account } from "./prepare";
 import type { InstalledRelease } from "./site";
 
 /** The environments that releases run with, one file each. */

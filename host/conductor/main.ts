@@ -5,14 +5,17 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { Conductor } from "./conductor";
+import { systemdScope } from "./enclosure";
 import { environmentsOnDisk } from "./environments";
 import { nginxFrontDoor } from "./front-door";
 import { HealthWatch } from "./health-watch";
 import { pathsOf } from "./paths";
+import { pm2OfColours } from "./pm2";
 import { releasesOnDisk } from "./prepare";
 import { launcherProber } from "./prober";
 import { systemdProcesses } from "./processes";
 import { createConductorServer, createRefusingServer } from "./server";
+import { httpSmokeTests } from "./smoke";
 import { openStore } from "./store";
 
 /** systemd's socket activation passes the first socket as this file descriptor. */
@@ -34,12 +37,16 @@ async function main(app: string): Promise<void> {
   }
   const frontDoor = nginxFrontDoor(paths);
   const prober = launcherProber(paths);
-  const processes = systemdProcesses(app, paths);
   const id = (flag: string): number => Number(execFileSync("id", [flag, paths.user], { encoding: "utf8" }));
   const account = { uid: id("-u"), gid: id("-g") };
   const environments = environmentsOnDisk(paths, account);
-  const releases = releasesOnDisk(app, paths, account, environments);
-  const conductor = new Conductor({ store, frontDoor, processes, prober, releases, environments }, paths);
+  const enclosure = systemdScope(`${app}-build`, account);
+  const pm2 = pm2OfColours(paths, systemdScope(`${app}-pm2`, account));
+  const processes = systemdProcesses(app, paths, pm2);
+  const smokeTests = httpSmokeTests(paths);
+  const releases = releasesOnDisk(app, { paths, account, enclosure, environments });
+  const host = { store, frontDoor, processes, prober, releases, environments, smokeTests };
+  const conductor = new Conductor(host, paths);
 
   const recovered = conductor.recover(log);
   const server = createConductorServer(conductor, log);

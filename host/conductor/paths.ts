@@ -44,6 +44,10 @@ export interface Paths {
   readonly maintenanceFile: string;
   /** Files of the last releases that Nginx serves itself: the file of a URL's path is this, followed by the path. */
   readonly assets: string;
+  /** What installs made, by lock file; on the file system of the releases, which share its files. */
+  readonly dependencies: string;
+  /** PM2's command line, a Node script. */
+  readonly pm2Program: string;
 }
 
 /** Returns the paths of application `app`, a name of lower-case letters, digits and dashes. */
@@ -73,5 +77,7 @@ export function pathsOf(app: string): Paths {
     user: "www-data",
     maintenanceFile: `/var/www/${app}/MAINTENANCE_MODE`,
     assets: `/var/www/${app}-assets`,
+    dependencies: `/var/www/${app}-dependencies`,
+    pm2Program: "/usr/local/lib/pm2/node_modules/pm2/bin/pm2",
   };
 }

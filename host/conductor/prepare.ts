@@ -1,12 +1,23 @@
 import { createHash } from "node:crypto";
-import { access, chown, mkdir, readdir, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { Failed } from "./acts";
-import { CommandFailed, runCommand } from "./command";
-import { readIfThere, removeDurably, writeDurably } from "./durable-file";
-import type { Environments } from "./environments";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Failed, Refused } from "./acts";
+import { SharedAssets } from "./assets";
+import { buildRelease } from "./build";
+import { StepRunner, type Builder } from "./build-step";
+import { DependencyStore } from "./dependency-store";
+import { bytesOf, flush, freeBytes, inMegabytes } from "./disk";
 import type { Paths } from "./paths";
-import type { ReleaseIntent } from "./protocol";
+import type { ReleaseIntent, SiteSettings } from "./protocol";
+import {
+  finishedReleases,
+  isThere,
+  readRecord,
+  removeRecord,
+  writeRecord,
+  type FinishedRelease,
+} from "./release-records";
+import { requireCommit } from "./release-source";
 import type { InstalledRelease } from "./site";
 import { forBuild } from "./variables";
 
@@ -16,61 +27,186 @@ export interface Releases {
    * Returns the release that `intent` names: the finished directory where there is one, without any download;
    * otherwise a new one, fetched, installed and built while the old one serves.
    * @throws Failed that names the step, with the last lines of what it ran. Nothing of it is left on the disk then.
+   * Refused where the disk has no room for it.
    */
-  prepare(intent: ReleaseIntent, progress: (line: string) => void): Promise<InstalledRelease>;
-  /** Removes all finished releases but those in use and the last `kept` others, and every unfinished one. */
-  prune(inUse: readonly string[], kept: number): Promise<void>;
+  prepare(
+    intent: ReleaseIntent,
+    keeping: Keeping,
+    progress: (line: string) => void,
+  ): Promise<InstalledRelease>;
+  /**
+   * Builds a release again, in its own directory, where that is gone; leaves it alone otherwise.
+   * @throws as {@link Releases.prepare}
+   */
+  restore(release: InstalledRelease, keeping: Keeping, progress: (line: string) => void): Promise<void>;
+  /**
+   * Removes all finished releases but those in use and the last `releasesKept` others, every unfinished one, and what
+   * only they had in the dependency store and among the shared assets.
+   */
+  prune(keeping: Keeping): Promise<void>;
 }
 
-/** User and group that a release is built and run by. */
-export interface Account {
-  readonly uid: number;
-  readonly gid: number;
+/** What has to stay on the disk, and by which settings. */
+export interface Keeping {
+  /** Directories of the releases that run, or that a colour goes back to. */
+  readonly inUse: readonly string[];
+  readonly settings: Pick<SiteSettings, "releasesKept" | "builds" | "assetsPath">;
 }
-
-const FETCH_TIMEOUT_SECONDS = 300;
-const BUILD_TIMEOUT_SECONDS = 1800;
 
 /** Releases under {@link Paths.releases}, with a record of each finished one under {@link Paths.records}. */
-export function releasesOnDisk(
-  app: string,
-  paths: Paths,
-  account: Account,
-  environments: Pick<Environments, "read">,
-): Releases {
-  return {
-    async prepare(intent, progress) {
-      const directory = join(paths.releases, directoryName(app, intent));
-      const finished = await readRecord(paths, directory);
-      if (finished !== null) {
-        requireCommit(intent, finished.commit);
-        return { ...finished, intent };
-      }
-      const variables = forBuild(await environments.read(intent.environment), intent.buildVariables);
-      try {
-        return await build({ paths, account, intent, variables, directory, progress });
-      } catch (error) {
-        await rm(directory, { recursive: true, force: true });
-        throw error;
-      }
-    },
-    async prune(inUse, kept) {
-      const used = new Set(inUse);
-      const found = (await readdir(paths.releases)).filter((name) => isDirectoryName(app, name));
-      const spare: { readonly directory: string; readonly finishedAt: number }[] = [];
-      for (const directory of found.map((name) => join(paths.releases, name)).filter((d) => !used.has(d))) {
-        const record = await stat(recordPath(paths, directory)).catch(() => null);
-        spare.push({ directory, finishedAt: record?.mtimeMs ?? -1 });
-      }
-      const newestFirst = spare.sort((a, b) => b.finishedAt - a.finishedAt);
-      const surplus = newestFirst.filter(({ finishedAt }, index) => finishedAt < 0 || index >= kept);
-      for (const { directory } of surplus) {
-        await removeDurably(recordPath(paths, directory));
-        await rm(directory, { recursive: true, force: true });
-      }
-    },
-  };
+export function releasesOnDisk(app: string, builder: Builder): Releases {
+  return new ReleasesOnDisk(app, builder);
 }
+
+class ReleasesOnDisk implements Releases {
+  private readonly paths: Paths;
+  private readonly store: DependencyStore;
+
+  constructor(
+    private readonly app: string,
+    private readonly builder: Builder,
+  ) {
+    this.paths = builder.paths;
+    this.store = new DependencyStore(builder.paths.dependencies, builder.account);
+  }
+
+  async prepare(
+    intent: ReleaseIntent,
+    keeping: Keeping,
+    progress: (line: string) => void,
+  ): Promise<InstalledRelease> {
+    const directory = join(this.paths.releases, directoryName(this.app, intent));
+    const finished = await readRecord(this.paths, directory);
+    if (finished !== null) {
+      requireCommit(intent, finished.commit);
+    }
+    const commit = finished?.commit ?? (await this.build(intent, directory, keeping, progress));
+    await this.shareAssets(directory, keeping);
+    return { intent, commit, directory };
+  }
+
+  async restore(
+    { intent, directory }: InstalledRelease,
+    keeping: Keeping,
+    progress: (line: string) => void,
+  ): Promise<void> {
+    if (await isThere(directory)) {
+      return;
+    }
+    progress(`${intent.version}: ${directory} is gone; it is built again`);
+    await this.build(intent, directory, keeping, progress);
+    await this.shareAssets(directory, keeping);
+  }
+
+  async prune(keeping: Keeping): Promise<void> {
+    const surplus = (await this.spare(keeping)).filter(
+      ({ finishedAt }, index) => finishedAt < 0 || index >= keeping.settings.releasesKept,
+    );
+    await this.remove(surplus, keeping);
+  }
+
+  private async build(
+    intent: ReleaseIntent,
+    directory: string,
+    keeping: Keeping,
+    progress: (line: string) => void,
+  ): Promise<string> {
+    await this.requireSpace(keeping, progress);
+    const environment = await this.builder.environments.read(intent.environment);
+    const variables = forBuild(environment, intent.buildVariables);
+    const steps = new StepRunner(this.builder, intent.version, variables, progress);
+    const { cache } = keeping.settings.builds;
+    try {
+      const built = await buildRelease({ intent, directory, cache }, this.builder, this.store, steps);
+      const bytes = await bytesOf(directory);
+      // A record outlives a power cut, so that what it stands for has to.
+      await flush(this.paths.releases);
+      if (built.dependencies !== null) {
+        await this.store.seal(built.dependencies);
+      }
+      await writeRecord(this.paths, { intent, ...built, directory, bytes });
+      return built.commit;
+    } catch (error) {
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /**
+   * Makes room for one more release: removes spare ones, the oldest first, where there is too little.
+   * @throws Refused with the figures, where that is not enough.
+   */
+  private async requireSpace(keeping: Keeping, progress: (line: string) => void): Promise<void> {
+    const { minFreeMegabytes } = keeping.settings.builds;
+    const last = (await finishedReleases(this.paths))[0]?.record.bytes ?? 0;
+    const needed = minFreeMegabytes * 1024 * 1024 + 2 * last;
+    for (;;) {
+      const free = await freeBytes(this.paths.releases);
+      if (free >= needed) {
+        return;
+      }
+      const oldest = (await this.spare(keeping)).at(-1);
+      if (oldest === undefined) {
+        throw new Refused(
+          `${this.paths.releases} has ${inMegabytes(free)} MB left, and a build needs ${inMegabytes(needed)}: ` +
+            `application.minFreeMegabytes (${minFreeMegabytes}) and twice the last release (${inMegabytes(last)}). ` +
+            "No spare release is left to remove; make room on the host, or lower application.minFreeMegabytes",
+        );
+      }
+      progress(`removing ${oldest.directory}: ${inMegabytes(free)} MB of ${inMegabytes(needed)} are free`);
+      await this.remove([oldest], keeping);
+    }
+  }
+
+  /** Releases on the disk that are not in use, newest first; unfinished ones last. */
+  private async spare({ inUse }: Keeping): Promise<Spare[]> {
+    const finished = new Map(
+      (await finishedReleases(this.paths)).map(({ record, finishedAt }) => [record.directory, finishedAt]),
+    );
+    const names = (await readdir(this.paths.releases)).filter((name) => isDirectoryName(this.app, name));
+    return names
+      .map((name) => join(this.paths.releases, name))
+      .filter((directory) => !inUse.includes(directory))
+      .map((directory) => ({ directory, finishedAt: finished.get(directory) ?? -1 }))
+      .sort((a, b) => b.finishedAt - a.finishedAt);
+  }
+
+  private async remove(releases: readonly Spare[], { settings }: Keeping): Promise<void> {
+    for (const { directory } of releases) {
+      await removeRecord(this.paths, directory);
+      await rm(directory, { recursive: true, force: true });
+    }
+    const kept = (await finishedReleases(this.paths)).map(({ record }) => record);
+    await this.store.prune(kept.flatMap(({ dependencies }) => dependencies ?? []));
+    await this.assets(settings)?.prune(kept.map(({ directory }) => directory));
+  }
+
+  private async shareAssets(directory: string, { settings }: Keeping): Promise<void> {
+    const assets = this.assets(settings);
+    if (assets === null) {
+      return;
+    }
+    const kept = (await finishedReleases(this.paths)).map(({ record }) => record.directory);
+    try {
+      await assets.add(
+        directory,
+        kept.filter((other) => other !== directory),
+      );
+    } catch (error) {
+      throw new Failed(
+        `sharing the files of application.assets failed: ${(error as Error).message}; ` +
+          `see whether ${this.paths.assets} can be written, and lies on the file system of ${this.paths.releases}`,
+      );
+    }
+  }
+
+  private assets({ assetsPath, builds }: Keeping["settings"]): SharedAssets | null {
+    return assetsPath === null ? null : new SharedAssets(join(this.paths.assets, assetsPath), builds.assets);
+  }
+}
+
+/** A release that nothing runs; -1 where it was never finished. */
+type Spare = Pick<FinishedRelease, "finishedAt"> & { readonly directory: string };
 
 /**
  * Name of a release's directory. The hash covers all that the directory is a function of, so that the same version
@@ -100,153 +236,4 @@ function isDirectoryName(app: string, name: string): boolean {
     name.startsWith(`${app}-`) &&
     /^v?[0-9]+(\.[0-9]+){1,3}(-[0-9A-Za-z.]+)?-[0-9a-f]{8}$/.test(name.slice(app.length + 1))
   );
-}
-
-function recordPath(paths: Paths, directory: string): string {
-  return join(paths.records, `${basename(directory)}.json`);
-}
-
-async function readRecord(paths: Paths, directory: string): Promise<InstalledRelease | null> {
-  const text = await readIfThere(recordPath(paths, directory));
-  const present = await access(directory).then(
-    () => true,
-    () => false,
-  );
-  return text === null || !present ? null : (JSON.parse(text) as InstalledRelease);
-}
-
-function requireCommit(intent: ReleaseIntent, commit: string): void {
-  if (intent.commit !== null && intent.commit !== commit) {
-    throw new Failed(
-      `tag ${intent.tag} is commit ${commit}, and the config pins ${intent.commit}; ` +
-        "a tag that moved is not released: publish a new version, or correct the pin",
-    );
-  }
-}
-
-interface BuildInput {
-  readonly paths: Paths;
-  readonly account: Account;
-  readonly intent: ReleaseIntent;
-  /** What installs and builds see of the release's environment. */
-  readonly variables: Readonly<Record<string, string>>;
-  readonly directory: string;
-  readonly progress: (line: string) => void;
-}
-
-async function build(input: BuildInput): Promise<InstalledRelease> {
-  const { paths, account, intent, variables, directory, progress } = input;
-  const step = async (
-    name: string,
-    argv: readonly string[],
-    timeoutSeconds: number,
-    cwd?: string,
-  ): Promise<string> => {
-    progress(`${intent.version}: ${name}`);
-    try {
-      return await runCommand({
-        // The other colour serves users on the same processors.
-        argv: ["nice", "-n", "19", "ionice", "-c", "3", ...argv],
-        env: { ...variables, ...buildEnvironment(paths) },
-        timeoutSeconds,
-        ...account,
-        ...(cwd === undefined ? {} : { cwd }),
-      });
-    } catch (error) {
-      throw error instanceof CommandFailed ? new Failed(`${intent.version}: ${name} ${error.ending}`) : error;
-    }
-  };
-  await rm(directory, { recursive: true, force: true });
-  const commit = await fetchTag(input, step);
-  await checkKnownCommit(paths, intent, commit);
-  await mkdir(directory, { mode: 0o755 });
-  await chown(directory, account.uid, account.gid);
-  await step("read the tree", git(paths, "read-tree", commit), FETCH_TIMEOUT_SECONDS);
-  const checkOut = git(paths, `--work-tree=${directory}`, "checkout-index", "--all", "--force");
-  await step("check out", checkOut, FETCH_TIMEOUT_SECONDS, directory);
-  for (const [name, argv] of [
-    ["install", intent.install],
-    ["build", intent.build],
-    ["prune", intent.prune],
-  ] as const) {
-    if (argv.length > 0) {
-      await step(`${name} (${argv.join(" ")})`, argv, BUILD_TIMEOUT_SECONDS, directory);
-    }
-  }
-  await access(join(directory, intent.script)).catch(() => {
-    throw new Failed(
-      `${intent.version}: ${intent.script} is not there after the build; check application.script`,
-    );
-  });
-  const release: InstalledRelease = { intent, commit, directory };
-  await writeDurably(recordPath(paths, directory), `${JSON.stringify(release, null, 2)}\n`);
-  return release;
-}
-
-function git(paths: Paths, ...args: string[]): string[] {
-  // `ext` would run any program that a repository's address names.
-  return ["git", `--git-dir=${paths.source}`, "-c", "protocol.ext.allow=never", ...args];
-}
-
-type Step = (name: string, argv: readonly string[], timeoutSeconds: number) => Promise<string>;
-
-async function fetchTag({ paths, intent }: BuildInput, step: Step): Promise<string> {
-  const ref = `refs/tags/${intent.tag}`;
-  await step(
-    "make room for the source",
-    ["git", "init", "--quiet", "--bare", paths.source],
-    FETCH_TIMEOUT_SECONDS,
-  );
-  await step(
-    `fetch ${intent.tag}`,
-    git(
-      paths,
-      "fetch",
-      "--quiet",
-      "--depth=1",
-      "--no-tags",
-      "--force",
-      "--",
-      intent.repository,
-      `+${ref}:${ref}`,
-    ),
-    FETCH_TIMEOUT_SECONDS,
-  );
-  const revision = ["rev-parse", "--verify", "--end-of-options", `${ref}^{commit}`];
-  const commit = (await step(`resolve ${intent.tag}`, git(paths, ...revision), FETCH_TIMEOUT_SECONDS)).trim();
-  requireCommit(intent, commit);
-  return commit;
-}
-
-/** A version is one commit for ever: the same tag from the same repository may not have moved since it was released. */
-async function checkKnownCommit(paths: Paths, intent: ReleaseIntent, commit: string): Promise<void> {
-  for (const name of await readdir(paths.records)) {
-    const text = await readIfThere(join(paths.records, name));
-    const known = text === null ? null : (JSON.parse(text) as InstalledRelease);
-    const same = known?.intent.tag === intent.tag && known.intent.repository === intent.repository;
-    if (known !== null && same && known.commit !== commit) {
-      throw new Failed(
-        `tag ${intent.tag} was commit ${known.commit} when it was released here, and is ${commit} now; ` +
-          "a tag that moved is not released: publish a new version",
-      );
-    }
-  }
-}
-
-/** What installs and builds see: no secret of the conductor's, and nothing that asks a question. */
-function buildEnvironment(paths: Paths): Record<string, string> {
-  const certificates = process.env["NODE_EXTRA_CA_CERTS"];
-  return {
-    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    HOME: paths.home,
-    LANG: "C.UTF-8",
-    CI: "true",
-    GIT_TERMINAL_PROMPT: "0",
-    GIT_SSH_COMMAND: "ssh -oBatchMode=yes",
-    NEXT_TELEMETRY_DISABLED: "1",
-    NPM_CONFIG_AUDIT: "false",
-    NPM_CONFIG_FUND: "false",
-    NPM_CONFIG_UPDATE_NOTIFIER: "false",
-    ...(certificates === undefined ? {} : { NODE_EXTRA_CA_CERTS: certificates }),
-  };
 }

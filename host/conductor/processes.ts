@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { CommandFailed, runCommand } from "./command";
 import { readIfThere, removeDurably, writeDurably } from "./durable-file";
 import { environmentFile } from "./environments";
+import { linesSince, markLog, type LogMark } from "./error-log";
 import type { Paths } from "./paths";
+import type { Pm2 } from "./pm2";
 import type { Colour, SiteSettings } from "./protocol";
 import type { RunningRelease } from "./site";
 
@@ -11,22 +13,32 @@ import type { RunningRelease } from "./site";
 export interface Processes {
   /** Stops what the colour runs, and starts `release` in its place. */
   swap(colour: Colour, release: RunningRelease, settings: SiteSettings): Promise<void>;
-  /** Starts the colour's unit where it is down, or its ecosystem file is not what it should be. */
+  /**
+   * Starts what is down: the instances of `release` that do not run, or the colour's unit where none does, or where its
+   * ecosystem file is not what it should be. What runs is not touched otherwise.
+   */
   ensure(colour: Colour, release: RunningRelease, settings: SiteSettings): Promise<void>;
   /** Stops the colour, now and at the next boot. */
   stop(colour: Colour): Promise<void>;
+  /** The last lines that the colour's instances wrote to their error log since this conductor started them. */
+  errors(colour: Colour): Promise<readonly string[]>;
 }
 
 const SYSTEMCTL_TIMEOUT_SECONDS = 90;
 
+/** PM2's words for an instance that it has stopped, or given up. */
+const DOWN = ["stopped", "stopping", "errored"];
+
 /** Processes by systemd and `pm2-runtime`. */
-export function systemdProcesses(app: string, paths: Paths): Processes {
+export function systemdProcesses(app: string, paths: Paths, pm2: Pm2): Processes {
+  const marks = new Map<Colour, LogMark>();
   const unit = (colour: Colour): string => `${paths.unit}@${colour}.service`;
   const file = (colour: Colour): string => join(paths.pm2, colour, "ecosystem.json");
   const systemctl = async (...argv: string[]): Promise<void> => {
     await runCommand({ argv: ["systemctl", ...argv], timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS });
   };
   const start = async (colour: Colour, text: string): Promise<void> => {
+    marks.set(colour, await markLog(errorLog(paths, colour)));
     await mkdir(join(paths.pm2, colour), { recursive: true });
     await writeDurably(file(colour), text, 0o644);
     await systemctl("enable", "--quiet", unit(colour));
@@ -42,13 +54,32 @@ export function systemdProcesses(app: string, paths: Paths): Processes {
       if ((await readIfThere(file(colour))) !== text || !(await isActive(unit(colour)))) {
         await systemctl("stop", unit(colour));
         await start(colour, text);
+        return;
+      }
+      const instances = await pm2.instances(colour);
+      const down = instances.filter(({ status }) => DOWN.includes(status));
+      if (down.length === instances.length) {
+        await systemctl("stop", unit(colour));
+        await start(colour, text);
+      } else if (down.length > 0) {
+        marks.set(colour, await markLog(errorLog(paths, colour)));
+        await pm2.start(colour, down);
       }
     },
     async stop(colour) {
       await systemctl("disable", "--quiet", "--now", unit(colour));
       await removeDurably(file(colour));
     },
+    async errors(colour) {
+      const mark = marks.get(colour);
+      return mark === undefined ? [] : linesSince(mark);
+    },
   };
+}
+
+/** Error log of a colour's instances. */
+export function errorLog(paths: Paths, colour: Colour): string {
+  return join(paths.logs, `${colour}_error.log`);
 }
 
 async function isActive(unit: string): Promise<boolean> {
@@ -92,7 +123,7 @@ export function ecosystem(
       CONDUCTOR_HEALTH: join(paths.health, colour),
       CONDUCTOR_ENVIRONMENT: environmentFile(paths, intent.environment),
     },
-    error_file: join(paths.logs, `${colour}_error.log`),
+    error_file: errorLog(paths, colour),
     out_file: join(paths.logs, `${colour}_out.log`),
     log_date_format: "YYYY-MM-DD HH:mm:ss Z",
     merge_logs: true,

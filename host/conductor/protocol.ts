@@ -141,6 +141,32 @@ export interface SiteSettings {
   readonly nginxSnippet: string | null;
   /** Path of a URL below which files of the last releases are served from disk; null for none. */
   readonly assetsPath: string | null;
+  /** How releases are built. A change holds from the next release on. */
+  readonly builds: BuildSettings;
+  /** What a new release has to answer before it counts as proven. */
+  readonly smokeTests: readonly SmokeTest[];
+}
+
+/** How releases are built. */
+export interface BuildSettings {
+  /** Directory of a release, relative to it, whose files are served below `assetsPath`. */
+  readonly assets: string;
+  /** Directories, relative to a release, that a build takes over from the newest finished release. */
+  readonly cache: readonly string[];
+  /** Space that is left on the disk before a build, in megabytes, beside twice the size of the last release. */
+  readonly minFreeMegabytes: number;
+}
+
+/** One request to a release, and what it has to be answered with. */
+export interface SmokeTest {
+  /** What is tested, for people: a word. */
+  readonly name: string;
+  readonly path: string;
+  readonly method: "GET" | "HEAD" | "POST";
+  /** Any of these is a pass. Redirects are answers, and are not followed. */
+  readonly status: readonly number[];
+  /** Text that the body has to hold; null for any body. */
+  readonly contains: string | null;
 }
 
 /** `plan`: the whole desired state. Touches nothing; refused where it cannot be reached from what is live now. */
@@ -203,6 +229,13 @@ export interface MaintenanceAct {
   readonly on: boolean;
 }
 
+/** `smoke`: runs the smoke tests. Touches nothing, and waits for no other act. */
+export interface SmokeAct {
+  readonly act: "smoke";
+  /** A colour: each of its instances, and its port. `site`: the front door, as a new user. */
+  readonly target: Colour | "site";
+}
+
 /** `status`: asks what is live. */
 export interface StatusAct {
   readonly act: "status";
@@ -218,6 +251,7 @@ export type Act =
   | MaintenanceAct
   | AbortAct
   | AckAct
+  | SmokeAct
   | StatusAct;
 
 /** One colour as it is now. */
@@ -308,6 +342,22 @@ export interface TrafficResult {
 /** Result of `maintenance`. */
 export interface MaintenanceResult {
   readonly maintenance: boolean;
+}
+
+/** Result of `smoke`. */
+export interface SmokeResult {
+  readonly passed: boolean;
+  readonly checks: readonly SmokeCheck[];
+}
+
+/** What came of a {@link SmokeTest}. */
+export interface SmokeCheck {
+  readonly name: string;
+  readonly passed: boolean;
+  /** What was answered, or what was wrong with it. */
+  readonly detail: string;
+  /** The slowest answer, in milliseconds. */
+  readonly milliseconds: number;
 }
 
 /** Exit codes of `<app>-conductor act`. */

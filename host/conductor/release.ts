@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { Failed } from "./acts";
+import { portTaken } from "./error-log";
 import type { FrontDoor } from "./front-door";
 import type { Environments } from "./environments";
 import { describePending, requireReplaceable, whyNotReplaceable } from "./plan";
-import type { Releases } from "./prepare";
+import type { Keeping, Releases } from "./prepare";
 import { proveHealthy, type Prober } from "./prober";
 import type { Processes } from "./processes";
 import {
@@ -14,7 +15,16 @@ import {
   type ReleaseResult,
   type SiteSettings,
 } from "./protocol";
-import { isSameIntent, keepsEnvironment, RETIRED, withColour, type ColourState } from "./site";
+import { scrub } from "./scrub";
+import {
+  isSameIntent,
+  keepsEnvironment,
+  RETIRED,
+  withColour,
+  type ColourState,
+  type RunningRelease,
+} from "./site";
+import { requireSmoke, type SmokeTests } from "./smoke";
 import type { Store } from "./store";
 import { waitUntil } from "./wait";
 
@@ -26,11 +36,13 @@ export interface ReleaseHost {
   readonly prober: Prober;
   readonly releases: Releases;
   readonly environments: Environments;
+  readonly smokeTests: SmokeTests;
 }
 
 /**
  * Makes a colour run what it shall: **prepare** while the old one serves, **withdraw** and drain, **swap** the
- * processes, **prove** health. A colour that already runs it, well, is left alone.
+ * processes, **prove** health and smoke tests. A colour that already runs it, well, is left alone; its directory is
+ * built again where it is gone.
  *
  * A release that does not become healthy is taken back: the colour runs what it ran before, with the share it had.
  * @throws Refused where users of the colour have nowhere to go. Failed with the step that failed.
@@ -53,7 +65,7 @@ export async function release(
     throw outcome === null ? error : new Failed(`${(error as Error).message}; ${outcome}`);
   }
   if (host.store.site.colours[act.colour].release !== before) {
-    await host.releases.prune(inUse(host), settings.releasesKept);
+    await host.releases.prune(keeping(host, settings));
     await host.environments.prune(environmentsInUse(host));
   }
   return resultOf(host, act.colour);
@@ -67,7 +79,7 @@ async function become(
   settings: SiteSettings,
   progress: (line: string) => void,
 ): Promise<void> {
-  const { store, processes, prober } = host;
+  const { store, processes } = host;
   const { colour, inPlace } = act;
   const now = store.site.colours[colour];
   if (inPlace !== true && keepsEnvironment(store.site, colour, intent)) {
@@ -77,12 +89,15 @@ async function become(
   }
   if (now.release === null || !isSameIntent(now.release.intent, intent)) {
     await replace(host, act, intent, settings, progress);
-  } else if (!now.healthy) {
-    progress(`${colour}: ${intent.version} is not healthy; starting what is down`);
-    await processes.ensure(colour, now.release, settings);
-    await proveHealthy(prober, colour, now.release, settings, progress);
-  } else if (now.pendingEnvironment === null) {
-    return;
+  } else {
+    await host.releases.restore(now.release, keeping(host, settings), progress);
+    if (!now.healthy) {
+      progress(`${colour}: ${intent.version} is not healthy; starting what is down`);
+      await processes.ensure(colour, now.release, settings);
+      await prove(host, colour, now.release, settings, progress);
+    } else if (now.pendingEnvironment === null) {
+      return;
+    }
   }
   await change(host, colour, { healthy: true, before: null, pendingEnvironment: null, closesSite: false });
 }
@@ -95,14 +110,17 @@ async function replace(
   settings: SiteSettings,
   progress: (line: string) => void,
 ): Promise<void> {
-  const { store, processes, prober } = host;
+  const { store, processes } = host;
   const requireWay = (): void => {
     if (inPlace !== true) {
       requireReplaceable(store.site, colour);
     }
   };
   requireWay();
-  const installed = { ...(await host.releases.prepare(intent, progress)), instances: settings.instances };
+  const installed = {
+    ...(await host.releases.prepare(intent, keeping(host, settings), progress)),
+    instances: settings.instances,
+  };
   // Health changes while a build runs.
   requireWay();
   const closesSite = whyNotReplaceable(store.site, colour) !== null;
@@ -116,7 +134,43 @@ async function replace(
   });
   progress(`${colour}: starting ${intent.version}`);
   await processes.swap(colour, installed, settings);
-  await proveHealthy(prober, colour, installed, settings, progress);
+  await prove(host, colour, installed, settings, progress);
+}
+
+/**
+ * Proves that a colour does what it is for. A release that was proven before is held to its health only: it is mended,
+ * and what the smoke tests ask for may be new.
+ * @throws Failed with the fault, and the last lines of the colour's error log.
+ */
+async function prove(
+  host: ReleaseHost,
+  colour: Colour,
+  running: RunningRelease,
+  settings: SiteSettings,
+  progress: (line: string) => void,
+): Promise<void> {
+  const { version } = running.intent;
+  try {
+    await proveHealthy(host.prober, colour, running, settings, progress);
+    if (host.store.site.colours[colour].before !== null) {
+      requireSmoke(await host.smokeTests.ofColour(colour, running, settings, progress), version, colour);
+    }
+  } catch (error) {
+    if (!(error instanceof Failed)) {
+      throw error;
+    }
+    const message = `${error.message}${describeErrors(await host.processes.errors(colour))}`;
+    throw new Failed(scrub(message, await host.environments.read(running.intent.environment)));
+  }
+}
+
+function describeErrors(lines: readonly string[]): string {
+  if (lines.length === 0) {
+    return "; the error log says nothing";
+  }
+  const taken = portTaken(lines);
+  const told = `; the last lines of its error log:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+  return taken === null ? told : `${told}\nWay out: ${taken}`;
 }
 
 function requireSettings(host: ReleaseHost): SiteSettings {
@@ -226,8 +280,11 @@ async function change(host: ReleaseHost, colour: Colour, update: Partial<ColourS
   await host.frontDoor.set(await host.store.update((site) => withColour(site, colour, update)));
 }
 
-function inUse(host: ReleaseHost): string[] {
-  return COLOURS.flatMap((colour) => host.store.site.colours[colour].release?.directory ?? []);
+/** What stays on the disk: what colours run, and what they go back to. */
+function keeping({ store }: ReleaseHost, settings: SiteSettings): Keeping {
+  const states = COLOURS.map((colour) => store.site.colours[colour]);
+  const inUse = states.flatMap(({ release: running, before }) => [running, before?.release ?? null]);
+  return { inUse: inUse.flatMap((used) => used?.directory ?? []), settings };
 }
 
 /** The environments that colours run with, and the one that the next releases will. */

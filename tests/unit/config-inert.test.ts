@@ -54,12 +54,18 @@ const FRAGMENTS = [
 /** Does a path lead out of where it starts? */
 const climbs = (text: string) => text.split("/").includes("..");
 
-/** What reaches a program as it is: elements of a list, without a shell; variables; quoted texts; files of their own. */
-const AS_THEY_ARE = ["install", "build", "prune", "args", "variables", "headers", "page", "nginxSnippet"];
+/**
+ * What reaches a program as it is: elements of a list, without a shell; variables; quoted texts; files of their own; and
+ * what is compared only.
+ */
+const AS_THEY_ARE = [
+  ...["install", "build", "prune", "args", "variables"],
+  ...["headers", "page", "nginxSnippet", "contains"],
+];
 
 /** Values that are not read by a rule of characters alone: those, names of files here, and keys. */
 const READ_OTHERWISE =
-  /^(application\.(install|build|prune|args)\.0|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet))$/;
+  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet))$/;
 
 /** A key that each record takes; versions where it is not named. */
 const KEYS: Readonly<Record<string, string>> = { headers: "X-Frame-Options", variables: "LOG_LEVEL" };
@@ -110,6 +116,9 @@ const hostile = (path: Path) => {
     .map(([text, at]) => valid.slice(0, at) + text + valid.slice(at));
   return fc.oneof(spliced, fragment, fc.string({ unit: "grapheme", maxLength: 40 }));
 };
+
+/** Settings with one of everything that is a list of groups. */
+const everything = () => changed(settings(), ["application", "smokeTests"], [{ name: "npm", path: "/npm" }]);
 
 type Loaded = ReturnType<typeof validate>;
 
@@ -168,7 +177,9 @@ it.each(ruledByCharacters.map((path) => [path.join("."), path] as const))(
 describe.each(textPaths().map((path) => [path.join("."), path] as const))("%s", (_, path) => {
   it("refuses what is dangerous, or keeps it where it does nothing", () => {
     const values =
-      path[0] === "hostPrivateKey" ? changed(settings(), ["host", "privateKeyFile"], undefined) : settings();
+      path[0] === "hostPrivateKey"
+        ? changed(everything(), ["host", "privateKeyFile"], undefined)
+        : everything();
     fc.assert(
       fc.property(hostile(path), (text) => {
         const config = accepted(changed(values, path, text));
@@ -217,7 +228,7 @@ it("lets nothing through that the host refuses", () => {
     .chain((path) => hostile(path).map((text) => ({ path, text })));
   fc.assert(
     fc.property(anyChange, ({ path, text }) => {
-      const config = accepted(changed(settings(), path, text));
+      const config = accepted(changed(everything(), path, text));
       for (const act of config === undefined ? [] : actsOf(config))
         expect(parseAct(canonicalJson(act))).toEqual(act);
     }),

@@ -39,7 +39,17 @@ describe("a valid configuration", () => {
       },
       testers: { name: "x-vs-tester", secret: "" },
       drainSeconds: 30,
+      assetsPath: "/_next/static",
+      builds: { assets: ".next/static", cache: [".next/cache"], minFreeMegabytes: 1024 },
     });
+    expect(site.smokeTests.map(({ name, status }) => [name, status[0]])).toEqual([
+      ["health", 200],
+      ["home", 200],
+      ["wallet", 200],
+      ["admin", 200],
+      ["unsigned-webhook", 400],
+      ["unknown-path", 302],
+    ]);
     expect(host).toMatchObject({
       app: "vehicleservice",
       address: "10.77.1.2",
@@ -62,6 +72,13 @@ describe("a valid configuration", () => {
     ["a repository on the host's disk", ["source", "repository"], "file:///srv/git/sample.git"],
     ["a tag with a folder", ["source", "tagPattern"], "release/{version}"],
     ["a pinned commit", ["source", "commits", "v1.0.0"], "0123456789abcdef0123456789abcdef01234567"],
+    ["no files that outlive their release", ["application", "assets", "path"], ""],
+    [
+      "a smoke test with one status",
+      ["application", "smokeTests"],
+      [{ name: "home", path: "/", status: 204 }],
+    ],
+    ["no smoke test", ["application", "smokeTests"], []],
     ["arguments that a shell would act on", ["application", "args"], ["start", "$(id)", "a b"]],
   ])("may have %s", (_, path, value) => {
     expect(faultsOf(changed(settings(), path, value))).toEqual([]);
@@ -186,6 +203,25 @@ describe("a hostile or mistaken value is refused", () => {
     ["a header's value with a variable", ["site", "headers", "X-A"], "$host"],
     ["a header's value with a second header", ["site", "headers", "X-A"], "a\r\nX-B: c"],
     ["a header without a value", ["site", "headers", "X-A"], ""],
+    ["a cache above the release", ["application", "buildCache", 0], "../cache"],
+    ["assets above the release", ["application", "assets", "directory"], ".next/../.."],
+    ["assets below a query", ["application", "assets", "path"], "/static?x"],
+    ["a smoke test with a query", ["application", "smokeTests"], [{ name: "home", path: "/?x" }]],
+    ["a smoke test without a name", ["application", "smokeTests"], [{ path: "/" }]],
+    ["a status that is none", ["application", "smokeTests"], [{ name: "home", path: "/", status: 99 }]],
+    [
+      "a method that changes things",
+      ["application", "smokeTests"],
+      [{ name: "x", path: "/", method: "DELETE" }],
+    ],
+    [
+      "two smoke tests of one name",
+      ["application", "smokeTests"],
+      [
+        { name: "home", path: "/" },
+        { name: "home", path: "/x" },
+      ],
+    ],
     ["a header with a second header in it", ["site", "testerName"], "x-a: b\r\nx-c"],
     ["a header that HTTP uses", ["site", "testerName"], "authorization"],
     ["a cookie with a dash, no name of a variable", ["site", "idCookie"], "vs-id"],

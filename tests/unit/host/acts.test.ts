@@ -26,6 +26,8 @@ const SOUND: readonly Act[] = [
   },
   { act: "traffic", stable: "green", weight: 0 },
   { act: "maintenance", on: true },
+  { act: "smoke", target: "green" },
+  { act: "smoke", target: "site" },
   {
     ...configure,
     site: {
@@ -36,6 +38,10 @@ const SOUND: readonly Act[] = [
       rateLimit: { requestsPerMinute: 0, burst: 0, exemptPaths: [], exemptNetworks: ["2001:db8::/32"] },
       nginxSnippet: "location /x {\n\treturn 204;\n}\n",
       assetsPath: null,
+      builds: { assets: "dist/public", cache: [], minFreeMegabytes: 1024 },
+      smokeTests: [
+        { name: "unsigned-hook", path: "/hook", method: "POST", status: [400, 401], contains: "<b>no</b>" },
+      ],
     },
   },
   { act: "status" },
@@ -74,6 +80,11 @@ const FIELDS: readonly (readonly [string, Act, Path])[] = [
   ["a path that passes", configure, ["site", "maintenance", "passPaths", 0]],
   ["a path without limit", configure, ["site", "rateLimit", "exemptPaths", 0]],
   ["a network without limit", configure, ["site", "rateLimit", "exemptNetworks", 0]],
+  ["the assets' path", configure, ["site", "assetsPath"]],
+  ["the assets' directory", configure, ["site", "builds", "assets"]],
+  ["a build cache", configure, ["site", "builds", "cache", 0]],
+  ["a smoke test's name", configure, ["site", "smokeTests", 0, "name"]],
+  ["a smoke test's path", configure, ["site", "smokeTests", 0, "path"]],
   ["the version", release, ["release", "version"]],
   ["the tag", release, ["release", "tag"]],
   ["the repository", release, ["release", "repository"]],
@@ -162,9 +173,10 @@ describe.each(FIELDS)("%s", (_, act, path) => {
     );
   });
 
-  it.each([42, null, true, ["x"], { x: 1 }])("refuses %j, unless it is a commit's null", (value) => {
+  it.each([42, null, true, ["x"], { x: 1 }])("refuses %j, unless it is a null for none", (value) => {
     const text = withValue(act, path, value);
-    expect(refusalOf(text) === null).toBe(value === null && path.at(-1) === "commit");
+    const mayBeNone = ["commit", "assetsPath"].includes(String(path.at(-1)));
+    expect(refusalOf(text) === null).toBe(value === null && mayBeNone);
   });
 });
 

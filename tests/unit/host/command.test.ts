@@ -108,15 +108,34 @@ describe("runCommand", () => {
     expect(await waitUntil(5000, 10, () => Promise.resolve(!pids.some(isAlive)))).toBe(true);
   });
 
+  it("ends what a program leaves behind in its group, which might hold the output open", async () => {
+    const output = await runCommand({ argv: shell("sleep 60 & echo $!"), timeoutSeconds: 30 });
+    expect(await waitUntil(5000, 10, () => Promise.resolve(!isAlive(Number(output))))).toBe(true);
+  });
+
+  it("is done when what it calls at the end is, and fails where that fails", async () => {
+    const ended: string[] = [];
+    const onExit = async (): Promise<void> => {
+      await pause(20);
+      ended.push("cleaned up");
+    };
+    await runCommand({ argv: ["true"], timeoutSeconds: 30, onExit });
+    await expect(runCommand({ argv: ["false"], timeoutSeconds: 30, onExit })).rejects.toThrow("exit code 1");
+    expect(ended).toEqual(["cleaned up", "cleaned up"]);
+    const broken = (): Promise<void> => Promise.reject(new Error("cannot clean up"));
+    await expect(runCommand({ argv: ["true"], timeoutSeconds: 30, onExit: broken })).rejects.toThrow(
+      "cannot",
+    );
+  });
+
   it("does not wait for ever for one that left the group and holds the output open", async () => {
     const file = join(temporaryDirectory(), "pid");
-    const failure = await failureOf(
-      shell('setsid sh -c \'echo $$ >"$1.new"; mv "$1.new" "$1"; exec sleep 60\' sh "$1" & exit 0', file),
-      0.5,
-    );
+    // Not before the daemon has left the group: what is in it ends with the program.
+    const daemon = 'setsid sh -c \'echo $$ >"$1.new"; mv "$1.new" "$1"; exec sleep 60\' sh "$1" &';
+    const failure = await failureOf(shell(`${daemon} until [ -e "$1" ]; do sleep 0.01; done`, file), 1);
     const pid = Number(readFileSync(file, "utf8"));
     try {
-      expect(failure.how).toBe("took longer than 0.5 s");
+      expect(failure.how).toBe("took longer than 1 s");
     } finally {
       process.kill(pid);
     }

@@ -1,10 +1,21 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
-import { Failed } from "../../../host/conductor/acts";
+import { Failed, Refused } from "../../../host/conductor/acts";
 import type { Paths } from "../../../host/conductor/paths";
-import { directoryName, releasesOnDisk, type Releases } from "../../../host/conductor/prepare";
+import { processGroup } from "../../../host/conductor/enclosure";
+import { directoryName, releasesOnDisk, type Keeping, type Releases } from "../../../host/conductor/prepare";
 import type { ReleaseIntent } from "../../../host/conductor/protocol";
-import { intentOf, pathsUnder, removeDirectories, temporaryDirectory } from "./support/fixtures";
+import type { InstalledRelease } from "../../../host/conductor/site";
+import { intentOf, pathsUnder, removeDirectories, SETTINGS, temporaryDirectory } from "./support/fixtures";
 import { Repository } from "./support/repository";
 
 afterAll(removeDirectories);
@@ -14,9 +25,33 @@ const node = (code: string): string[] => [process.execPath, "-e", code];
 /** A step that leaves its name, in the order of the steps. */
 const mark = (name: string): string[] => node(`require("fs").appendFileSync("steps", "${name} ")`);
 
+type Settings = Partial<Keeping["settings"]>;
+
+/** Releases on the disk, with settings that seldom matter. */
+class Disk {
+  constructor(private readonly releases: Releases) {}
+
+  prepare(
+    intent: ReleaseIntent,
+    progress: (line: string) => void,
+    settings: Settings = {},
+    inUse: readonly string[] = [],
+  ): Promise<InstalledRelease> {
+    return this.releases.prepare(intent, { inUse, settings: { ...SETTINGS, ...settings } }, progress);
+  }
+
+  restore(release: InstalledRelease, progress: (line: string) => void): Promise<void> {
+    return this.releases.restore(release, { inUse: [], settings: SETTINGS }, progress);
+  }
+
+  prune(inUse: readonly string[], releasesKept: number, settings: Settings = {}): Promise<void> {
+    return this.releases.prune({ inUse, settings: { ...SETTINGS, ...settings, releasesKept } });
+  }
+}
+
 interface World {
   readonly paths: Paths;
-  readonly releases: Releases;
+  readonly releases: Disk;
   readonly repository: Repository;
   /** An intent for this world's repository. */
   readonly intent: (version: string, change?: Partial<ReleaseIntent>) => ReleaseIntent;
@@ -31,21 +66,20 @@ const VARIABLES = {
   DATABASE_URL: "not for builds",
 };
 
+const ENVIRONMENTS = { read: () => Promise.resolve(VARIABLES) };
+
 function world(): World {
   const paths = pathsUnder(temporaryDirectory());
   for (const directory of [paths.records, paths.home, paths.releases, dirname(paths.source)]) {
     mkdirSync(directory, { recursive: true });
   }
   const repository = new Repository();
+  const account = { uid: process.getuid!(), gid: process.getgid!() };
+  const builder = { paths, account, enclosure: processGroup(account), environments: ENVIRONMENTS };
   return {
     paths,
     repository,
-    releases: releasesOnDisk(
-      "shop",
-      paths,
-      { uid: process.getuid!(), gid: process.getgid!() },
-      { read: () => Promise.resolve(VARIABLES) },
-    ),
+    releases: new Disk(releasesOnDisk("shop", builder)),
     intent: (version, change = {}) =>
       intentOf(version, {
         repository: repository.url,
@@ -168,9 +202,13 @@ describe("a release that fails leaves nothing", () => {
       { repository: "file:///nowhere/at/all" },
       /^v1.0.0: fetch v1.0.0-production ended with exit code/,
     ],
-    ["install", { install: broken }, /^v1.0.0: install \(.*ended with exit code 3:\n {2}said this$/s],
-    ["build", { build: broken }, /^v1.0.0: build \(.*ended with exit code 3:\n {2}said this$/s],
-    ["prune", { prune: broken }, /^v1.0.0: prune \(.*ended with exit code 3:\n {2}said this$/s],
+    [
+      "install",
+      { install: broken },
+      /^v1.0.0: install \(.*ended with exit code 3:\n {2}said this\nWay out: /s,
+    ],
+    ["build", { build: broken }, /^v1.0.0: build \(.*ended with exit code 3:\n {2}said this\nWay out: /s],
+    ["prune", { prune: broken }, /^v1.0.0: prune \(.*ended with exit code 3:\n {2}said this\nWay out: /s],
     [
       "a program that is not there",
       { build: ["no-such-program-here"] },
@@ -237,6 +275,221 @@ describe("a tag is one commit for ever", () => {
     await expect(releases.prepare(intent("v1.0.0", { commit }), silent)).resolves.toMatchObject({ commit });
     await expect(releases.prepare(wrong, silent)).rejects.toThrow("a tag that moved is not released");
     expect(left().directories).toHaveLength(1);
+  });
+});
+
+/** A package manager whose install leaves these files, and says when it was called. */
+function fakeNpm(files: Readonly<Record<string, string>> = { "dep/index.js": "hello" }): string {
+  const program = join(temporaryDirectory(), "npm");
+  const code = `
+    const fs = require("node:fs"), path = require("node:path");
+    fs.appendFileSync("installs", "x");
+    for (const [name, text] of Object.entries(${JSON.stringify(files)})) {
+      fs.mkdirSync(path.dirname("node_modules/" + name), { recursive: true });
+      fs.writeFileSync("node_modules/" + name, text);
+    }`;
+  writeFileSync(program, `#!${process.execPath}\n${code}`, { mode: 0o755 });
+  return program;
+}
+
+const LOCKED = (version: string, next = "16.0.0"): Record<string, string> => ({
+  ...FILES,
+  "package.json": JSON.stringify({ name: "shop", version, dependencies: { next } }),
+  "package-lock.json": JSON.stringify({ version, packages: { "": { version }, "node_modules/next": next } }),
+});
+
+describe("dependencies of one lock file", () => {
+  const read = (directory: string, file: string): string => readFileSync(join(directory, file), "utf8");
+  const inode = (directory: string): number => statSync(join(directory, "node_modules/dep/index.js")).ino;
+
+  async function twoReleases(
+    second: Partial<ReleaseIntent> = {},
+    next = "16.0.0",
+  ): Promise<World & { one: string; two: string; progress: string[] }> {
+    const w = world();
+    const install = [fakeNpm(), "ci"];
+    w.repository.tag("v1.0.0-production", LOCKED("1.0.0"));
+    w.repository.tag("v1.1.0-production", LOCKED("1.1.0", next));
+    const one = await w.releases.prepare(w.intent("v1.0.0", { install }), silent);
+    const progress: string[] = [];
+    const wanted = w.intent("v1.1.0", { install, ...second });
+    const two = await w.releases.prepare(wanted, (line) => progress.push(line));
+    return { ...w, one: one.directory, two: two.directory, progress };
+  }
+
+  it("are installed once, and are the same files in both releases", async () => {
+    const { one, two, progress } = await twoReleases();
+    expect(read(one, "installs")).toBe("x");
+    expect(existsSync(join(two, "installs"))).toBe(false);
+    expect(inode(two)).toBe(inode(one));
+    expect(progress).toContain(
+      "v1.1.0: install: nothing to do, the dependencies of this lock file are here (linked)",
+    );
+  });
+
+  it("are installed again for another lock file", async () => {
+    const { one, two } = await twoReleases({}, "16.0.1");
+    expect(read(two, "installs")).toBe("x");
+    expect(inode(two)).not.toBe(inode(one));
+  });
+
+  it("are a copy for a build that may not write into them, and for the next one at once", async () => {
+    const forbidden = `
+      const fs = require("node:fs");
+      if (fs.statSync("node_modules/dep/index.js").nlink > 1) throw new Error("EACCES: permission denied, open");
+      fs.writeFileSync("node_modules/dep/index.js", "patched");`;
+    const { one, two, progress, releases, repository, intent, paths } = await twoReleases({
+      build: node(forbidden),
+    });
+    expect(progress).toContain(
+      "v1.1.0: the build may not write into files that releases share; again, with a copy of its own",
+    );
+    expect([read(one, "node_modules/dep/index.js"), read(two, "node_modules/dep/index.js")]).toEqual([
+      "hello",
+      "patched",
+    ]);
+    repository.tag("v1.2.0-production", LOCKED("1.2.0"));
+    const again: string[] = [];
+    const wanted = intent("v1.2.0", { install: installOf(paths, one), build: node(forbidden) });
+    const three = await releases.prepare(wanted, (line) => again.push(line));
+    expect(again).toContain(
+      "v1.2.0: install: nothing to do, the dependencies of this lock file are here (copied)",
+    );
+    expect(again.join()).not.toContain("may not write");
+    expect(read(three.directory, "node_modules/dep/index.js")).toBe("patched");
+  });
+
+  it("are the release's own where the install leaves none, and where there is no lock file", async () => {
+    const { paths, releases, repository, intent } = world();
+    repository.tag("v1.0.0-production", LOCKED("1.0.0"));
+    repository.tag("v1.1.0-production", { ...FILES, "package.json": "{}" });
+    await releases.prepare(intent("v1.0.0", { install: [fakeNpm({}), "ci"] }), silent);
+    const { directory } = await releases.prepare(intent("v1.1.0", { install: [fakeNpm(), "ci"] }), silent);
+    expect(read(directory, "node_modules/dep/index.js")).toBe("hello");
+    expect(existsSync(paths.dependencies)).toBe(false);
+  });
+
+  it("that were not on the disk for sure when the power was cut are installed again", async () => {
+    const { paths, one, repository, intent, releases } = await twoReleases();
+    for (const key of readdirSync(paths.dependencies)) {
+      rmSync(join(paths.dependencies, key, "whole"), { force: true });
+    }
+    repository.tag("v1.2.0-production", LOCKED("1.2.0"));
+    const install = installOf(paths, one);
+    const account = { uid: process.getuid!(), gid: process.getgid!() };
+    const rebooted = releasesOnDisk("shop", {
+      paths,
+      account,
+      enclosure: processGroup(account),
+      environments: ENVIRONMENTS,
+    });
+    const keeping = { inUse: [], settings: SETTINGS };
+    const three = await rebooted.prepare(intent("v1.2.0", { install }), keeping, silent);
+    expect(read(three.directory, "installs")).toBe("x");
+    await releases.prune([three.directory], 0);
+    expect(readdirSync(paths.dependencies).filter((name) => name !== "staging")).toHaveLength(1);
+  });
+
+  it("are kept as long as a release that has them", async () => {
+    const { paths, one, two, releases } = await twoReleases({}, "16.0.1");
+    const entries = (): number => readdirSync(paths.dependencies).filter((name) => name !== "staging").length;
+    expect(entries()).toBe(2);
+    await releases.prune([two], 0);
+    expect(entries()).toBe(1);
+    expect(existsSync(one)).toBe(false);
+    expect(read(two, "node_modules/dep/index.js")).toBe("hello");
+  });
+});
+
+/** How a finished release was installed. */
+function installOf(paths: Paths, directory: string): readonly string[] {
+  const record = readFileSync(join(paths.records, `${directory.split("/").at(-1)!}.json`), "utf8");
+  return (JSON.parse(record) as InstalledRelease).intent.install;
+}
+
+describe("space", () => {
+  const everything = { builds: { ...SETTINGS.builds, minFreeMegabytes: 1_000_000_000 } };
+
+  it("is made by removing what is spare, the oldest first; then the build is refused with the figures", async () => {
+    const { releases, repository, intent, left } = world();
+    const directories: string[] = [];
+    for (const version of ["v1.0.0", "v1.1.0", "v1.2.0"]) {
+      repository.tag(`${version}-production`, FILES);
+      directories.push((await releases.prepare(intent(version, { install: [] }), silent)).directory);
+    }
+    const progress: string[] = [];
+    const wanted = intent("v1.2.0", { build: mark("other") });
+    const refused = releases.prepare(
+      wanted,
+      (line) => progress.push(line),
+      everything,
+      directories.slice(0, 1),
+    );
+    await expect(refused).rejects.toThrow(Refused);
+    await expect(refused).rejects.toThrow(
+      /has \d+ MB left, and a build needs 10000000\d\d: application.minFreeMegabytes \(1000000000\) and twice/,
+    );
+    expect(progress.map((line) => line.replace(/:.*/, ""))).toEqual(
+      [directories[1], directories[2]].map((directory) => `removing ${directory}`),
+    );
+    expect(left().directories).toEqual([directories[0]!.split("/").at(-1)]);
+  });
+
+  it("is not asked for by a release that is there already", async () => {
+    const { releases, repository, intent } = world();
+    repository.tag("v1.0.0-production", FILES);
+    await releases.prepare(intent("v1.0.0"), silent);
+    await expect(releases.prepare(intent("v1.0.0"), silent, everything)).resolves.toBeDefined();
+  });
+});
+
+it("takes the build cache of the newest release over, as a copy", async () => {
+  const { releases, repository, intent } = world();
+  const build = node(`
+    const fs = require("node:fs");
+    fs.mkdirSync(".next/cache", { recursive: true });
+    fs.appendFileSync(".next/cache/builds", "x");`);
+  const directories: string[] = [];
+  for (const version of ["v1.0.0", "v1.1.0"]) {
+    repository.tag(`${version}-production`, FILES);
+    directories.push((await releases.prepare(intent(version, { build }), silent)).directory);
+  }
+  const builds = directories.map((directory) => readFileSync(join(directory, ".next/cache/builds"), "utf8"));
+  expect(builds).toEqual(["x", "xx"]);
+});
+
+it("shares the assets of a release that was finished before they were configured", async () => {
+  const { paths, releases, repository, intent } = world();
+  repository.tag("v1.0.0-production", { ...FILES, ".next/static/a.js": "a" });
+  await releases.prepare(intent("v1.0.0"), silent, { assetsPath: null });
+  expect(existsSync(paths.assets)).toBe(false);
+  await releases.prepare(intent("v1.0.0"), silent);
+  expect(readFileSync(join(paths.assets, "_next/static/a.js"), "utf8")).toBe("a");
+  await releases.prune([], 0);
+  expect(existsSync(join(paths.assets, "_next/static/a.js"))).toBe(false);
+});
+
+describe("restore", () => {
+  it("builds a release again where its directory is gone, and only there", async () => {
+    const { releases, repository, intent } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const release = await releases.prepare(intent("v1.0.0"), silent);
+    const progress: string[] = [];
+    await releases.restore(release, (line) => progress.push(line));
+    expect(progress).toEqual([]);
+    rmSync(release.directory, { recursive: true });
+    await releases.restore(release, (line) => progress.push(line));
+    expect(progress[0]).toBe(`v1.0.0: ${release.directory} is gone; it is built again`);
+    expect(readFileSync(join(release.directory, "steps"), "utf8")).toBe("install build ");
+  });
+
+  it("takes no other commit for the one that runs", async () => {
+    const { releases, repository, intent } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const release = await releases.prepare(intent("v1.0.0"), silent);
+    rmSync(release.directory, { recursive: true });
+    repository.tag("v1.0.0-production", { "server.js": "// other" });
+    await expect(releases.restore(release, silent)).rejects.toThrow("a tag that moved is not released");
   });
 });
 

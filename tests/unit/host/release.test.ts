@@ -38,6 +38,7 @@ describe("a release", () => {
       "route blue 100 green 0",
       "swap green v3",
       "probe green v3",
+      "smoke green v3",
       "route blue 100 green 0",
       "prune all but /var/www/shop-v1 /var/www/shop-v3 and 3",
       `prune environments but ${ENVIRONMENT}`,
@@ -115,6 +116,20 @@ describe("a release", () => {
     expect(routeOf(store.site).weight).toBe(25);
   });
 
+  it.each([true, false])("builds a directory again that is gone, healthy: %s", async (healthy) => {
+    const host = new FakeHost();
+    const { conductor } = await host.become({
+      ...canary,
+      colours: { ...canary.colours, green: serving("v2", { healthy }) },
+    });
+    host.gone.add("/var/www/shop-v2");
+    await conductor.take(releaseOf("green", "v2"), silent);
+    const steps = outline(host.events);
+    expect(steps[0]).toBe("rebuild v2");
+    expect(steps.includes("ensure green v2")).toBe(!healthy);
+    expect(steps).not.toContain("swap green v2");
+  });
+
   it("is a new one where anything of the intent is new", async () => {
     const host = new FakeHost();
     const { conductor } = await host.become(canary);
@@ -184,11 +199,36 @@ describe("a release that fails", () => {
     const before = content(store.site);
     host.sick.add("v3");
     await expect(conductor.take(releaseOf("green", "v3"), silent)).rejects.toThrow(
-      /^v3 on green did not become healthy within 0.1 s; last: instance 0 runs v3; green runs v2, as before$/,
+      /^v3 on green did not become healthy within 0.1 s; last: instance 0 runs v3; the error log says nothing; green runs v2, as before$/,
     );
     expect(content(store.site)).toEqual(before);
     expect(host.running.green).toBe("v2");
     expect(host.route).toBe(encodeRoute(routeOf(store.site)));
+  });
+
+  it("tells the last lines of its error log, and a port that is taken by its number", async () => {
+    const host = new FakeHost();
+    const settings = { ...SETTINGS, health: { ...SETTINGS.health, deadlineSeconds: 0.1 } };
+    const { conductor } = await host.become({ ...canary, settings });
+    host.sick.add("v3");
+    host.errors.green.push("Error: listen EADDRINUSE: address already in use 127.0.0.1:3002");
+    await expect(conductor.take(releaseOf("green", "v3"), silent)).rejects.toThrow(
+      /last lines of its error log:\n {2}Error: listen EADDRINUSE.*\nWay out: port 3002 is taken/,
+    );
+  });
+
+  it("its smoke tests is taken back before any user meets it", async () => {
+    const host = new FakeHost();
+    const { conductor, store } = await host.become(canary);
+    const before = content(store.site);
+    host.smoking.add("v3");
+    await expect(conductor.take(releaseOf("green", "v3"), silent)).rejects.toThrow(
+      /^v3 on green failed 1 of 1 smoke tests:\n {2}home: GET \/ answered\n.*; green runs v2, as before$/s,
+    );
+    expect(content(store.site)).toEqual(before);
+    expect(host.running.green).toBe("v2");
+    // What comes back was proven before: new smoke tests may ask for what it does not do.
+    expect(host.events).not.toContain("smoke green v2");
   });
 
   it("on a colour that ran nothing leaves it so", async () => {

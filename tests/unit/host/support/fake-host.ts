@@ -6,9 +6,10 @@ import type { FrontDoor } from "../../../../host/conductor/front-door";
 import type { Releases } from "../../../../host/conductor/prepare";
 import type { Prober } from "../../../../host/conductor/prober";
 import type { Processes } from "../../../../host/conductor/processes";
-import { COLOURS, type Act, type Colour } from "../../../../host/conductor/protocol";
+import { COLOURS, type Act, type Colour, type SmokeResult } from "../../../../host/conductor/protocol";
 import type { ReleaseHost } from "../../../../host/conductor/release";
 import { encodeRoute, routeOf, shareOf, type Site } from "../../../../host/conductor/site";
+import type { SmokeTests } from "../../../../host/conductor/smoke";
 import { openStore, type Store } from "../../../../host/conductor/store";
 import { pathsUnder, runningOf, temporaryDirectory } from "./fixtures";
 
@@ -29,6 +30,12 @@ export class FakeHost {
   readonly violations: string[] = [];
   /** Versions that run and are not well. */
   readonly sick = new Set<string>();
+  /** Versions that are well and fail their smoke tests. */
+  readonly smoking = new Set<string>();
+  /** Directories of releases that somebody removed. */
+  readonly gone = new Set<string>();
+  /** What instances wrote to their error logs, by colour. */
+  readonly errors: Record<Colour, string[]> = { blue: [], green: [] };
   /** Requests under way, by colour. */
   readonly inFlight: Record<Colour, number> = { blue: 0, green: 0 };
   /** Route that the front door has; null while it is down. */
@@ -47,6 +54,7 @@ export class FakeHost {
       prober: this.prober,
       releases: this.releases,
       environments: this.environments,
+      smokeTests: this.smokeTests,
     };
     return { conductor: new Conductor(host, pathsUnder(this.directory)), store, host };
   }
@@ -123,6 +131,7 @@ export class FakeHost {
       await this.step(`stop ${colour}`);
       this.running[colour] = null;
     },
+    errors: (colour) => Promise.resolve(this.errors[colour]),
   };
 
   private readonly prober: Prober = {
@@ -140,8 +149,13 @@ export class FakeHost {
       const { commit, directory } = runningOf(intent.version);
       return { intent, commit, directory };
     },
-    prune: async (inUse, kept) => {
-      await this.step(`prune all but ${[...inUse].sort().join(" ")} and ${kept}`);
+    restore: async ({ intent, directory }) => {
+      if (this.gone.has(directory)) {
+        await this.step(`rebuild ${intent.version}`);
+      }
+    },
+    prune: async ({ inUse, settings }) => {
+      await this.step(`prune all but ${[...inUse].sort().join(" ")} and ${settings.releasesKept}`);
     },
   };
 
@@ -154,6 +168,21 @@ export class FakeHost {
       await this.step(`prune environments but ${[...new Set(inUse)].sort().join(" ")}`);
     },
   };
+
+  private readonly smokeTests: SmokeTests = {
+    ofColour: async (colour, { intent: { version } }) => {
+      await this.step(`smoke ${colour} ${version}`);
+      return this.smokeOf(!this.smoking.has(version));
+    },
+    ofSite: async () => {
+      await this.step("smoke site");
+      return this.smokeOf(true);
+    },
+  };
+
+  private smokeOf(passed: boolean): SmokeResult {
+    return { passed, checks: [{ name: "home", passed, detail: "GET / answered", milliseconds: 1 }] };
+  }
 
   private hooked(store: Store): Store {
     const step = (name: string): Promise<void> => this.step(name);

@@ -39,6 +39,8 @@ export const SETTINGS: SiteSettings = {
   },
   nginxSnippet: null,
   assetsPath: "/_next/static",
+  builds: { assets: ".next/static", cache: [".next/cache"], minFreeMegabytes: 0 },
+  smokeTests: [{ name: "home", path: "/", method: "GET", status: [200], contains: null }],
 };
 
 /** Hash of the environment that every intent has, if it is not told another one. */

@@ -1,0 +1,73 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { Failed } from "./acts";
+import { CommandFailed } from "./command";
+import type { Enclosure } from "./enclosure";
+import type { Paths } from "./paths";
+import type { Colour } from "./protocol";
+
+/** An instance, as a colour's PM2 knows it. */
+export interface Instance {
+  /** PM2's number of it. */
+  readonly id: number;
+  /** PM2's word for what it does, e.g. `online`, `stopped`, `errored`. */
+  readonly status: string;
+}
+
+/** The PM2 of a colour. */
+export interface Pm2 {
+  instances(colour: Colour): Promise<readonly Instance[]>;
+  /** Starts instances that do not run. */
+  start(colour: Colour, instances: readonly Instance[]): Promise<void>;
+}
+
+const PM2_TIMEOUT_SECONDS = 60;
+
+const listSchema = z.array(z.object({ pm_id: z.number(), pm2_env: z.object({ status: z.string() }) }));
+
+/**
+ * PM2 by its command line, which starts a daemon of its own where it finds none: it runs enclosed, so that such a daemon
+ * ends with it.
+ */
+export function pm2OfColours(paths: Paths, enclosure: Enclosure): Pm2 {
+  const pm2 = async (colour: Colour, ...args: string[]): Promise<string> => {
+    const home = join(paths.pm2, colour);
+    const env = { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: home, PM2_HOME: home };
+    const argv = ["node", paths.pm2Program, ...args];
+    try {
+      return await enclosure.run({ argv, env, cwd: "/", timeoutSeconds: PM2_TIMEOUT_SECONDS });
+    } catch (error) {
+      if (error instanceof CommandFailed) {
+        throw new Failed(
+          `PM2 of ${colour}: ${args.join(" ")} ${error.ending}\nWay out: see \`systemctl status ${paths.unit}@${colour}\``,
+        );
+      }
+      throw error;
+    }
+  };
+  return {
+    async instances(colour) {
+      return parseInstances(await pm2(colour, "jlist"));
+    },
+    async start(colour, instances) {
+      // PM2's word for it, although nothing that runs is touched.
+      await pm2(colour, "restart", ...instances.map(({ id }) => String(id)));
+    },
+  };
+}
+
+/** Reads what `pm2 jlist` prints: one line of JSON, behind words for people. */
+export function parseInstances(output: string): Instance[] {
+  const line = output
+    .split("\n")
+    .reverse()
+    .find((text) => text.startsWith("["));
+  try {
+    return listSchema.parse(JSON.parse(line ?? "")).map(({ pm_id, pm2_env }) => ({
+      id: pm_id,
+      status: pm2_env.status,
+    }));
+  } catch {
+    throw new Failed("PM2 does not list its instances; see `pm2 jlist`");
+  }
+}
