@@ -45,27 +45,28 @@ export async function buildRelease(
   const source = new ReleaseSource(builder.paths, intent, steps);
   const commit = await source.fetch();
   const dependencies = await keyOf(source, commit, intent, steps);
-  let shared: Sharing | null = null;
-  const attempt = async (asked: Sharing): Promise<void> => {
+  const attempt = async (asked: Sharing): Promise<Sharing | null> => {
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { mode: 0o755 });
     await chown(directory, builder.account.uid, builder.account.gid);
     await source.checkOut(commit, directory);
-    shared = await install({ order, dependencies, asked }, store, steps);
+    const shared = await install({ order, dependencies, asked }, store, steps);
     await takeCacheOver(order, builder, steps);
     try {
       await runCommandOf(order, "build", steps);
       await runCommandOf(order, "prune", steps);
+      return shared;
     } catch (error) {
       if (dependencies === null || shared !== "linked" || !isForbidden(error)) {
         throw error;
       }
       steps.tell("the build may not write into files that releases share; again, with a copy of its own");
-      await attempt("copied");
+      const copied = await attempt("copied");
       await store.shareNoMore(dependencies);
+      return copied;
     }
   };
-  await attempt("linked");
+  const shared = await attempt("linked");
   if (!(await isThere(join(directory, intent.script)))) {
     throw new Failed(
       `${intent.version}: ${intent.script} is not there after the build; check application.script`,

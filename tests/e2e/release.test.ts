@@ -1,0 +1,245 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { startLoad, type LoadRun } from "../../sandbox/load/run";
+import { stopServing } from "../../sandbox/source";
+import { worldNamed } from "../../sandbox/world";
+import { SLOW_MS, TestWorld } from "./support/world";
+
+/*
+ * The ways in which a release fails. Each `up` names the resource, the step, the last lines and the way out; users
+ * notice nothing, for blue serves on; the broken candidate never gets a request; and the next `up` converges.
+ */
+
+jest.setTimeout(SLOW_MS);
+
+/** Space for everything below /var/www, in megabytes: small enough to be filled. */
+const DISK_MEGABYTES = 64;
+
+let world: TestWorld;
+let load: LoadRun;
+
+beforeAll(async () => {
+  world = await TestWorld.create("release-failures");
+  await world.host.exec(["mkdir", "-p", "/var/www"]);
+  const size = ["-o", `size=${DISK_MEGABYTES}m`];
+  await world.host.exec(["mount", "-t", "tmpfs", ...size, "tmpfs", "/var/www"]);
+  await world.setGroupValue("application.minFreeMegabytes", "4");
+  await world.setGroupValue("application.health.deadlineSeconds", "6");
+  await world.up({ blueVersion: "v0.9.9" });
+  load = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 200, connections: 20, users: 50 });
+}, SLOW_MS);
+
+afterAll(() => world.remove());
+
+type Edit = (directory: string) => void;
+
+const append =
+  (file: string, text: string): Edit =>
+  (directory) =>
+    fs.appendFileSync(path.join(directory, file), text);
+
+const replace =
+  (file: string, from: string, to: string): Edit =>
+  (directory) => {
+    const name = path.join(directory, file);
+    const text = fs.readFileSync(name, "utf8");
+    expect(text).toContain(from);
+    fs.writeFileSync(name, text.replace(from, to));
+  };
+
+const manifest =
+  (change: Readonly<Record<string, unknown>>): Edit =>
+  (directory) => {
+    const name = path.join(directory, "package.json");
+    const content = JSON.parse(fs.readFileSync(name, "utf8")) as Record<string, unknown>;
+    fs.writeFileSync(name, JSON.stringify({ ...content, ...change }));
+  };
+
+/** Brings `version` to green with half of the users, which fails; returns what the operator reads. */
+async function failedUp(version: string): Promise<string> {
+  const { exitCode, stdout, stderr } = await world.tryUp({ greenVersion: version, canaryWeight: 50 });
+  expect(exitCode).not.toBe(0);
+  return stdout + stderr;
+}
+
+/** Green is as it was before the first try: nothing of the broken release is left, and nobody but blue answered. */
+async function expectUntouched(): Promise<void> {
+  const { colours, effectiveWeight } = await world.status();
+  expect(colours.green).toMatchObject({ version: null, healthy: false, admitted: false });
+  expect(colours.blue).toMatchObject({ version: "v0.9.9", healthy: true, admitted: true });
+  expect(effectiveWeight).toBe(0);
+  await load.afterRequests(50);
+  const { answers, failed } = await load.snapshot();
+  expect(failed).toBe(0);
+  expect(Object.keys(answers.byVersion)).toEqual(["v0.9.9"]);
+  const { stdout } = await world.host.exec(["ls", "/var/www"]);
+  expect(stdout.match(/^vehicleservice-v\S+$/gm)).toHaveLength(1);
+}
+
+describe("a release whose code is broken", () => {
+  test.each<[string, string, Edit, readonly RegExp[]]>([
+    [
+      "the install fails",
+      "v2.0.1",
+      manifest({ dependencies: { "no-such-package-in-the-lock-file": "1.0.0" } }),
+      [
+        /v2\.0\.1: install \(npm ci\) ended with exit code 1/,
+        /package-lock\.json/,
+        /Way out: the install has to/,
+      ],
+    ],
+    [
+      "an install script fails",
+      "v2.0.2",
+      manifest({ scripts: { postinstall: "echo no such compiler; exit 3", build: "node build.js" } }),
+      [/v2\.0\.2: install \(npm ci\) ended with exit code/, /no such compiler/],
+    ],
+    [
+      "the build fails",
+      "v2.0.3",
+      append("build.js", '\nthrow new Error("type error in wallet.ts");\n'),
+      [
+        /v2\.0\.3: build \(npm run build\) ended with exit code 1/,
+        /type error in wallet\.ts/,
+        /Way out: the build/,
+      ],
+    ],
+    [
+      "the build migrates its own database",
+      "v2.0.4",
+      append(
+        "build.js",
+        '\nif (process.env.DATABASE_URL === undefined) throw new Error("cannot migrate: no DATABASE_URL");\n',
+      ),
+      [/v2\.0\.4: build .*ended/, /cannot migrate: no DATABASE_URL/, /sees no secrets and no DATABASE_URL/],
+    ],
+    [
+      "the build calls a network that does not answer",
+      "v2.0.5",
+      append("build.js", '\nfetch("http://127.0.0.1:9/fonts.css");\n'),
+      [/v2\.0\.5: build .*ended/, /ECONNREFUSED/],
+    ],
+    [
+      "it starts and is not healthy",
+      "v2.0.6",
+      replace(
+        "server.js",
+        'sendJson(response, 200, { status: "ok" })',
+        'sendJson(response, 500, { db: "gone" })',
+      ),
+      [
+        /v2\.0\.6 on green did not become healthy within 6 s/,
+        /answers \/api\/health with 500/,
+        /green runs nothing/,
+      ],
+    ],
+    [
+      "it ends when it starts",
+      "v2.0.7",
+      append("server.js", '\nthrow new Error("no licence key");\n'),
+      [/v2\.0\.7 on green did not become healthy/, /last lines of its error log/, /Error: no licence key/],
+    ],
+    [
+      "it is healthy and does not do what it is for",
+      "v2.0.8",
+      replace("server.js", '"/business/wallet": pageRoute', '"/business/purse": pageRoute'),
+      [
+        /smoke test wallet FAILED/,
+        /failed 1 of 6 smoke tests/,
+        /GET \/business\/wallet at instance 0 answered 404, not 200/,
+      ],
+    ],
+  ])("%s", async (_, version, edit, told) => {
+    await world.source.addTag(version, edit);
+    const words = await failedUp(version);
+    expect(words).toMatch(/green-act/);
+    for (const pattern of told) expect(words).toMatch(pattern);
+    await expectUntouched();
+  });
+});
+
+describe("a release that the world around it fails", () => {
+  test("its tag is missing", async () => {
+    const words = await failedUp("v9.9.9");
+    expect(words).toMatch(/v9\.9\.9: fetch v9\.9\.9-production ended with exit code 128/);
+    expect(words).toMatch(/Way out: publish the tag v9\.9\.9-production/);
+    await expectUntouched();
+  });
+
+  test("its repository is unreachable", async () => {
+    const { gateway } = world.host;
+    await stopServing(worldNamed(), gateway);
+    try {
+      const words = await failedUp("v1.0.0");
+      expect(words).toMatch(/v1\.0\.0: fetch v1\.0\.0-production ended/);
+      expect(words).toMatch(
+        /Way out: check source\.repository, and that this host reaches it: `git ls-remote/,
+      );
+    } finally {
+      await world.source.serve(worldNamed(), gateway);
+    }
+    await expectUntouched();
+  });
+
+  test("its port is taken", async () => {
+    const code = 'require("node:net").createServer().listen(3002, "127.0.0.1")';
+    await world.host.exec(["systemd-run", "--unit=squatter", "node", "-e", code]);
+    try {
+      const words = await failedUp("v1.0.0");
+      expect(words).toMatch(/v1\.0\.0 on green did not become healthy/);
+      expect(words).toMatch(/Way out: port 3002 is taken by another program/);
+    } finally {
+      await world.host.exec(["systemctl", "stop", "squatter.service"]);
+    }
+    await expectUntouched();
+  });
+
+  /** Leaves so many bytes of /var/www; returns a function that gives the rest back. */
+  async function fillDisk(left: number): Promise<() => Promise<unknown>> {
+    const { stdout } = await world.host.exec(["df", "--block-size=1", "--output=avail", "/var/www"]);
+    const size = Number(stdout.trim().split("\n").at(-1)) - left;
+    await world.host.exec(["fallocate", "--length", String(size), "/var/www/ballast"]);
+    return () => world.host.exec(["rm", "/var/www/ballast"]);
+  }
+
+  test("the disk has too little room: told with the figures, before anything is begun", async () => {
+    const empty = await fillDisk(3 * 1024 * 1024);
+    try {
+      const words = await failedUp("v1.0.0");
+      expect(words).toMatch(
+        /\/var\/www has 3 MB left, and a build needs \d+: application\.minFreeMegabytes \(4\)/,
+      );
+      expect(words).not.toMatch(/v1\.0\.0: fetch/);
+    } finally {
+      await empty();
+    }
+    await expectUntouched();
+  });
+
+  test("the disk fills up under it", async () => {
+    await world.source.addTag("v2.1.0", (directory) =>
+      append("build.js", '\nfs.writeFileSync("big", Buffer.alloc(32 * 1024 * 1024));\n')(directory),
+    );
+    const empty = await fillDisk(16 * 1024 * 1024);
+    try {
+      const words = await failedUp("v2.1.0");
+      expect(words).toMatch(/v2\.1\.0: build .*ended/);
+      expect(words).toMatch(/ENOSPC/);
+      expect(words).toMatch(/Way out: the disk is full: make room on the host/);
+    } finally {
+      await empty();
+    }
+    await expectUntouched();
+  });
+});
+
+test("the next `up` converges, and nobody ever met a broken release", async () => {
+  await world.up({ greenVersion: "v1.0.0", canaryWeight: 50 });
+  expect((await world.status()).colours.green).toMatchObject({ version: "v1.0.0", admitted: true });
+  await load.afterRequests(200);
+  const { total } = await load.stop();
+  expect(total.incidents).toEqual([]);
+  expect(total.failed).toBe(0);
+  expect(Object.keys(total.answers.byVersion).sort()).toEqual(["v0.9.9", "v1.0.0"]);
+  await world.up({}, ["--expect-no-changes"]);
+});
