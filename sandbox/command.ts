@@ -30,7 +30,9 @@ export class CommandError extends Error {
     readonly argv: readonly string[],
     readonly result: CommandResult,
   ) {
-    const output = (result.stderr.trim() || result.stdout.trim()).split("\n").slice(-20).join("\n");
+    // Pulumi tells the fault on standard output, and that there was one on standard error.
+    const told = [result.stdout, result.stderr].map((text) => text.trim()).filter((text) => text !== "");
+    const output = told.join("\n").split("\n").slice(-30).join("\n");
     super(`exit status ${result.exitCode} of: ${argv.join(" ")}${output === "" ? "" : `\n${output}`}`);
     this.name = "CommandError";
   }

@@ -15,6 +15,9 @@ jest.setTimeout(SLOW_MS);
 /** Space for everything below /var/www, in megabytes: small enough to be filled. */
 const DISK_MEGABYTES = 64;
 
+/** What no build sees, and no message shows. */
+const DATABASE_URL = "postgres://shop:not-for-eyes@127.0.0.1/shop";
+
 let world: TestWorld;
 let load: LoadRun;
 
@@ -25,6 +28,7 @@ beforeAll(async () => {
   await world.host.exec(["mount", "-t", "tmpfs", ...size, "tmpfs", "/var/www"]);
   await world.setGroupValue("application.minFreeMegabytes", "4");
   await world.setGroupValue("application.health.deadlineSeconds", "6");
+  await world.setGroupValue("variables.DATABASE_URL", DATABASE_URL);
   await world.up({ blueVersion: "v0.9.9" });
   load = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 200, connections: 20, users: 50 });
 }, SLOW_MS);
@@ -154,6 +158,7 @@ describe("a release whose code is broken", () => {
     const words = await failedUp(version);
     expect(words).toMatch(/green-act/);
     for (const pattern of told) expect(words).toMatch(pattern);
+    expect(words).not.toContain("not-for-eyes");
     await expectUntouched();
   });
 });
