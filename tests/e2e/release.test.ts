@@ -140,8 +140,12 @@ describe("a release whose code is broken", () => {
     [
       "it ends when it starts",
       "v2.0.7",
-      append("server.js", '\nthrow new Error("no licence key");\n'),
-      [/v2\.0\.7 on green did not become healthy/, /last lines of its error log/, /Error: no licence key/],
+      append("server.js", "\nthrow new Error(`cannot reach ${process.env.DATABASE_URL}`);\n"),
+      [
+        /v2\.0\.7 on green did not become healthy/,
+        /last lines of its error log/,
+        /Error: cannot reach \[DATABASE_URL\]/,
+      ],
     ],
     [
       "it is healthy and does not do what it is for",
