@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
 import { Failed } from "./acts";
@@ -16,7 +17,8 @@ export interface Instance {
 
 /** The PM2 of a colour. */
 export interface Pm2 {
-  instances(colour: Colour): Promise<readonly Instance[]>;
+  /** Null where no PM2 listens: it is starting, or systemd starts it anew. */
+  instances(colour: Colour): Promise<readonly Instance[] | null>;
   /** Starts instances that do not run. */
   start(colour: Colour, instances: readonly Instance[]): Promise<void>;
 }
@@ -47,6 +49,10 @@ export function pm2OfColours(paths: Paths, enclosure: Enclosure): Pm2 {
   };
   return {
     async instances(colour) {
+      // Not only for speed: its own daemon would take the place of one that has not got as far as listening.
+      if (!(await listens(join(paths.pm2, colour, "rpc.sock")))) {
+        return null;
+      }
       return parseInstances(await pm2(colour, "jlist"));
     },
     async start(colour, instances) {
@@ -54,6 +60,17 @@ export function pm2OfColours(paths: Paths, enclosure: Enclosure): Pm2 {
       await pm2(colour, "restart", ...instances.map(({ id }) => String(id)));
     },
   };
+}
+
+function listens(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(socket);
+    const answer = (listening: boolean) => (): void => {
+      connection.destroy();
+      resolve(listening);
+    };
+    connection.once("connect", answer(true)).once("error", answer(false));
+  });
 }
 
 /** Reads what `pm2 jlist` prints: one line of JSON, behind words for people. */

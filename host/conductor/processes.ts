@@ -57,6 +57,9 @@ export function systemdProcesses(app: string, paths: Paths, pm2: Pm2): Processes
         return;
       }
       const instances = await pm2.instances(colour);
+      if (instances === null) {
+        return;
+      }
       const down = instances.filter(({ status }) => DOWN.includes(status));
       if (down.length === instances.length) {
         await systemctl("stop", unit(colour));
