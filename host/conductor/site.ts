@@ -240,8 +240,9 @@ export function withTraffic(site: Site, intent: TrafficIntent): Site {
   const colours = Object.fromEntries(
     COLOURS.map((colour) => {
       const state = site.colours[colour];
-      const wasStable =
-        state.release !== null && (state.wasStable || colour === before || colour === intent.stable);
+      // A colour that was changed on the way here is not what was stable, though it has the same name.
+      const isWayBack = state.wasStable || (colour === before && !state.withdrawn);
+      const wasStable = state.release !== null && (isWayBack || colour === intent.stable);
       return [colour, { ...state, withdrawn: state.release === null, wasStable }];
     }),
   ) as Record<Colour, ColourState>;

@@ -149,6 +149,11 @@ describe("withTraffic", () => {
     withTraffic(site, { stable: "green", weight: 7 });
     expect(site).toEqual(copy);
   });
+
+  it("does not take for the way back what was put on the colour that was stable", () => {
+    const site = siteOf({ blue: released("v3"), green: serving("v2") }, { stable: "blue", weight: 50 });
+    expect(isAdmitted(withTraffic(site, { stable: "green", weight: 0 }), "blue")).toBe(false);
+  });
 });
 
 describe("a closed site", () => {
