@@ -1,6 +1,7 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ApplicationName } from "../sandbox/applications";
 import { Site } from "../sandbox/site";
 import { guarded } from "./guarded";
 import { progress } from "./result";
@@ -15,10 +16,11 @@ const LEVERS = { stable: "blue", canaryWeight: "0", blueVersion: "v0.9.9", green
 export async function withBenchSite<Result>(
   name: string,
   use: (site: Site) => Promise<Result>,
+  application: ApplicationName = "plain",
 ): Promise<Result> {
   progress(`booting host ${name}`);
   const projectDirectory = mkdtempSync(join(tmpdir(), `${name}-`));
-  const opened = await Site.open({ name, projectDirectory, onProgress: progress });
+  const opened = await Site.open({ name, projectDirectory, application, onProgress: progress });
   return guarded(opened, async (site) => {
     progress("deploying v0.9.9 on blue and v1.0.0 on green");
     for (const [key, value] of Object.entries(LEVERS)) await site.project.setConfig(key, value);
