@@ -10,7 +10,7 @@ import { findKeys, type Keys, type Machine } from "./config/keys";
 import { SECRETS, type StackValues } from "./config/schema";
 import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
-import type { Colour, SiteSettings, TrafficIntent } from "./host/conductor/protocol";
+import type { Colour, SiteSettings, TlsSettings, TrafficIntent } from "./host/conductor/protocol";
 
 /** The configuration of a stack, in the words of the components that take it. */
 export interface StackConfig {
@@ -122,18 +122,24 @@ function arranged(values: StackValues, keys: Keys, texts: Texts): PlainConfig {
   };
 }
 
+/** Files on the host, unless the host gets its certificate itself. */
+function tlsSettings({ name, site }: StackValues, texts: Texts): TlsSettings {
+  const { acme, certificate, key } = site.tls;
+  if (acme !== undefined) return { acme: { ...acme, authority: texts.acmeAuthority } };
+  return {
+    certificate: certificate ?? `/etc/ssl/${name}/fullchain.pem`,
+    key: key ?? `/etc/ssl/${name}/privkey.pem`,
+  };
+}
+
 function siteSettings(values: StackValues, texts: Texts): SiteSettings {
   const { testerName, ...site } = values.site;
   const { ports, instances, health, releasesKept, smokeTests, assets, buildCache, minFreeMegabytes } =
     values.application;
   const { maintenance, rateLimit } = site;
-  const certificates = `/etc/ssl/${values.name}`;
   return {
     ...site,
-    tls: {
-      certificate: site.tls.certificate ?? `${certificates}/fullchain.pem`,
-      key: site.tls.key ?? `${certificates}/privkey.pem`,
-    },
+    tls: tlsSettings(values, texts),
     testers: { name: testerName, secret: values.testerSecret },
     maintenance: {
       page: texts.maintenancePage,

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { Certificate } from "./components/certificate";
 import { EnvironmentFile } from "./components/environment-file";
 import { FrontDoor } from "./components/front-door";
 import { Host } from "./components/host";
@@ -21,6 +22,7 @@ const {
 // Where the application runs, and the door that its users come through.
 const host = new Host("web", hostSettings);
 const frontDoor = new FrontDoor("front-door", { host, site });
+const certificate = new Certificate("certificate", { host, frontDoor, site });
 
 // What the application is told. Another value reaches users by another release, never by a restart of what serves.
 const environment = new EnvironmentFile("environment", { host, variables });
@@ -29,7 +31,7 @@ const environment = new EnvironmentFile("environment", { host, variables });
 const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
 const plan = new SitePlan("plan", {
   host,
-  frontDoor,
+  certificate,
   maintenance,
   environment,
   releases,

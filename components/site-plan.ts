@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import type { Colour, PlanResult, TrafficIntent } from "../host/conductor/protocol";
+import type { Certificate } from "./certificate";
 import type { EnvironmentFile } from "./environment-file";
-import type { FrontDoor } from "./front-door";
 import type { Host } from "./host";
 import { hostAct } from "./host-act";
 import type { Maintenance } from "./maintenance";
@@ -12,8 +12,8 @@ import { intentOf, strategyOf, type ReleaseSpec, type Strategy } from "./release
 export interface SitePlanArgs extends Strategy {
   /** The host that the site is served from. */
   readonly host: Host;
-  /** The front door that is to carry the plan out. */
-  readonly frontDoor: FrontDoor;
+  /** The certificate of the front door that is to carry the plan out. */
+  readonly certificate: Certificate;
   /** Keeps users out first, where it is asked to. */
   readonly maintenance: Maintenance;
   /** What each colour shall run; null retires it. */
@@ -42,7 +42,7 @@ export class SitePlan extends pulumi.ComponentResource {
 
   constructor(name: string, args: SitePlanArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:SitePlan", name, {}, opts);
-    const { host, frontDoor, maintenance, environment, traffic } = args;
+    const { host, certificate, maintenance, environment, traffic } = args;
     const strategy = strategyOf(args);
     if (strategy.inPlace) void pulumi.log.warn(IN_PLACE, this);
     const act = pulumi
@@ -50,7 +50,7 @@ export class SitePlan extends pulumi.ComponentResource {
       .apply(([blue, green]) => ({ act: "plan", releases: { blue, green }, ...strategy, traffic }) as const);
     const plan = hostAct(
       `${name}-act`,
-      { host, act, result, after: [frontDoor.configured, maintenance.closed] },
+      { host, act, result, after: [certificate.certified, maintenance.closed] },
       { parent: this },
     );
 

@@ -35,7 +35,7 @@ function weightNeedsCandidate(raw: RawConfig): Fault[] {
   ];
 }
 
-/** Is a key of the `host` group set to something? */
+/** Is a key set to something? */
 function isSet(raw: RawConfig, path: Path): boolean {
   const value = path.reduce<unknown>(
     (at, step) => (typeof at === "object" && at !== null ? (at as Record<string, unknown>)[step] : undefined),
@@ -74,6 +74,22 @@ function healthCanBeReached(raw: RawConfig): Fault[] {
   return [faultAt(raw, key, rule, `${configCommand("set", key)} ${String(needed)}`)];
 }
 
+/** Either somebody keeps files on the host, or the host gets its certificate itself. */
+function oneSourceOfCertificates(raw: RawConfig): Fault[] {
+  if (!isSet(raw, ["site", "tls", "acme"])) return [];
+  return ["certificate", "key"]
+    .map((key) => ["site", "tls", key])
+    .filter((path) => isSet(raw, path))
+    .map((path) =>
+      faultAt(
+        raw,
+        path,
+        "not set beside site.tls.acme: the host keeps its own files then",
+        configCommand("rm", path),
+      ),
+    );
+}
+
 /** A candidate's share is proven by asking its health path as one of its users: stable must not answer in its place. */
 function healthIsNotPinned(raw: RawConfig): Fault[] {
   const health = soundAt(raw, ["application", "health", "path"]) as string | undefined;
@@ -110,6 +126,7 @@ export function checkAgreement(raw: RawConfig): Fault[] {
     ...portsDoNotClash(raw),
     ...healthCanBeReached(raw),
     ...healthIsNotPinned(raw),
+    ...oneSourceOfCertificates(raw),
     ...tagsAreRefs(raw),
   ];
 }

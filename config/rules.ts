@@ -106,6 +106,40 @@ export const domain = () =>
     "www.example.com",
   );
 
+const HTTPS_URL = /^https:\/\/([A-Za-z0-9.-]+)(?::\d{1,5})?(?:\/([A-Za-z0-9._~/-]*))?$/;
+
+/** An HTTPS URL without user, query and fragment. */
+export const httpsUrl = (example: string) =>
+  text(
+    255,
+    (value) => {
+      const [, host = "", path = ""] = HTTPS_URL.exec(value) ?? [];
+      const below = path.replace(/\/$/, "");
+      return (
+        (isIPv4(host) || HOST_NAME.test(host.toLowerCase())) &&
+        (below === "" || !hasOddSegment(below)) &&
+        placeholderIn(value) === undefined
+      );
+    },
+    "an https:// URL without user, query and ..",
+    example,
+  );
+
+const MAILBOX = /^([A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)@([a-z0-9.-]{1,253})$/;
+
+/** Mail address, or nothing. */
+export const mailOrNone = () =>
+  text(
+    320,
+    (value) => {
+      const [, user = "", domain = ""] = MAILBOX.exec(value) ?? [];
+      const isMail = user.length <= 64 && DOMAIN.test(domain) && placeholderIn(value) === undefined;
+      return value === "" || isMail;
+    },
+    "a mail address with its domain in lower case, or empty for none",
+    "operations@example.com",
+  );
+
 /** Where a host is reached: IPv4, IPv6 (without a zone) or a DNS name. */
 export const hostAddress = () =>
   text(

@@ -15,8 +15,10 @@ import {
   headerValue,
   hostAddress,
   hostFile,
+  httpsUrl,
   integer,
   localFile,
+  mailOrNone,
   network,
   releaseFile,
   repository,
@@ -39,6 +41,9 @@ import {
  * Every key of the stack's configuration: its type, its rule and its default. `Pulumi.yaml` declares the same keys and
  * defaults for those who read that first; a test keeps the two equal.
  */
+
+/** Directory of the authority whose certificates cost nothing. */
+const LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory";
 
 const colour = () => ruled(z.enum(["blue", "green"]), "blue or green", "blue");
 
@@ -122,6 +127,19 @@ const site = z.strictObject({
       certificate: hostFile("/etc/ssl/vehicleservice/fullchain.pem").optional(),
       /** Private key in PEM, a path on the host; default `/etc/ssl/<name>/privkey.pem`. */
       key: hostFile("/etc/ssl/vehicleservice/privkey.pem").optional(),
+      /** Lets the host get one certificate for all domains, and renew it. Whoever sets it agrees to the server's terms. */
+      acme: z
+        .strictObject({
+          /** URL of the ACME server's directory. */
+          directory: httpsUrl(LETS_ENCRYPT).default(LETS_ENCRYPT),
+          /** Where the server may write to about the account; empty for nowhere. */
+          email: mailOrNone().default(""),
+          /** Local file with the authority, in PEM, that signed the server's own TLS certificate, if it is no public one. */
+          authority: localFile("acme-authority.pem").optional(),
+          /** Days before its end that a certificate is renewed. */
+          renewBeforeDays: integer(1, 365, "days", 30).default(30),
+        })
+        .optional(),
     })
     .prefault({}),
   /** Longest wait for a withdrawn colour's requests and streams to end, in seconds. */

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { isPlainText, TEXT_BYTES } from "../host/conductor/nginx-values";
 import type { Fault, Path } from "./faults";
 import { attempt, fileAt, givenText, type Machine } from "./keys";
@@ -10,6 +11,8 @@ export interface Texts {
   readonly nginxSnippet: string | null;
   /** Page for people while the site is closed. */
   readonly maintenancePage: string | null;
+  /** PEM of the authority behind the ACME server's own certificate. */
+  readonly acmeAuthority: string | null;
   readonly faults: readonly Fault[];
 }
 
@@ -23,9 +26,29 @@ function textAt(machine: Machine, file: string): string {
   return text;
 }
 
-function findText(raw: RawConfig, path: Path, machine: Machine, faults: Fault[]): string | null {
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** All certificates in a file, in PEM as OpenSSL writes it. */
+function certificatesAt(machine: Machine, file: string): string {
+  const blocks = fileAt(machine, file).match(CERTIFICATE) ?? [];
+  const fault = new KeyFault("a file with one or more certificates in PEM (-----BEGIN CERTIFICATE-----)");
+  if (blocks.length === 0) throw fault;
+  try {
+    return blocks.map((block) => new X509Certificate(block).toString()).join("");
+  } catch {
+    throw fault;
+  }
+}
+
+function findText(
+  raw: RawConfig,
+  path: Path,
+  machine: Machine,
+  faults: Fault[],
+  read: (machine: Machine, file: string) => string = textAt,
+): string | null {
   const file = givenText(raw, path);
-  return file === undefined ? null : (attempt(raw, path, faults, () => textAt(machine, file)) ?? null);
+  return file === undefined ? null : (attempt(raw, path, faults, () => read(machine, file)) ?? null);
 }
 
 /** Reads the texts that the configuration names. Reads through `machine` only. */
@@ -34,6 +57,7 @@ export function findTexts(raw: RawConfig, machine: Machine): Texts {
   return {
     nginxSnippet: findText(raw, ["site", "nginxSnippet"], machine, faults),
     maintenancePage: findText(raw, ["site", "maintenance", "page"], machine, faults),
+    acmeAuthority: findText(raw, ["site", "tls", "acme", "authority"], machine, faults, certificatesAt),
     faults,
   };
 }

@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { isIP } from "node:net";
 import * as path from "node:path";
 
 import { run } from "./command";
@@ -17,7 +18,7 @@ export interface Certificates {
 const VALID_DAYS = "365";
 
 /**
- * Makes a new authority and a server certificate (ECDSA P-256) for `domains` in `directory`, over what is there. The
+ * Makes a new authority and a server certificate (ECDSA P-256) for `domains`, IP addresses among them, in `directory`, over what is there. The
  * authority's key is thrown away: nothing else can ever be signed with it.
  */
 export async function makeCertificates(directory: string, domains: readonly string[]): Promise<Certificates> {
@@ -89,7 +90,7 @@ export function extensions(domains: readonly string[]): string {
     "basicConstraints = critical, CA:FALSE",
     "keyUsage = critical, digitalSignature",
     "extendedKeyUsage = serverAuth",
-    `subjectAltName = ${domains.map((domain) => `DNS:${domain}`).join(", ")}`,
+    `subjectAltName = ${domains.map((domain) => `${isIP(domain) === 0 ? "DNS" : "IP"}:${domain}`).join(", ")}`,
     "",
   ].join("\n");
 }

@@ -31,6 +31,7 @@ for (const [name, entry] of Object.entries({ sandbox: "sandbox/main.ts", load: "
 rmSync("dist/host", { recursive: true, force: true });
 mkdirSync("dist/host", { recursive: true });
 for (const [name, entry] of Object.entries({
+  acme: "host/acme/main.ts",
   conductor: "host/conductor/main.ts",
   launcher: "host/launcher/launcher.ts",
 })) {

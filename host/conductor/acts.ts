@@ -106,6 +106,29 @@ const policy = {
   nginxSnippet: ownText.nullable(),
   assetsPath: urlPath.refine((path) => path !== "/").nullable(),
 };
+/** One or more certificates in PEM, as OpenSSL writes them. */
+const pem = z
+  .string()
+  .max(65_536)
+  .regex(/^(-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n)+$/);
+const tls = z.union([
+  z.strictObject({ certificate: hostPath, key: hostPath }),
+  z.strictObject({
+    acme: z.strictObject({
+      directory: z
+        .string()
+        .max(255)
+        .regex(/^https:\/\/[A-Za-z0-9.-]+(:[0-9]{1,5})?(\/[A-Za-z0-9._~-]+)*\/?$/)
+        .refine(staysBelow),
+      email: z.string().regex(/^([A-Za-z0-9._+-]{1,64}@[a-z0-9.-]{1,253})?$/),
+      authority: pem.nullable(),
+      renewBeforeDays: z.number().int().min(1).max(365),
+    }),
+  }),
+]);
+const domains = z
+  .array(z.string().regex(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/))
+  .min(1);
 
 const smokeTest = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
@@ -117,12 +140,10 @@ const smokeTest = z.strictObject({
 
 const settings = z
   .strictObject({
-    domains: z
-      .array(z.string().regex(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/))
-      .min(1),
+    domains,
     ports: z.strictObject({ blue: port, green: port }).refine(({ blue, green }) => blue !== green),
     instances: z.number().int().min(1).max(64),
-    tls: z.strictObject({ certificate: hostPath, key: hostPath }),
+    tls,
     health: z.strictObject({
       path: urlPath,
       passes: z.number().int().min(1),
@@ -153,11 +174,16 @@ const settings = z
   .refine(({ health, stablePaths }) => !stablePaths.some((path) => isBelow(health.path, path)), {
     path: ["health", "path"],
     message: "stays on the stable colour, so that no candidate could be proven by it",
+  })
+  .refine((site) => !("acme" in site.tls && site.domains.some((domain) => domain.startsWith("*."))), {
+    path: ["domains"],
+    message: "holds a wildcard, for which an ACME server gives no certificate by HTTP",
   });
 
 const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("configure"), site: settings }),
   z.strictObject({ act: z.literal("environment"), hash: environmentHash, variables }),
+  z.strictObject({ act: z.literal("certify"), domains, tls }),
   z.strictObject({
     act: z.literal("plan"),
     releases: z.strictObject({ blue: releaseIntent.nullable(), green: releaseIntent.nullable() }),

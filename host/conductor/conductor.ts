@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import { Refused } from "./acts";
+import type { CertificateKeeper } from "./certificate-keeper";
 import { applySiteConfiguration } from "./site-files";
 import { Lane } from "./lane";
 import { setMaintenance } from "./maintenance";
@@ -9,6 +11,8 @@ import {
   type AbortAct,
   type AckAct,
   type Act,
+  type CertifyAct,
+  type CertifyResult,
   type ConfigureAct,
   type ConfigureResult,
   type EnvironmentAct,
@@ -26,6 +30,7 @@ import { setTraffic } from "./traffic";
 /** What any act answers with. */
 export type ActResult =
   | ConfigureResult
+  | CertifyResult
   | EnvironmentResult
   | PlanResult
   | ReleaseResult
@@ -38,7 +43,7 @@ export type ActResult =
 export type Progress = (line: string) => void;
 
 /** The acts that wait for one another. */
-type QueuedAct = Exclude<Act, { act: "status" | "abort" | "ack" | "smoke" }>;
+type QueuedAct = Exclude<Act, { act: "status" | "abort" | "ack" | "smoke" | "certify" }>;
 
 interface UnderWay {
   readonly name: string;
@@ -58,6 +63,7 @@ export class Conductor {
   constructor(
     private readonly host: ReleaseHost,
     private readonly paths: Paths,
+    private readonly certificates: CertificateKeeper,
   ) {}
 
   /**
@@ -83,7 +89,10 @@ export class Conductor {
    */
   take(act: Act, progress: Progress): Promise<ActResult> {
     if (act.act === "status") {
-      return Promise.resolve(this.status());
+      return this.status();
+    }
+    if (act.act === "certify") {
+      return this.certify(act, progress);
     }
     if (act.act === "abort" || act.act === "ack") {
       return this.intervene(act, progress);
@@ -113,8 +122,25 @@ export class Conductor {
     return this.host.frontDoor.metrics();
   }
 
-  private status(): SiteStatus {
-    return statusOf(this.host.store.site, this.acts.at(0)?.name ?? null);
+  private async status(): Promise<SiteStatus> {
+    const { site } = this.host.store;
+    const certificate = site.settings === null ? null : await this.certificates.status(site.settings);
+    const beside = this.certificates.isTrying ? "certify" : null;
+    return statusOf(site, this.acts.at(0)?.name ?? beside, certificate);
+  }
+
+  /**
+   * Needs no journal: what is asked for stands in the settings already, and whoever watches over the certificate goes by
+   * them.
+   */
+  private async certify({ domains, tls }: CertifyAct, progress: Progress): Promise<CertifyResult> {
+    const { settings } = this.host.store.site;
+    if (!isDeepStrictEqual({ domains: settings?.domains, tls: settings?.tls }, { domains, tls })) {
+      throw new Refused(
+        "the site is configured for other domains or another certificate; run `pulumi up` again",
+      );
+    }
+    return this.certificates.certify({ domains, tls }, progress);
   }
 
   /** What cannot wait for a build to end: one step in the truth, one in the front door. */
@@ -166,11 +192,14 @@ export class Conductor {
   private async configure(act: ConfigureAct): Promise<ConfigureResult> {
     const { store, frontDoor } = this.host;
     requireSamePorts(store.site, act.site);
-    const configuration = await applySiteConfiguration({
-      settings: act.site,
-      paths: this.paths,
-      probeKey: store.site.probeKey,
-    });
+    await this.certificates.prepare(act.site, store.site.settings);
+    const configuration = await this.certificates.reloads.run(() =>
+      applySiteConfiguration({
+        settings: act.site,
+        paths: this.paths,
+        probeKey: store.site.probeKey,
+      }),
+    );
     await frontDoor.set(await store.update((site) => ({ ...site, settings: act.site })));
     return { configuration };
   }

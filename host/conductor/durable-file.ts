@@ -35,7 +35,8 @@ export async function readIfThere(path: string): Promise<string | null> {
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** Makes what was renamed, made or removed in a directory survive a crash. */
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, constants.O_RDONLY);
   try {
     await directory.sync();

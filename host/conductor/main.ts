@@ -4,6 +4,11 @@
  */
 import { execFileSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
+import { nginxCertificateDoor } from "./certificate-door";
+import { CertificateKeeper } from "./certificate-keeper";
+import { programsForCertificates } from "./certificate-order";
+import { CertificateStore } from "./certificate-store";
+import { CertificateWatch } from "./certificate-watch";
 import { Conductor } from "./conductor";
 import { systemdScope } from "./enclosure";
 import { environmentsOnDisk } from "./environments";
@@ -45,15 +50,27 @@ async function main(app: string): Promise<void> {
   const processes = systemdProcesses(app, paths, pm2);
   const smokeTests = httpSmokeTests(paths);
   const releases = releasesOnDisk(app, { paths, account, enclosure, environments });
+  const certificates = new CertificateKeeper(
+    {
+      store: new CertificateStore(paths.certificates),
+      source: programsForCertificates(paths.acme),
+      door: nginxCertificateDoor,
+      now: () => new Date(),
+    },
+    paths,
+  );
   const host = { store, frontDoor, processes, prober, releases, environments, smokeTests };
-  const conductor = new Conductor(host, paths);
+  const conductor = new Conductor(host, paths, certificates);
 
   const recovered = conductor.recover(log);
   const server = createConductorServer(conductor, log);
   server.listen({ fd: ACTIVATED_SOCKET });
   log(`conducting ${app}, generation ${store.site.generation}`);
   await recovered;
-  await new HealthWatch(store, frontDoor, prober, log).run(pause);
+  await Promise.all([
+    new HealthWatch(store, frontDoor, prober, log).run(pause),
+    new CertificateWatch(certificates, store, log).run(pause),
+  ]);
 }
 
 main(process.argv[2] ?? "").catch((error: unknown) => {

@@ -32,6 +32,12 @@ export interface Paths {
   readonly nginxFiles: string;
   /** Traffic state that Nginx starts with. */
   readonly trafficFallback: string;
+  /** The conductor's own certificates, and the key of its ACME account. */
+  readonly certificates: string;
+  /** What Nginx shows to an ACME server, below `/.well-known/acme-challenge/`. */
+  readonly challenges: string;
+  /** Program that orders a certificate. */
+  readonly acme: string;
   /** Program that every instance starts with. */
   readonly launcher: string;
   /** Directory of the njs modules. */
@@ -71,6 +77,9 @@ export function pathsOf(app: string): Paths {
     nginxMain: "/etc/nginx/nginx.conf",
     nginxFiles: `/etc/nginx/${app}`,
     trafficFallback: `/etc/nginx/${app}/traffic-fallback`,
+    certificates: `${state}/certificates`,
+    challenges: `${state}/acme`,
+    acme: `${software}/acme.js`,
     launcher: `${software}/launcher.js`,
     njs: `${software}/nginx`,
     unit: app,

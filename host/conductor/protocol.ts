@@ -66,12 +66,7 @@ export interface SiteSettings {
   readonly ports: Readonly<Record<Colour, number>>;
   /** PM2 cluster instances of each colour. */
   readonly instances: number;
-  readonly tls: {
-    /** Certificate chain in PEM, a path on the host. */
-    readonly certificate: string;
-    /** Private key in PEM, a path on the host. */
-    readonly key: string;
-  };
+  readonly tls: TlsSettings;
   readonly health: {
     /** Path that answers 2xx when an instance can serve. */
     readonly path: string;
@@ -169,6 +164,45 @@ export interface SmokeTest {
   readonly contains: string | null;
 }
 
+/** Where the site's certificate comes from: files that somebody else keeps, or an ACME server. */
+export type TlsSettings = TlsFiles | { readonly acme: AcmeSettings };
+
+/** A certificate that somebody else puts on the host and keeps valid. */
+export interface TlsFiles {
+  /** Certificate chain in PEM, a path on the host. */
+  readonly certificate: string;
+  /** Private key in PEM, a path on the host. */
+  readonly key: string;
+}
+
+/** An ACME server that the conductor gets one certificate for all domains from, and renews it. */
+export interface AcmeSettings {
+  /** URL of the server's directory. */
+  readonly directory: string;
+  /** Where the server may write to about the account; empty for nowhere. */
+  readonly email: string;
+  /** PEM of the authority that signed the server's own TLS certificate; null where the host trusts it anyway. */
+  readonly authority: string | null;
+  /**
+   * Days before its end that a certificate is renewed; in any case when a third of its life is left, and never before half of
+   * it is over.
+   */
+  readonly renewBeforeDays: number;
+}
+
+/**
+ * `certify`: gets the certificate that the site's settings ask for and puts it in force, or checks the one that they name.
+ * A certificate that is good for these domains and not near its end is left as it is. It waits for no other act, and no other
+ * act for it.
+ */
+export interface CertifyAct {
+  readonly act: "certify";
+  /** As in the settings that the host was configured with. */
+  readonly domains: readonly string[];
+  /** As in the settings that the host was configured with. */
+  readonly tls: TlsSettings;
+}
+
 /** `plan`: the whole desired state. Touches nothing; refused where it cannot be reached from what is live now. */
 export interface PlanAct {
   readonly act: "plan";
@@ -244,6 +278,7 @@ export interface StatusAct {
 /** Everything that the conductor takes. */
 export type Act =
   | ConfigureAct
+  | CertifyAct
   | EnvironmentAct
   | PlanAct
   | ReleaseAct
@@ -295,8 +330,36 @@ export interface SiteStatus {
   /** Closed to users as far as the conductor says, by maintenance or by a change in place. */
   readonly closed: boolean;
   readonly colours: Readonly<Record<Colour, ColourStatus>>;
+  /** The certificate in force; null where the site has no settings yet. */
+  readonly certificate: CertificateStatus | null;
   /** Act under way, if any. */
   readonly underWay: string | null;
+}
+
+/** The certificate that users see. */
+export interface CertificateStatus {
+  /**
+   * `acme`: the conductor got it. `files`: it is in files that somebody else keeps. `placeholder`: signed by itself, until there
+   * is another one. `none`: the files are not there, or are no certificate.
+   */
+  readonly source: "acme" | "files" | "placeholder" | "none";
+  /** Names that it holds. */
+  readonly domains: readonly string[];
+  /** Who issued it; empty for none. */
+  readonly issuer: string;
+  /** End of its life, in ISO 8601; null for none. */
+  readonly notAfter: string | null;
+  /** Why it could not be had or renewed at the last try; null where the last try went well. */
+  readonly lastFailure: CertificateFailure | null;
+}
+
+/** A certificate that could not be had. */
+export interface CertificateFailure {
+  /** When, in ISO 8601. */
+  readonly at: string;
+  readonly reason: string;
+  /** Tries in a row that failed. */
+  readonly tries: number;
 }
 
 /** Result of `configure`. */
@@ -308,6 +371,17 @@ export interface ConfigureResult {
 /** Result of `environment`. */
 export interface EnvironmentResult {
   readonly hash: string;
+}
+
+/** Result of `certify`. */
+export interface CertifyResult {
+  /** See {@link CertificateStatus.source}. */
+  readonly source: "acme" | "files";
+  /** Names that the certificate holds. */
+  readonly domains: readonly string[];
+  readonly issuer: string;
+  /** End of its life, in ISO 8601. */
+  readonly notAfter: string;
 }
 
 /** Result of `plan`. */

@@ -1,3 +1,4 @@
+import { currentFiles } from "./certificate-store";
 import { COLOURS, otherColour, type Colour, type SiteSettings } from "./protocol";
 import type { Paths } from "./paths";
 import { renderHeaders, renderLimit, renderPathMap, renderPolicyVariables, siteFiles } from "./site-policy";
@@ -22,7 +23,7 @@ export function renderSiteConfiguration(input: SiteConfigurationInput): string {
     renderPolicyVariables(settings, paths),
     ...COLOURS.map((colour) => renderUpstreams(colour, settings)),
     renderControl(paths),
-    renderRedirect(settings),
+    renderRedirect(settings, paths),
     renderSite(settings, paths),
   ].join("\n\n");
 }
@@ -141,24 +142,33 @@ function renderControl(paths: Paths): string {
 }`;
 }
 
-function renderRedirect(settings: SiteSettings): string {
+function renderRedirect(settings: SiteSettings, paths: Paths): string {
+  // An ACME server asks by plain HTTP, under every name.
+  const challenges = `    location ^~ /.well-known/acme-challenge/ {
+        alias ${paths.challenges}/;
+        default_type text/plain;
+    }
+`;
   return `server {
     listen 80;
     listen [::]:80;
     server_name ${settings.domains.join(" ")};
     access_log off;
-    return 308 https://$host$request_uri;
+${"acme" in settings.tls ? challenges : ""}    location / {
+        return 308 https://$host$request_uri;
+    }
 }`;
 }
 
 function renderSite(settings: SiteSettings, paths: Paths): string {
+  const { certificate, key } = "acme" in settings.tls ? currentFiles(paths.certificates) : settings.tls;
   return `server {
     listen 443 ssl;
     listen [::]:443 ssl;
     http2 on;
     server_name ${settings.domains.join(" ")};
-    ssl_certificate ${settings.tls.certificate};
-    ssl_certificate_key ${settings.tls.key};
+    ssl_certificate ${certificate};
+    ssl_certificate_key ${key};
     access_log /var/log/nginx/access.json app_requests buffer=64k flush=1s;
 
     keepalive_timeout ${settings.keepaliveSeconds}s;

@@ -113,6 +113,15 @@ async function testAside(paths: Paths, text: string): Promise<void> {
   }
 }
 
+/**
+ * Lets Nginx read its configuration and certificates again, if it can.
+ * @throws CommandFailed with what Nginx said; it serves on as it did.
+ */
+export async function testAndReloadNginx(): Promise<void> {
+  await runNginx("nginx", "-t", "-q");
+  await runNginx("systemctl", "reload-or-restart", "nginx");
+}
+
 async function runNginx(...argv: string[]): Promise<void> {
   await runCommand({ argv, timeoutSeconds: 30 });
 }

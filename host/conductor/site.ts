@@ -3,6 +3,7 @@ import {
   COLOURS,
   otherColour,
   type Abort,
+  type CertificateStatus,
   type Colour,
   type ColourStatus,
   type ReleaseIntent,
@@ -186,7 +187,11 @@ export function encodeRoute(route: Route): string {
 }
 
 /** Tells what is live. */
-export function statusOf(site: Site, underWay: string | null): SiteStatus {
+export function statusOf(
+  site: Site,
+  underWay: string | null,
+  certificate: CertificateStatus | null = null,
+): SiteStatus {
   const colourStatus = (colour: Colour): ColourStatus => {
     const { release, healthy } = site.colours[colour];
     return {
@@ -207,6 +212,7 @@ export function statusOf(site: Site, underWay: string | null): SiteStatus {
     maintenance: site.maintenance,
     closed: isClosed(site),
     colours: { blue: colourStatus("blue"), green: colourStatus("green") },
+    certificate,
     underWay,
   };
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { Certificate } from "../../components/certificate";
 import { EnvironmentFile } from "../../components/environment-file";
 import { FrontDoor, type SiteArgs } from "../../components/front-door";
 import { Host, type HostArgs } from "../../components/host";
@@ -56,6 +57,7 @@ function makeSite({
 }: Changes = {}) {
   const host = new Host("web", { ...hostArgs, ...hostChanges });
   const frontDoor = new FrontDoor("front-door", { host, site: { ...site, ...siteChanges } });
+  const certificate = new Certificate("certificate", { host, frontDoor, site: { ...site, ...siteChanges } });
   const wanted = {
     blue: versions.blue === "" ? null : { ...specs.blue!, version: versions.blue ?? "v0.9.9" },
     green: versions.green === "" ? null : { ...specs.green!, version: versions.green ?? "v1.0.0" },
@@ -64,7 +66,7 @@ function makeSite({
   const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
   const plan = new SitePlan("plan", {
     host,
-    frontDoor,
+    certificate,
     maintenance,
     environment,
     releases: wanted,
@@ -74,7 +76,7 @@ function makeSite({
   const green = new Release("green", { host, plan, environment, colour: "green", release: wanted.green });
   const split = new Traffic("traffic", { host, blue, green, ...shares });
   maintenance.endAfter(split);
-  return { host, frontDoor, environment, maintenance, plan, blue, green, traffic: split };
+  return { host, frontDoor, certificate, environment, maintenance, plan, blue, green, traffic: split };
 }
 
 const named = (registrations: readonly Registration[], name: string): Registration => {
@@ -100,9 +102,10 @@ async function valueOf<T>(output: pulumi.Output<T>): Promise<T> {
 }
 
 describe("acts", () => {
-  it("are sent for the settings, the environment, the plan, each colour and the traffic", async () => {
+  it("are sent for the settings, the certificate, the environment, the plan, each colour and the traffic", async () => {
     const acts = await actsOf(makeSite);
     expect(acts.map(({ act }) => act).sort()).toEqual([
+      "certify",
       "configure",
       "environment",
       "maintenance",
@@ -121,6 +124,10 @@ describe("acts", () => {
     ],
     ["the environment", { act: "environment", hash: ENVIRONMENT, variables: VARIABLES }],
     ["the settings of the site", { act: "configure", site }],
+    [
+      "the domains and where their certificate comes from",
+      { act: "certify", domains: site.domains, tls: site.tls },
+    ],
     ["the whole desired state as the plan", { act: "plan", releases, traffic }],
     ["the shares", { act: "traffic", stable: "blue", weight: 5 }],
   ])("hold %s", async (_, act) => {
@@ -200,6 +207,11 @@ describe("what an `up` touches", () => {
       ["maintenance-after", "maintenance-before"],
     ],
     ["other settings of the site: the front door", { site: { drainSeconds: 5 } }, ["front-door-act"]],
+    [
+      "another domain: the front door and the certificate",
+      { site: { domains: ["vehicleservice.test", "www.vehicleservice.test"] } },
+      ["certificate-act", "front-door-act"],
+    ],
   ])("%s", async (_, changes, names) => {
     expect(await changedBy(changes)).toEqual(names);
   });
@@ -207,6 +219,7 @@ describe("what an `up` touches", () => {
   it("is everything on another host", async () => {
     const names = [
       "blue-act",
+      "certificate-act",
       "environment-act",
       "front-door-act",
       "green-act",
@@ -233,7 +246,7 @@ describe("what an `up` touches", () => {
   it("is forgotten and left on the host by `destroy`", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const custom = registrations.filter(({ type }) => type.startsWith("command:"));
-    expect(custom).toHaveLength(10);
+    expect(custom).toHaveLength(11);
     expect(custom.map(({ retained }) => retained)).toEqual(custom.map(() => true));
   });
 });
@@ -244,7 +257,8 @@ describe("order", () => {
     ["front-door-act", ["web-bootstrap"]],
     ["environment-act", ["web-bootstrap"]],
     ["maintenance-before", ["front-door-act"]],
-    ["plan-act", ["front-door-act", "environment-act", "maintenance-before"]],
+    ["certificate-act", ["front-door-act"]],
+    ["plan-act", ["certificate-act", "environment-act", "maintenance-before"]],
     ["blue-act", ["plan-act"]],
     ["green-act", ["plan-act"]],
     ["traffic-act", ["blue-act", "green-act"]],
@@ -266,6 +280,7 @@ describe("order", () => {
     const answers = {
       configure: { configuration: "d00d" },
       environment: { hash: "fedcba9876543210" },
+      certify: { source: "acme", domains: [], issuer: "another", notAfter: "2027-01-01T00:00:00.000Z" },
       plan: { steps: ["another step"] },
       release: {
         ...{ colour: "blue", version: "v9.9.9", commit: "ef56", directory: "/var/www/y" },
@@ -284,6 +299,7 @@ describe("structure", () => {
     const { registrations } = await registrationsOf(makeSite);
     expect(registrations.map(({ type, name, parent }) => [type, name, parent]).sort()).toEqual([
       ["command:remote:Command", "blue-act", "blue"],
+      ["command:remote:Command", "certificate-act", "certificate"],
       ["command:remote:Command", "environment-act", "environment"],
       ["command:remote:Command", "front-door-act", "front-door"],
       ["command:remote:Command", "green-act", "green"],
@@ -296,6 +312,7 @@ describe("structure", () => {
       ["random:index/randomBytes:RandomBytes", "environment-key", "environment"],
       ["vehicleservice:host:EnvironmentFile", "environment", ""],
       ["vehicleservice:host:Host", "web", ""],
+      ["vehicleservice:site:Certificate", "certificate", ""],
       ["vehicleservice:site:FrontDoor", "front-door", ""],
       ["vehicleservice:site:Maintenance", "maintenance", ""],
       ["vehicleservice:site:Release", "blue", ""],
@@ -307,7 +324,7 @@ describe("structure", () => {
 
   it("previews without an answer, an id or a fault", async () => {
     const { registrations } = await registrationsOf(makeSite, { preview: true });
-    expect(registrations).toHaveLength(19);
+    expect(registrations).toHaveLength(21);
   });
 
   it("tells what the host confirmed", async () => {
@@ -353,7 +370,7 @@ describe("secrets", () => {
   it("pin the host's key in every connection", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const connections = registrations.flatMap(({ inputs }) => plain(inputs.connection) ?? []);
-    expect(connections).toHaveLength(10);
+    expect(connections).toHaveLength(11);
     for (const connection of connections) expect(connection).toMatchObject({ hostKey: hostSettings.hostKey });
   });
 });

@@ -65,7 +65,7 @@ const AS_THEY_ARE = [
 
 /** Values that are not read by a rule of characters alone: those, names of files here, and keys. */
 const READ_OTHERWISE =
-  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet))$/;
+  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority))$/;
 
 /** A key that each record takes; versions where it is not named. */
 const KEYS: Readonly<Record<string, string>> = { headers: "X-Frame-Options", variables: "LOG_LEVEL" };
@@ -95,6 +95,8 @@ function validAt(path: Path): string {
     "site.domains.0": "vehicleservice.test",
     "site.rateLimit.exemptNetworks.0": "203.0.113.0/24",
     "application.assets.path": "/_next/static",
+    "site.tls.acme.directory": "https://acme.example.com:14000/dir",
+    "site.tls.acme.email": "operations@example.com",
     "source.repository": "git://10.77.1.1/sample.git",
     "source.tagPattern": "{version}-production",
     "source.commits.v1.0.0": "0123456789abcdef0123456789abcdef01234567",
@@ -144,6 +146,7 @@ function actsOf({ site, variables, releases: specs, traffic, maintenance }: Load
   return [
     { act: "maintenance", on: maintenance },
     { act: "configure", site },
+    { act: "certify", domains: site.domains, tls: site.tls },
     { act: "plan", releases, traffic },
     { act: "release", colour: "blue", release: releases.blue },
     { act: "release", colour: "green", release: releases.green },

@@ -97,7 +97,8 @@ describe("a valid configuration", () => {
 
   it("is named after its application on the host", () => {
     const { host, site } = load(changed(settings(), ["name"], "garage"));
-    expect([host.app, site.tls.key]).toEqual(["garage", "/etc/ssl/garage/privkey.pem"]);
+    const files = { certificate: "/etc/ssl/garage/fullchain.pem", key: "/etc/ssl/garage/privkey.pem" };
+    expect([host.app, site.tls]).toEqual(["garage", files]);
   });
 
   it("has the guide's limits, which hold for neither health nor webhooks, and the headers that do no harm", () => {

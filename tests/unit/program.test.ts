@@ -165,6 +165,7 @@ describe("index.ts", () => {
       "front-door-act",
       "environment-act",
       "maintenance-before",
+      "certificate-act",
       "plan-act",
       "release-act",
       "release-act",

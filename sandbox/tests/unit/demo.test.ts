@@ -89,6 +89,7 @@ it("shows who serves what", () => {
     maintenance: false,
     closed: false,
     colours: { blue: { ...colour, version: "v0.9.9" }, green: { ...colour, version: "v1.0.0" } },
+    certificate: null,
     underWay: null,
   };
   const abort = { colour: "green", reason: "payments fail", at: "2026-01-01T00:00:00.000Z" } as const;

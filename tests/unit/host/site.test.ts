@@ -202,6 +202,7 @@ describe("statusOf", () => {
           admitted: false,
         },
       },
+      certificate: null,
       underWay: "traffic",
     });
   });

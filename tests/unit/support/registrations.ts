@@ -30,6 +30,12 @@ interface RegisterRequest {
 const ANSWERS: Readonly<Record<string, unknown>> = {
   configure: { configuration: "c0ffee" },
   environment: { hash: "0123456789abcdef" },
+  certify: {
+    source: "files",
+    domains: ["vehicleservice.test"],
+    issuer: "an authority",
+    notAfter: "2026-01-01T00:00:00.000Z",
+  },
   plan: { steps: ["nothing to do"] },
   release: {
     ...{ colour: "green", version: "v1.0.0", commit: "cd34", directory: "/var/www/x" },

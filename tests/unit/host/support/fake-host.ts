@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { CertificateKeeper } from "../../../../host/conductor/certificate-keeper";
 import { Conductor } from "../../../../host/conductor/conductor";
 import { Failed } from "../../../../host/conductor/acts";
 import type { Environments } from "../../../../host/conductor/environments";
@@ -11,6 +12,7 @@ import type { ReleaseHost } from "../../../../host/conductor/release";
 import { encodeRoute, routeOf, shareOf, type Site } from "../../../../host/conductor/site";
 import type { SmokeTests } from "../../../../host/conductor/smoke";
 import { openStore, type Store } from "../../../../host/conductor/store";
+import { fakeCertificateHost } from "./fake-certificates";
 import { pathsUnder, runningOf, temporaryDirectory } from "./fixtures";
 
 /** Called at each step with its name; it may throw, or keep the step from ever ending. */
@@ -56,7 +58,9 @@ export class FakeHost {
       environments: this.environments,
       smokeTests: this.smokeTests,
     };
-    return { conductor: new Conductor(host, pathsUnder(this.directory)), store, host };
+    const paths = pathsUnder(this.directory);
+    const certificates = new CertificateKeeper(fakeCertificateHost(paths.certificates), paths);
+    return { conductor: new Conductor(host, paths, certificates), store, host };
   }
 
   /** Puts a truth in force, with the processes and the route that belong to it. */
