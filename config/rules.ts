@@ -118,10 +118,11 @@ export const httpsUrl = (example: string) =>
       return (
         (isIPv4(host) || HOST_NAME.test(host.toLowerCase())) &&
         (below === "" || !hasOddSegment(below)) &&
+        !/(^|\/)-/.test(below) &&
         placeholderIn(value) === undefined
       );
     },
-    "an https:// URL without user, query and ..",
+    "an https:// URL without user and query, no part of its path .. or with a dash first",
     example,
   );
 

@@ -20,6 +20,8 @@ export interface AcmeOptions {
   readonly blocked?: readonly string[];
   /** How many of its nonces, in percent, it does not know any more when they come back; 5 by default, as Pebble has it. */
   readonly nonceRejectPercent?: number;
+  /** Takes up to 15 seconds over each name, at random; off by default. */
+  readonly slow?: boolean;
 }
 
 /** TCP ports of an ACME server's parts. */
@@ -72,9 +74,8 @@ export class AcmeServer {
   }
 
   /** The authority behind the certificates that it issues, in PEM; another one after each start. */
-  async issuingAuthority(): Promise<string> {
-    const root = await this.ask(this.ports.management, "/roots/0");
-    return root;
+  issuingAuthority(): Promise<string> {
+    return this.ask(this.ports.management, "/roots/0");
   }
 
   /** Lets a name stand for another address than the host's. */
@@ -96,7 +97,7 @@ export class AcmeServer {
       ...["-http01", "", "-https01", "", "-tlsalpn01", ""],
     ]);
     startService(world, this.service, [
-      ...["/usr/bin/env", "PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0"],
+      ...["/usr/bin/env", `PEBBLE_VA_NOSLEEP=${options.slow === true ? 0 : 1}`, "PEBBLE_AUTHZREUSE=0"],
       `PEBBLE_WFE_NONCEREJECT=${options.nonceRejectPercent ?? 5}`,
       ...["pebble", "-config", this.writeConfiguration(options), "-dnsserver", `${address}:${ports.dns}`],
     ]);

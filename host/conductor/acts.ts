@@ -118,7 +118,7 @@ const tls = z.union([
       directory: z
         .string()
         .max(255)
-        .regex(/^https:\/\/[A-Za-z0-9.-]+(:[0-9]{1,5})?(\/[A-Za-z0-9._~-]+)*\/?$/)
+        .regex(/^https:\/\/[A-Za-z0-9.-]+(:[0-9]{1,5})?(\/[A-Za-z0-9._~][A-Za-z0-9._~-]*)*\/?$/)
         .refine(staysBelow),
       email: z.string().regex(/^([A-Za-z0-9._+-]{1,64}@[a-z0-9.-]{1,253})?$/),
       authority: pem.nullable(),

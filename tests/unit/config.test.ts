@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { validate } from "../../config";
 import type { Path } from "../../config/faults";
 import {
@@ -9,6 +10,7 @@ import {
   rawConfig,
   settings,
 } from "./support/configuration";
+import { makePair } from "./host/support/fake-certificates";
 
 const load = (values: Record<string, unknown>) => validate(rawConfig(values), machineWith());
 const keysOf = (values: Record<string, unknown>) => faultsOf(values).map(({ key }) => key);
@@ -147,6 +149,42 @@ describe("a valid configuration", () => {
     expect(load(changed(settings(), ["application", "assets"], { path: "" })).site.assetsPath).toBeNull();
   });
 
+  it("lets the host get its certificate by ACME, from Let's Encrypt where no other server is named", () => {
+    const { site } = load(changed(settings(), ["site", "tls"], { acme: {} }));
+    const directory = "https://acme-v02.api.letsencrypt.org/directory";
+    expect(site.tls).toEqual({ acme: { directory, email: "", authority: null, renewBeforeDays: 30 } });
+  });
+
+  it("reads the authority behind an ACME server from a local file, and nothing else that is in it", async () => {
+    const { chain, key } = await makePair(["acme.test"]);
+    const values = changed(settings(), ["site", "tls", "acme"], { authority: "ca.pem", email: "me@a.test" });
+    const machine = machineWith({
+      "/project/ca.pem": `A comment\r\n${key}${chain.replaceAll("\n", "\r\n")}`,
+    });
+    const { tls } = validate(rawConfig(values), machine).site;
+    expect(tls).toMatchObject({
+      acme: { authority: new X509Certificate(chain).toString(), email: "me@a.test" },
+    });
+  });
+
+  it.each([
+    ["that is not there", {}, "a file that exists"],
+    ["without a certificate", { "/project/ca.pem": "x" }, "certificates in PEM"],
+    [
+      "with a broken certificate",
+      { "/project/ca.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" },
+      "certificates in PEM",
+    ],
+  ])("refuses an authority %s", (_, files, rule) => {
+    const values = changed(settings(), ["site", "tls", "acme", "authority"], "ca.pem");
+    expect(faultsOf(values, machineWith(files))).toEqual([
+      expect.objectContaining({
+        key: "vehicleservice:site.tls.acme.authority",
+        rule: expect.stringContaining(rule),
+      }),
+    ]);
+  });
+
   it("leaves `environment` to the engine", () => {
     expect(faultsOf(changed(settings(), ["environment"], "production"))).toEqual([]);
   });
@@ -192,6 +230,22 @@ describe("a hostile or mistaken value is refused", () => {
     ["a relative host path", ["site", "tls", "key"], "privkey.pem"],
     ["a host path with a line break", ["site", "tls", "key"], "/etc/ssl/key\n.pem"],
     ["a host path with Nginx's ;", ["site", "tls", "key"], "/etc/ssl/key;"],
+    [
+      "an ACME server without encryption",
+      ["site", "tls", "acme", "directory"],
+      "http://acme.example.com/dir",
+    ],
+    ["an ACME server with a user", ["site", "tls", "acme", "directory"], "https://me@acme.example.com/dir"],
+    [
+      "an ACME directory with a query",
+      ["site", "tls", "acme", "directory"],
+      "https://acme.example.com/dir?x",
+    ],
+    ["an ACME directory with ..", ["site", "tls", "acme", "directory"], "https://acme.example.com/../dir"],
+    ["an ACME server that is no host", ["site", "tls", "acme", "directory"], "https://-x.example.com/dir"],
+    ["no mail address", ["site", "tls", "acme", "email"], "operations"],
+    ["a mail address with a line break", ["site", "tls", "acme", "email"], "a@example.com\nX: y"],
+    ["a renewal 0 days before the end", ["site", "tls", "acme", "renewBeforeDays"], 0],
     ["a health path with a query", ["application", "health", "path"], "/api/health?x=1"],
     ["a health path with a header in it", ["application", "health", "path"], "/x HTTP/1.1\r\nHost: y"],
     ["a stable path with a regular expression", ["site", "stablePaths", 0], "/api/(.*)"],
@@ -286,6 +340,13 @@ describe("rules between values", () => {
       ["/api"],
       "application.health.path",
     ],
+    [
+      "certificates come from one place",
+      ["site", "tls"],
+      { acme: {}, certificate: "/etc/ssl/a.pem" },
+      "site.tls.certificate",
+    ],
+    ["keys come from one place", ["site", "tls"], { acme: {}, key: "/etc/ssl/a.pem" }, "site.tls.key"],
     ["no tag ends in .lock", ["source", "tagPattern"], "x-{version}", "greenVersion"],
   ])("%s", (_, path, value, key) => {
     const values = key === "greenVersion" ? changed(settings(), [key], "v1.0.0-a.lock") : settings();

@@ -12,7 +12,7 @@ let certificates: Certificates;
 
 beforeAll(async () => {
   directory = fs.mkdtempSync(path.join(os.tmpdir(), "certificates-"));
-  certificates = await makeCertificates(directory, ["one.test", "two.test"]);
+  certificates = await makeCertificates(directory, ["one.test", "two.test", "10.77.9.1"]);
 });
 
 afterAll(() => fs.rmSync(directory, { recursive: true }));
@@ -39,6 +39,14 @@ async function handshake(servername: string, ca: string): Promise<Error | null> 
 
 it.each(["one.test", "two.test"])("a client that trusts the authority accepts %s", async (domain) => {
   await expect(handshake(domain, read(certificates.authority))).resolves.toBeNull();
+});
+
+it("is valid for an address", () => {
+  const certificate = new X509Certificate(read(certificates.chain));
+  expect([certificate.checkIP("10.77.9.1"), certificate.checkIP("10.77.9.2")]).toEqual([
+    "10.77.9.1",
+    undefined,
+  ]);
 });
 
 it("is valid for no other name", async () => {

@@ -9,6 +9,19 @@ const release: Act = {
   colour: "blue",
   release: intentOf("v1.0.0", { prune: ["npm", "prune"], args: ["--port", "$PORT; it is one argument"] }),
 };
+const AUTHORITY = [
+  "-----BEGIN CERTIFICATE-----",
+  "MIIBhjCCAS2gAwIBAgIBATAKBggqhkjOPQQDAjAA",
+  "-----END CERTIFICATE-----",
+  "",
+].join("\n");
+const acme = {
+  directory: "https://acme.example.com:14000/dir",
+  email: "operations@example.com",
+  authority: AUTHORITY,
+  renewBeforeDays: 30,
+};
+const certify: Act = { act: "certify", domains: ["shop.example.com"], tls: { acme } };
 const SOUND: readonly Act[] = [
   configure,
   { ...configure, site: { ...SETTINGS, testers: { name: "x-t", secret: "" }, stablePaths: [] } },
@@ -18,6 +31,11 @@ const SOUND: readonly Act[] = [
     traffic: { stable: "blue", weight: 100 },
   },
   release,
+  certify,
+  { ...certify, tls: { acme: { ...acme, authority: AUTHORITY.repeat(3) } } },
+  { ...certify, tls: { acme: { ...acme, email: "", authority: null } } },
+  { act: "certify", domains: SETTINGS.domains, tls: SETTINGS.tls },
+  { ...configure, site: { ...SETTINGS, domains: ["shop.example.com"], tls: { acme } } },
   { act: "release", colour: "green", release: null },
   {
     act: "release",
@@ -71,6 +89,9 @@ const FIELDS: readonly (readonly [string, Act, Path])[] = [
   ["a domain", configure, ["site", "domains", 0]],
   ["the certificate", configure, ["site", "tls", "certificate"]],
   ["the key", configure, ["site", "tls", "key"]],
+  ["a domain to certify", certify, ["domains", 0]],
+  ["the ACME directory", certify, ["tls", "acme", "directory"]],
+  ["the mail address", certify, ["tls", "acme", "email"]],
   ["the health path", configure, ["site", "health", "path"]],
   ["the id cookie", configure, ["site", "idCookie"]],
   ["the testers' header", configure, ["site", "testers", "name"]],
@@ -201,6 +222,28 @@ it.each([
   ["a key that nobody reads", '{"act":"traffic","stable":"blue","weight":1,"force":true}', "force"],
   ["a missing key", '{"act":"traffic","stable":"blue"}', "weight"],
   ["a privileged port", withValue(configure, ["site", "ports", "blue"], 80), "site.ports.blue"],
+  ["an authority that is none", withValue(certify, ["tls", "acme", "authority"], "x"), "tls.acme.authority"],
+  [
+    "a private key for an authority",
+    withValue(certify, ["tls", "acme", "authority"], AUTHORITY.replaceAll("CERTIFICATE", "PRIVATE KEY")),
+    "tls.acme.authority",
+  ],
+  [
+    "a directive behind an authority",
+    withValue(certify, ["tls", "acme", "authority"], `${AUTHORITY}user root;`),
+    "tls.acme.authority",
+  ],
+  [
+    "a directory without encryption",
+    withValue(certify, ["tls", "acme", "directory"], "http://acme.example.com/dir"),
+    "tls.acme.directory",
+  ],
+  ["no day to renew", withValue(certify, ["tls", "acme", "renewBeforeDays"], 0), "renewBeforeDays"],
+  [
+    "a wildcard by HTTP",
+    withValue(configure, ["site", "tls"], { acme }),
+    "site.domains: holds a wildcard, for which an ACME server gives no certificate by HTTP",
+  ],
   ["no domain", withValue(configure, ["site", "domains"], []), "site.domains"],
   ["one port for two", withValue(configure, ["site", "ports", "blue"], SETTINGS.ports.green), "site.ports"],
 ])("refuses %s", (_, text, told) => {

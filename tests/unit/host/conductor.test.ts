@@ -3,6 +3,7 @@ import {
   type Act,
   type Colour,
   type ReleaseAct,
+  type SiteSettings,
   type TrafficAct,
 } from "../../../host/conductor/protocol";
 import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
@@ -245,5 +246,44 @@ describe("configure", () => {
     );
     expect(store.site).toBe(site);
     expect(outline(host.events)).toEqual([]);
+  });
+});
+
+describe("certify", () => {
+  const settings: SiteSettings = {
+    ...SETTINGS,
+    domains: ["shop.example.com"],
+    tls: { acme: { directory: "https://acme.test/dir", email: "", authority: null, renewBeforeDays: 30 } },
+  };
+  const certify: Act = { act: "certify", domains: settings.domains, tls: settings.tls };
+
+  it("gets what the settings ask for, and the status shows it", async () => {
+    const host = new FakeHost();
+    const { conductor } = await host.become({ ...canary, settings });
+    await expect(conductor.take(certify, silent)).resolves.toMatchObject({
+      source: "acme",
+      domains: settings.domains,
+    });
+    await expect(conductor.take({ act: "status" }, silent)).resolves.toMatchObject({
+      certificate: { source: "acme", domains: settings.domains, lastFailure: null },
+      underWay: null,
+    });
+  });
+
+  it("is refused where the host was configured otherwise", async () => {
+    const host = new FakeHost();
+    const { conductor } = await host.become({ ...canary, settings });
+    const other: Act = { ...certify, domains: ["other.example.com"] };
+    await expect(conductor.take(other, silent)).rejects.toThrow("configured for other domains");
+  });
+
+  it("waits for no release, and no release for it", async () => {
+    const host = new FakeHost();
+    const { conductor } = await host.become({ ...canary, settings });
+    const { hook, dead } = dieAt(1);
+    host.hook = hook;
+    void conductor.take(releaseOf("green", "v3"), silent);
+    await dead;
+    await expect(conductor.take(certify, silent)).resolves.toMatchObject({ source: "acme" });
   });
 });

@@ -80,6 +80,24 @@ describe("the site's configuration", () => {
     expect(render()).toContain("return 308 https://$host$request_uri;");
   });
 
+  it("shows challenges by plain HTTP where the host gets its own certificate, and all else leads to HTTPS", () => {
+    const acme = { directory: "https://acme.test/dir", email: "", authority: null, renewBeforeDays: 30 };
+    const text = render({ tls: { acme } });
+    const plain = block(text.slice(text.indexOf("listen 80") - 20), "server");
+    expect(block(plain, "location ^~ /.well-known/acme-challenge/")).toContain("alias /var/lib/shop/acme/;");
+    expect(block(plain, "location /")).toContain("return 308 https://$host$request_uri;");
+    // Outside of a location it would come before every location.
+    expect(plain.match(/return/g)).toHaveLength(1);
+    expect(text).toContain("ssl_certificate /var/lib/shop/certificates/current/fullchain.pem;");
+    expect(text).toContain("ssl_certificate_key /var/lib/shop/certificates/current/privkey.pem;");
+  });
+
+  it("shows no challenges where files are named", () => {
+    expect(render()).not.toContain("acme-challenge");
+    expect(render()).toContain("ssl_certificate /etc/ssl/shop/fullchain.pem;");
+    expect(render()).toContain("ssl_certificate_key /etc/ssl/shop/privkey.pem;");
+  });
+
   it("speaks to the conductor on its own socket only", () => {
     const text = render();
     const control = block(text.slice(text.indexOf("server {\n    listen unix:")), "server");

@@ -1,0 +1,213 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { connect, type PeerCertificate } from "node:tls";
+
+import type { CertificateStatus } from "../../host/conductor/protocol";
+import { AcmeServer } from "../../sandbox/acme";
+import { startLoad, type LoadRun } from "../../sandbox/load/run";
+import { worldNamed } from "../../sandbox/world";
+import { SLOW_MS, TestWorld } from "./support/world";
+
+/*
+ * Certificates from an ACME server that asks port 80 as a public one does: got, renewed, not to be had; and nobody who is
+ * on the site notices.
+ */
+
+jest.setTimeout(SLOW_MS);
+
+let world: TestWorld;
+let acme: AcmeServer;
+/** Every authority that the server ever issued by; it has another one after each start. */
+let authorities = "";
+
+beforeAll(async () => {
+  world = await TestWorld.create("tls");
+  acme = await AcmeServer.start(worldNamed(), {
+    directory: fs.mkdtempSync(path.join(os.tmpdir(), "tls-acme-")),
+    address: world.host.gateway,
+    host: world.host.address,
+  });
+  authorities = await acme.issuingAuthority();
+  await world.setGroupValue("site.tls.acme.directory", acme.url);
+  await world.setGroupValue("site.tls.acme.authority", acme.authorityFile);
+  await world.up({ blueVersion: "v0.9.9" });
+}, SLOW_MS);
+
+afterAll(async () => {
+  await acme.remove();
+  await world.remove();
+});
+
+/** The certificate that a client who trusts the server's authorities is shown; it refuses every other one. */
+function shownTo(domain: string): Promise<PeerCertificate> {
+  return new Promise((resolve, reject) => {
+    const to = { host: world.host.address, port: 443, servername: domain, ca: authorities };
+    const socket = connect(to, () => {
+      resolve(socket.getPeerCertificate());
+      socket.destroy();
+    });
+    socket.on("error", reject);
+  });
+}
+
+async function certificate(): Promise<CertificateStatus> {
+  const { certificate: status } = await world.status();
+  if (status === null) throw new Error("the site has no certificate");
+  return status;
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await pause(100);
+}
+
+/** Starts the server again, with other options. */
+async function restart(...options: Parameters<AcmeServer["resume"]>): Promise<void> {
+  await acme.stop();
+  await acme.resume(...options);
+  authorities += await acme.issuingAuthority();
+}
+
+/** Keeps users on the site, by both protocols, while `work` runs: nobody loses a request. */
+async function underLoad(work: () => Promise<unknown>): Promise<void> {
+  const target = { ...world.loadTarget(), tls: { ca: authorities } };
+  const runs: LoadRun[] = [
+    await startLoad({ ...target, protocol: "http1", rate: 200, connections: 20 }),
+    await startLoad({ ...target, protocol: "http2", rate: 200, connections: 4 }),
+  ];
+  await Promise.all(runs.map((run) => run.afterRequests(200)));
+  await work();
+  await Promise.all(runs.map((run) => run.afterRequests(400)));
+  for (const { total } of await Promise.all(runs.map((run) => run.stop()))) {
+    expect({ failed: total.failed, incidents: total.incidents }).toEqual({ failed: 0, incidents: [] });
+    expect(total.ok).toBe(total.sent);
+  }
+}
+
+/** Adds a name to the site, beside those that it has. */
+async function addDomain(domain: string): Promise<void> {
+  const { domains } = await certificate();
+  await world.setGroupValue(`site.domains[${domains.length}]`, domain);
+}
+
+describe("the first `up`", () => {
+  test("users trust the site by the ACME server's authority", async () => {
+    expect((await shownTo(world.domain)).subjectaltname).toBe(`DNS:${world.domain}`);
+    expect(await certificate()).toMatchObject({
+      source: "acme",
+      domains: [world.domain],
+      issuer: expect.stringContaining("Pebble"),
+      lastFailure: null,
+    });
+  });
+
+  test("plain HTTP still leads to HTTPS", async () => {
+    const answer = await fetch(`http://${world.host.address}/a?b=c`, { redirect: "manual" });
+    expect([answer.status, answer.headers.get("location")]).toEqual([
+      308,
+      `https://${world.host.address}/a?b=c`,
+    ]);
+  });
+
+  test("keys are root's alone", async () => {
+    const { stdout } = await world.host.exec([
+      ...["find", "-L", "/var/lib/vehicleservice/certificates", "-name", "*.pem", "-o", "-type", "d"],
+      ...["-printf", "%U %m %f\n"],
+    ]);
+    const found = [...new Set(stdout.trim().split("\n"))];
+    expect(found).toEqual(
+      expect.arrayContaining(["0 600 privkey.pem", "0 600 account.pem", "0 700 certificates"]),
+    );
+    expect(found.filter((line) => !/^0 (600|700) /.test(line))).toEqual([]);
+  });
+
+  test("a second one changes nothing", async () => {
+    const { serialNumber } = await shownTo(world.domain);
+    await world.up({}, ["--expect-no-changes"]);
+    expect((await shownTo(world.domain)).serialNumber).toBe(serialNumber);
+  });
+});
+
+describe("another certificate, under load", () => {
+  test("a domain more", async () => {
+    await underLoad(async () => {
+      await addDomain("www.vehicleservice.test");
+      await world.up();
+    });
+    expect((await shownTo("www.vehicleservice.test")).subjectaltname).toContain(`DNS:${world.domain}`);
+  });
+
+  test("one that lives for half a minute is renewed before its end, by itself", async () => {
+    // Of this server's nonces one in five is stale, too.
+    await restart({ validitySeconds: 30, nonceRejectPercent: 20 });
+    await addDomain("short.vehicleservice.test");
+    await world.up();
+    const { notAfter } = await certificate();
+    await underLoad(() => until(async () => (await certificate()).notAfter !== notAfter));
+    expect(Date.parse((await certificate()).notAfter ?? "")).toBeGreaterThan(Date.parse(notAfter ?? ""));
+    await shownTo("short.vehicleservice.test");
+    await restart();
+    // The next renewal is the first of a long-lived one.
+    await until(async () => Date.parse((await certificate()).notAfter ?? "") > Date.now() + 24 * 3600 * 1000);
+  });
+});
+
+describe("a certificate that is not to be had", () => {
+  test("server down: `up` says so, users stay, and the next one converges", async () => {
+    const { serialNumber } = await shownTo(world.domain);
+    await acme.stop();
+    await addDomain("down.vehicleservice.test");
+    await underLoad(async () => {
+      const failed = await world.tryUp();
+      expect(failed.exitCode).not.toBe(0);
+      const told = failed.stdout + failed.stderr;
+      expect(told).toContain("certificate-act");
+      expect(told).toContain("could not reach the ACME server: ECONNREFUSED");
+      expect(told).toContain(`way out: see that ${acme.url} (site.tls.acme.directory)`);
+      expect((await certificate()).lastFailure).toMatchObject({
+        reason: expect.stringContaining("ECONNREFUSED"),
+      });
+    });
+    expect((await shownTo(world.domain)).serialNumber).toBe(serialNumber);
+    await acme.resume();
+    authorities += await acme.issuingAuthority();
+    await world.up();
+    await shownTo("down.vehicleservice.test");
+    expect((await certificate()).lastFailure).toBeNull();
+    await world.up({}, ["--expect-no-changes"]);
+  });
+
+  test("a name that is another machine's: it is named, with the records to look at", async () => {
+    const { serialNumber } = await shownTo(world.domain);
+    const domain = "elsewhere.vehicleservice.test";
+    await acme.setAddress(domain, world.host.gateway);
+    await addDomain(domain);
+    const failed = await world.tryUp();
+    expect(failed.exitCode).not.toBe(0);
+    const told = failed.stdout + failed.stderr;
+    expect(told).toContain("certificate-act");
+    expect(told).toContain(`could not prove that ${domain} is this host`);
+    expect(told).toContain(`way out: the DNS records A and AAAA of ${domain} have to point to this host`);
+    expect((await shownTo(world.domain)).serialNumber).toBe(serialNumber);
+    await acme.setAddress(domain, world.host.address);
+    await world.up();
+    await shownTo(domain);
+  });
+});
+
+test("the conductor killed in the middle of an order: it is ordered again, by nobody's doing", async () => {
+  await restart({ slow: true });
+  const domain = "killed.vehicleservice.test";
+  await addDomain(domain);
+  await underLoad(async () => {
+    const up = world.up();
+    await until(() => world.host.pidsOf(/acme\.js/).length > 0);
+    const pids = world.host.pidsOf(/conductor\.js/);
+    expect(pids).toHaveLength(1);
+    pids.forEach((pid) => process.kill(pid, "SIGKILL"));
+    await up;
+  });
+  await shownTo(domain);
+  expect(await certificate()).toMatchObject({ source: "acme", lastFailure: null });
+});
