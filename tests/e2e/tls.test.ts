@@ -62,6 +62,12 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   while (!(await condition())) await pause(100);
 }
 
+/** Brings the host to the config. Throws with all that Pulumi said where that fails. */
+async function up(): Promise<void> {
+  const { exitCode, stdout, stderr } = await world.tryUp();
+  if (exitCode !== 0) throw new Error(`\`up\` failed:\n${stdout}${stderr}`);
+}
+
 /** Starts the server again, with other options. */
 async function restart(...options: Parameters<AcmeServer["resume"]>): Promise<void> {
   await acme.stop();
@@ -112,7 +118,18 @@ describe("the first `up`", () => {
 
   test("keys are root's alone", async () => {
     const { stdout } = await world.host.exec([
-      ...["find", "-L", "/var/lib/vehicleservice/certificates", "-name", "*.pem", "-o", "-type", "d"],
+      ...[
+        "find",
+        "-L",
+        "/var/lib/vehicleservice/certificates",
+        "(",
+        "-name",
+        "*.pem",
+        "-o",
+        "-type",
+        "d",
+        ")",
+      ],
       ...["-printf", "%U %m %f\n"],
     ]);
     const found = [...new Set(stdout.trim().split("\n"))];
@@ -133,23 +150,23 @@ describe("another certificate, under load", () => {
   test("a domain more", async () => {
     await underLoad(async () => {
       await addDomain("www.vehicleservice.test");
-      await world.up();
+      await up();
     });
     expect((await shownTo("www.vehicleservice.test")).subjectaltname).toContain(`DNS:${world.domain}`);
   });
 
-  test("one that lives for half a minute is renewed before its end, by itself", async () => {
+  test("one that lives for a minute is renewed before its end, by itself", async () => {
     // Of this server's nonces one in five is stale, too.
-    await restart({ validitySeconds: 30, nonceRejectPercent: 20 });
+    await restart({ validitySeconds: 60, nonceRejectPercent: 20 });
     await addDomain("short.vehicleservice.test");
-    await world.up();
+    await up();
     const { notAfter } = await certificate();
     await underLoad(() => until(async () => (await certificate()).notAfter !== notAfter));
     expect(Date.parse((await certificate()).notAfter ?? "")).toBeGreaterThan(Date.parse(notAfter ?? ""));
     await shownTo("short.vehicleservice.test");
     await restart();
-    // The next renewal is the first of a long-lived one.
-    await until(async () => Date.parse((await certificate()).notAfter ?? "") > Date.now() + 24 * 3600 * 1000);
+    await addDomain("long.vehicleservice.test");
+    await up();
   });
 });
 
@@ -172,7 +189,7 @@ describe("a certificate that is not to be had", () => {
     expect((await shownTo(world.domain)).serialNumber).toBe(serialNumber);
     await acme.resume();
     authorities += await acme.issuingAuthority();
-    await world.up();
+    await up();
     await shownTo("down.vehicleservice.test");
     expect((await certificate()).lastFailure).toBeNull();
     await world.up({}, ["--expect-no-changes"]);
@@ -191,7 +208,7 @@ describe("a certificate that is not to be had", () => {
     expect(told).toContain(`way out: the DNS records A and AAAA of ${domain} have to point to this host`);
     expect((await shownTo(world.domain)).serialNumber).toBe(serialNumber);
     await acme.setAddress(domain, world.host.address);
-    await world.up();
+    await up();
     await shownTo(domain);
   });
 });
@@ -201,12 +218,12 @@ test("the conductor killed in the middle of an order: it is ordered again, by no
   const domain = "killed.vehicleservice.test";
   await addDomain(domain);
   await underLoad(async () => {
-    const up = world.up();
+    const raised = up();
     await until(() => world.host.pidsOf(/acme\.js/).length > 0);
     const pids = world.host.pidsOf(/conductor\.js/);
     expect(pids).toHaveLength(1);
     pids.forEach((pid) => process.kill(pid, "SIGKILL"));
-    await up;
+    await raised;
   });
   await shownTo(domain);
   expect(await certificate()).toMatchObject({ source: "acme", lastFailure: null });

@@ -88,17 +88,17 @@ describe("before Nginx is configured", () => {
 
   it("does not wait for an order that is under way", async () => {
     await configure(acme());
-    const { promise: over, resolve: end } = Promise.withResolvers<void>();
-    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const { promise: over, resolve: end } = Promise.withResolvers<undefined>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<undefined>();
     host.during = () => {
-      begin();
+      begin(undefined);
       return over;
     };
     const certified = keeper.certify(acme(), silent);
     await begun;
     await keeper.prepare(acme({ domains: ["b.test"] }), acme());
     expect(keeper.isTrying).toBe(true);
-    end();
+    end(undefined);
     await certified;
     expect(keeper.isTrying).toBe(false);
   });
@@ -234,11 +234,7 @@ describe("a certificate that is not to be had", () => {
 
   it("is none where the server sent one for other domains", async () => {
     const { shown } = host;
-    const { order } = host.source;
-    Object.assign(host.source, {
-      order: (directory: string, asked: Parameters<typeof order>[1], tell: (line: string) => void) =>
-        order(directory, { ...asked, domains: ["c.test"] }, tell),
-    });
+    host.sends = ["c.test"];
     await expect(keeper.certify(more, silent)).rejects.toThrow("is for c.test and not for a.test");
     expect((await host.inForce()).fingerprint).toBe(shown);
   });

@@ -23,10 +23,7 @@ export async function makePair(
   domains: readonly string[],
   { from = new Date(), days = 90, issuer = "Test CA" }: { from?: Date; days?: number; issuer?: string } = {},
 ): Promise<Pair> {
-  const keys = (await webcrypto.subtle.generateKey(ALGORITHM, true, [
-    "sign",
-    "verify",
-  ])) as webcrypto.CryptoKeyPair;
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     name: `CN=${issuer}`,
     notBefore: from,
@@ -54,6 +51,8 @@ export class FakeCertificateHost implements CertificateHost {
   days = 90;
   /** What the server refuses an order with; null where it takes it. */
   refusal: string | null = null;
+  /** Domains of what the server sends; those of the order where it is null. */
+  sends: readonly string[] | null = null;
   /** Called within an order, before its end. */
   during: () => Promise<void> | void = () => undefined;
   /** Does the front door take what is in force on disk? */
@@ -75,7 +74,10 @@ export class FakeCertificateHost implements CertificateHost {
       if (this.refusal !== null) {
         throw new CommandFailed(["acme"], "ended with exit code 1", ["ordered", this.refusal]);
       }
-      await writePair(directory, await makePair(order.domains, { from: this.time, days: this.days }));
+      await writePair(
+        directory,
+        await makePair(this.sends ?? order.domains, { from: this.time, days: this.days }),
+      );
     },
     placeholder: async (directory) =>
       writePair(directory, await makePair(["placeholder"], { issuer: "no certificate yet" })),
