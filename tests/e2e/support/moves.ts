@@ -6,6 +6,9 @@ import type { Wanted } from "./site-model";
 /** Shares that the states differ in, in percent. */
 const WEIGHTS = [0, 5, 50, 100] as const;
 
+/** Records that are equal to literals: fast-check's own are at times without a prototype. */
+const PLAIN = { noNullPrototype: true } as const;
+
 /** What is done next, by an operator or on the host. */
 export type Move =
   /** An `up` to this state, whatever is live. */
@@ -29,15 +32,18 @@ export function seedOfRun(): number {
 export function drawMoves(seed: number, count: number, versions: readonly string[]): readonly Move[] {
   const version = fc.constantFrom("", ...versions);
   const colour = fc.constantFrom(...COLOURS);
-  const to = fc.record({
-    stable: colour,
-    weight: fc.constantFrom(...WEIGHTS),
-    versions: fc.record({ blue: version, green: version }),
-  });
+  const to = fc.record(
+    {
+      stable: colour,
+      weight: fc.constantFrom(...WEIGHTS),
+      versions: fc.record({ blue: version, green: version }, PLAIN),
+    },
+    PLAIN,
+  );
   const move: fc.Arbitrary<Move> = fc.oneof(
-    { weight: 15, arbitrary: fc.record({ kind: fc.constant("any" as const), to }) },
-    { weight: 35, arbitrary: fc.record({ kind: fc.constant("share" as const), to }) },
-    { weight: 35, arbitrary: fc.record({ kind: fc.constant("release" as const), to, colour }) },
+    { weight: 15, arbitrary: fc.record({ kind: fc.constant("any" as const), to }, PLAIN) },
+    { weight: 35, arbitrary: fc.record({ kind: fc.constant("share" as const), to }, PLAIN) },
+    { weight: 35, arbitrary: fc.record({ kind: fc.constant("release" as const), to, colour }, PLAIN) },
     { weight: 10, arbitrary: fc.constant({ kind: "prior" as const }) },
     { weight: 5, arbitrary: fc.constant({ kind: "abort" as const }) },
     { weight: 5, arbitrary: fc.constant({ kind: "ack" as const }) },

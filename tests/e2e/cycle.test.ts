@@ -1,0 +1,64 @@
+import { editConfig, editLevers } from "./support/config-file";
+import { inventoryOf, type Inventory } from "./support/inventory";
+import type { Wanted } from "./support/site-model";
+import { SLOW_MS, TestWorld } from "./support/world";
+
+/* Once green is stable the next version goes on blue, and so on, for ever: nothing piles up on the host. */
+
+jest.setTimeout(2 * SLOW_MS);
+
+const KEPT = 3;
+/** Rounds until the host holds all that it keeps: two colours, and the releases beside them. */
+const FIRST_ROUNDS = KEPT + 1;
+const ROUNDS = 10;
+
+let world: TestWorld;
+
+beforeAll(async () => {
+  world = await TestWorld.create("cycle");
+  editConfig(world.project, {
+    "application.releasesKept": KEPT,
+    "application.health": { path: "/api/health", intervalMs: 100 },
+  });
+}, SLOW_MS);
+
+afterAll(() => world.remove());
+
+/** A new version on the colour that is not stable, first beside the other one and then, stable, alone. */
+async function round(number: number, live: Wanted): Promise<Wanted> {
+  const version = `v1.1.${number}`;
+  await world.source.addTag(version);
+  const candidate = live.stable === "blue" ? "green" : "blue";
+  const canary: Wanted = { ...live, weight: 50, versions: { ...live.versions, [candidate]: version } };
+  const promoted: Wanted = { ...canary, stable: candidate, weight: 0 };
+  for (const state of [canary, promoted]) {
+    editLevers(world.project, state);
+    await world.up();
+  }
+  return promoted;
+}
+
+test(`the cycle, ${ROUNDS} times after the first ${FIRST_ROUNDS}: the host holds as much as before`, async () => {
+  let live: Wanted = { stable: "blue", weight: 0, versions: { blue: "v1.0.0", green: "" } };
+  editLevers(world.project, live);
+  await world.up();
+  for (let number = 0; number < FIRST_ROUNDS; number++) live = await round(number, live);
+  const before = await inventoryOf(world);
+  for (let number = FIRST_ROUNDS; number < FIRST_ROUNDS + ROUNDS; number++) live = await round(number, live);
+  const after = await inventoryOf(world);
+  expect(after.counts).toEqual(before.counts);
+  expect(before.counts).toMatchObject({ "release directories": KEPT + 2, "release records": KEPT + 2 });
+  expect(after.failedUnits).toEqual([]);
+  expectSteady(before, after);
+  const { colours, underWay } = await world.status();
+  expect({ blue: colours.blue.version, green: colours.green.version, underWay }).toEqual({
+    ...live.versions,
+    underWay: null,
+  });
+});
+
+/** Sizes vary with what happened last, but not with how often it happened. */
+function expectSteady(before: Inventory, after: Inventory): void {
+  const grown = Object.entries(after.sizes).filter(([what, size]) => size > 1.5 * (before.sizes[what] ?? 0));
+  expect(grown.map(([what, size]) => ({ what, before: before.sizes[what], after: size }))).toEqual([]);
+}

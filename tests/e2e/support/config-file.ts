@@ -1,0 +1,26 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { parseDocument } from "yaml";
+import { STACK, type SandboxProject } from "../../../sandbox/project";
+import type { Wanted } from "./site-model";
+
+/** Writes values into the stack's file, by key path below the project's name, as one who edits it in Git does. */
+export function editConfig(project: SandboxProject, values: Readonly<Record<string, unknown>>): void {
+  const file = path.join(project.directory, `Pulumi.${STACK}.yaml`);
+  const document = parseDocument(fs.readFileSync(file, "utf8"));
+  for (const [key, value] of Object.entries(values)) {
+    const [first = "", ...rest] = key.split(".");
+    document.setIn(["config", `vehicleservice:${first}`, ...rest], value);
+  }
+  fs.writeFileSync(file, document.toString({ lineWidth: 0 }));
+}
+
+/** Writes the levers of a state into the stack's file: all of them, in one step. */
+export function editLevers(project: SandboxProject, { stable, weight, versions }: Wanted): void {
+  editConfig(project, {
+    stable,
+    canaryWeight: weight,
+    blueVersion: versions.blue,
+    greenVersion: versions.green,
+  });
+}
