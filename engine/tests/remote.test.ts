@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { EngineBundle, until, Workspace, type Row } from "./harness";
 import { makeKey, SshServer } from "./ssh-server";
 
@@ -124,10 +126,13 @@ it("logs in by password, and refuses what does not fit", async () => {
   const { ...withoutKey } = { privateKey: null, password: "by password" };
   workspace.table([row(withoutKey)], { c: { $output: "c.stdout" } });
   await workspace.succeed(up);
-  workspace.table([row({ privateKey: makeKey().private })]);
-  expect((await workspace.pulumi(up)).stdout).toMatch(
-    /cannot connect to deploy@127\.0\.0\.1:\d+ after 0 failed attempts: .*authentication.*authorized_keys of deploy/,
+  // Once: a server that counts failed logins shuts out who goes on.
+  workspace.table([row({ privateKey: makeKey().private, dialErrorLimit: 10 })]);
+  const refused = (await workspace.pulumi(up)).stdout;
+  expect(refused).toMatch(
+    /cannot connect to deploy@127\.0\.0\.1:\d+: .*authentication.*authorized_keys of deploy/,
   );
+  expect(refused).not.toContain("retrying");
   workspace.table([row({ privateKey: "no key" })]);
   expect((await workspace.pulumi(up)).stdout).toContain("cannot connect to 127.0.0.1: ");
   workspace.table([row({ proxy: { host: "bastion" } })]);
@@ -146,6 +151,18 @@ it("waits for a host that is not there yet", async () => {
   await until("the command ran", () => server.commands.length === 1);
   const code = await new Promise((settle) => child.once("close", settle));
   expect(code).toBe(0);
+});
+
+it("fails where the server cuts the connection before it has greeted", async () => {
+  // As sshd does with an address that it has shut out for a while.
+  const closing = createServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
+  await once(closing.listen(0, "127.0.0.1"), "listening");
+  const { port } = closing.address() as AddressInfo;
+  workspace.table([remote("c", { create: "true", connection: connection({ port, dialErrorLimit: 1 }) })]);
+  const { stdout, stderr } = await workspace.pulumi(up);
+  closing.close();
+  expect(stdout).toMatch(/after 1 failed attempts: .*See that 127\.0\.0\.1 is up/);
+  expect(stderr).not.toContain("Unhandled");
 });
 
 it("fails a command whose connection breaks, and dials anew for the next run", async () => {

@@ -97,7 +97,7 @@ async function dialWithRetries(context: ProviderContext, options: ConnectionOpti
       if (error instanceof PermanentDialError || context.signal.aborted) throw error;
       if (limit >= 0 && attempt > limit) {
         throw new Error(
-          `cannot connect to ${options.user}@${options.host}:${String(options.port)} after ${String(attempt - 1)} failed attempts: ${messageOf(error)}. ${wayOut(options, error)}`,
+          `cannot connect to ${options.user}@${options.host}:${String(options.port)} after ${String(attempt - 1)} failed attempts: ${messageOf(error)}. See that ${options.host} is up and that SSH is let through to it, or correct connection.host or connection.port; then run \`up\` again`,
           { cause: error },
         );
       }
@@ -108,11 +108,10 @@ async function dialWithRetries(context: ProviderContext, options: ConnectionOpti
   }
 }
 
-/** What mends a fault that ten dials met. The command provider leaves that to its reader. */
-function wayOut({ host, user }: ConnectionOptions, error: unknown): string {
-  return /authentication/.test(messageOf(error))
-    ? `Put the public half of connection.privateKey into the file authorized_keys of ${user} on the host, or correct connection.user or connection.privateKey; then run \`up\` again`
-    : `See that ${host} is up and that SSH is let through to it, or correct connection.host or connection.port; then run \`up\` again`;
+function refusedKey({ host, port, user }: ConnectionOptions, error: Error): PermanentDialError {
+  return new PermanentDialError(
+    `cannot connect to ${user}@${host}:${String(port)}: ${messageOf(error)}. Put the public half of connection.privateKey into the file authorized_keys of ${user} on the host, or correct connection.user or connection.privateKey; then run \`up\` again`,
+  );
 }
 
 function dial(context: ProviderContext, options: ConnectionOptions): Promise<Client> {
@@ -129,12 +128,16 @@ function dial(context: ProviderContext, options: ConnectionOptions): Promise<Cli
     context.signal.addEventListener("abort", abort, { once: true });
     client.once("ready", () => {
       context.signal.removeEventListener("abort", abort);
-      // From here on a fault ends the connection and with it its channels, whose users report it.
-      client.removeListener("error", fail).on("error", () => undefined);
       client.setNoDelay(true);
       resolve(client);
     });
-    client.once("error", fail);
+    // Never taken away: a connection that fails may say so twice, and an error that nobody listens to ends the process.
+    // Once it is ready a fault ends it and with it its channels, whose users report it.
+    client.on("error", (error: Error & { level?: string }) => {
+      // Not tried again, as the command provider would: a server that is asked with a wrong key again and again shuts
+      // the address out (OpenSSH's PerSourcePenalties), for right keys, too.
+      fail(error.level === "client-authentication" ? refusedKey(options, error) : error);
+    });
     client.once("close", () => {
       fail(new Error("the connection was closed before it was ready"));
     });
