@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { request } from "node:https";
 import split from "../nginx/split.js";
 import { Failed } from "./acts";
@@ -99,12 +100,12 @@ function poolsOf(colour: Colour): string[] {
   return [`app_${colour}`, `app_${colour}_or_${other}`, `app_${other}_or_${colour}`];
 }
 
-/** What was begun in these pools and has not ended, by njs's counts (see `nginx/metrics.js`). */
+/** What has not ended in these pools, by njs's counts (see `nginx/metrics.js`), but for what died with its worker. */
 function openIn(pools: readonly string[], counts: Readonly<Record<string, number>>): number {
-  return Object.entries(counts).reduce((open, [key, count]) => {
-    const [kind = "", pool = ""] = key.split("|");
-    const sign = { begun: 1, ended: -1 }[kind] ?? 0;
-    return pools.includes(pool) ? open + sign * count : open;
+  return Object.entries(counts).reduce((sum, [key, count]) => {
+    const [kind = "", pool = "", worker = ""] = key.split("|");
+    const isOpen = kind === "open" && pools.includes(pool) && existsSync(`/proc/${worker}`);
+    return isOpen ? sum + count : sum;
   }, 0);
 }
 

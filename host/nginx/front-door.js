@@ -62,6 +62,7 @@ function pool(r) {
   const name = poolOf(variables, state);
   variables.app_begun = name;
   ngx.shared.app_counters.incr("begun|" + name, 1, 0);
+  ngx.shared.app_counters.incr(metrics.openKey(name, process.pid), 1, 0);
   return name;
 }
 
@@ -73,6 +74,11 @@ function ended(r) {
   if (!begun) {
     counters.incr("door|" + metrics.classOf(variables.status), 1, 0);
     return "";
+  }
+  const open = metrics.openKey(begun, process.pid);
+  // Workers come and go with each reload: one that has nothing under way leaves nothing behind.
+  if (counters.incr(open, -1, 0) < 1) {
+    counters.delete(open);
   }
   // Both are lists where more than one colour was tried; a number is read up to the first comma.
   const status = variables.upstream_status;

@@ -1,8 +1,9 @@
 /**
  * What the front door counts, and how it tells it: pure functions, run by njs and by the tests.
  *
- * A request costs three operations on the dictionary, so that its keys say much at once:
+ * A request costs few operations on the dictionary, so that its keys say much at once:
  *   begun|POOL                  requests whose pool was picked
+ *   open|POOL|PID               those that have not ended, by the worker that has them
  *   ended|POOL|CLASS|BUCKET     requests that ended, by the answer of the colour that was tried first
  *   seconds|POOL                how long that colour took, summed
  *   door|CLASS                  requests that ended before a pool was picked
@@ -27,6 +28,14 @@ function endedKey(pool, cls, seconds) {
   return "ended|" + pool + "|" + cls + "|" + bucket;
 }
 
+/**
+ * Returns the key of what a worker has under way. By worker, for one that is killed never gets to its log phase: what it
+ * had would be under way for ever, and every drain would wait for it.
+ */
+function openKey(pool, pid) {
+  return "open|" + pool + "|" + pid;
+}
+
 /** The first digit of a status, or `-` for none. */
 function classOf(status) {
   return status && status[0] > "0" && status[0] < "6" ? status[0] : "-";
@@ -41,6 +50,9 @@ function add(colours, door, key, count) {
   const parts = key.split("|");
   if (parts[0] === "door") {
     increase(door, parts[1], count);
+    return;
+  }
+  if (parts[0] === "open") {
     return;
   }
   const colour = colours[colourOf(parts[1])];
@@ -132,4 +144,4 @@ function text(counts) {
     .join("\n");
 }
 
-export default { classOf, colourOf, endedKey, text };
+export default { classOf, colourOf, endedKey, openKey, text };

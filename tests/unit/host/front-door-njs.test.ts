@@ -30,8 +30,12 @@ class SharedDictionary {
   set = (key: string, value: string | number): unknown => this.entries.set(key, value);
   items = (): [string, string | number][] => [...this.entries];
   clear = (): void => this.entries.clear();
-  incr = (key: string, by: number, initial: number): unknown =>
-    this.entries.set(key, Number(this.entries.get(key) ?? initial) + by);
+  delete = (key: string): boolean => this.entries.delete(key);
+  incr = (key: string, by: number, initial: number): number => {
+    const sum = Number(this.entries.get(key) ?? initial) + by;
+    this.entries.set(key, sum);
+    return sum;
+  };
 }
 
 const shared = { app_traffic: new SharedDictionary(), app_counters: new SharedDictionary() };
@@ -247,6 +251,7 @@ describe("what the front door answers itself", () => {
 });
 
 describe("the counters", () => {
+  const open = (pool: string): string => `open|${pool}|${process.pid}`;
   const counts = (): unknown => {
     const asked = request();
     njs.counters(asked);
@@ -270,12 +275,19 @@ describe("the counters", () => {
     njs.pool(first);
     njs.pool(second);
     njs.pool(request());
-    expect(counts()).toEqual({ "begun|app_green_or_blue": 2, "begun|app_blue": 1 });
+    expect(counts()).toEqual({
+      "begun|app_green_or_blue": 2,
+      [open("app_green_or_blue")]: 2,
+      "begun|app_blue": 1,
+      [open("app_blue")]: 1,
+    });
     // A failover: green answered 502 after 0.3 s, blue 200 at once.
     expect(end(first, "502, 200", "0.300, 0.001")).toBe("green");
     expect(end(second, "204", "0.004")).toBe("blue");
     expect(counts()).toEqual({
       "begun|app_green_or_blue": 2,
+      // By worker, and nothing of one that has nothing.
+      [open("app_green_or_blue")]: 1,
       "begun|app_blue": 1,
       "ended|app_green_or_blue|5|6": 1,
       "seconds|app_green_or_blue": 0.3,

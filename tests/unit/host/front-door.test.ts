@@ -97,11 +97,21 @@ it("tells routes one after the other, so that the last one holds, in both places
   expect(fallback()).toContain(route(canary(95)));
 });
 
-it("counts what was begun and has not ended", async () => {
+/** Counts of a worker that lives, and of one that was killed with what it had. */
+const open = (pool: string): string => `open|${pool}|${process.pid}`;
+const DEAD = 2 ** 22 + 1;
+
+it("counts what has not ended, but for what died with its worker", async () => {
   const { paths, frontDoor, control } = make();
   await control.listen(paths.frontDoor);
   expect(await frontDoor.inFlight("green")).toBe(0);
-  control.counts = { "begun|app_green": 7, "ended|app_green|2|0": 4, "ended|app_green|-|3": 1, "door|4": 9 };
+  control.counts = {
+    "begun|app_green": 7,
+    [open("app_green")]: 2,
+    [`open|app_green|${DEAD}`]: 3,
+    "ended|app_green|2|0": 2,
+    "door|4": 9,
+  };
   expect(await frontDoor.inFlight("green")).toBe(2);
   expect(await frontDoor.inFlight("blue")).toBe(0);
 });
@@ -110,11 +120,9 @@ it("counts for a colour what may have failed over to it, too", async () => {
   const { paths, frontDoor, control } = make();
   await control.listen(paths.frontDoor);
   control.counts = {
-    "begun|app_blue": 1,
-    "begun|app_blue_or_green": 30,
-    "ended|app_blue_or_green|2|0": 10,
-    "begun|app_green_or_blue": 400,
-    "ended|app_green_or_blue|5|11": 100,
+    [open("app_blue")]: 1,
+    [open("app_blue_or_green")]: 20,
+    [open("app_green_or_blue")]: 300,
     "seconds|app_green_or_blue": 5000.5,
   };
   expect(await frontDoor.inFlight("green")).toBe(320);
