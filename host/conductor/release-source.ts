@@ -27,7 +27,22 @@ export class ReleaseSource {
     const commit = (await this.git(`resolve ${intent.tag}`, revision)).trim();
     requireCommit(intent, commit);
     await this.requireKnownCommit(commit);
+    await this.forgetOthers();
     return commit;
+  }
+
+  /**
+   * Takes away the tags of releases that are gone, so that their files are none of the source's any more, and Git's own
+   * housekeeping removes them. A tag that is needed again is fetched again.
+   */
+  private async forgetOthers(): Promise<void> {
+    const kept = new Set((await finishedReleases(this.paths)).map(({ record }) => record.intent.tag));
+    const list = await this.git("list the tags", ["for-each-ref", "--format=%(refname)", "refs/tags"], true);
+    const tags = list.split("\n").map((ref) => ref.replace(/^refs\/tags\//, ""));
+    const gone = tags.filter((tag) => tag !== "" && tag !== this.intent.tag && !kept.has(tag));
+    if (gone.length > 0) {
+      await this.git("forget tags", ["tag", "--delete", "--", ...gone], true);
+    }
   }
 
   /** Writes all files of `commit` into `directory`. */

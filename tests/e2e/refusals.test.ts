@@ -33,12 +33,20 @@ beforeAll(async () => {
     execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path.join(keys, name)]);
   }
   const { address, hostKey, privateKeyFile } = world.host;
-  right = { "host.address": address, "host.hostKey": hostKey, "host.privateKeyFile": privateKeyFile };
+  right = {
+    "host.address": address,
+    "host.port": 22,
+    "host.hostKey": hostKey,
+    "host.privateKeyFile": privateKeyFile,
+  };
   editLevers(world.project, FIRST);
   await world.up();
   model = new SiteModel(FIRST);
   load = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 300, connections: 30 });
 }, SLOW_MS);
+
+// A test that failed leaves its wrong values to nobody.
+afterEach(() => editConfig(world.project, right));
 
 afterAll(async () => {
   await load?.stop();
@@ -72,12 +80,12 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
   [
     "a host that refuses the user's key",
     () => ({ "host.privateKeyFile": path.join(keys, "user") }),
-    /cannot connect to root@\S+:22 .*authorized_keys of root/s,
+    /cannot connect to root@\S+:22: .*authorized_keys of root/s,
   ],
   [
     "a host on which no SSH server listens",
     () => ({ "host.port": 2222 }),
-    /cannot connect to root@\S+:2222.*ECONNREFUSED.*correct connection\.host or connection\.port/s,
+    /cannot connect to root@\S+:2222 .*ECONNREFUSED.*correct connection\.host or connection\.port/s,
   ],
 ])("%s", async (_what, wrong, told) => {
   const before = await world.status();

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -239,6 +240,20 @@ describe("a release that fails leaves nothing", () => {
     await expect(releases.prepare(once, silent)).rejects.toThrow("exit code 1");
     await expect(releases.prepare(intent("v1.0.0"), silent)).resolves.toBeDefined();
   });
+});
+
+it("the source holds the tags of the releases that are kept, and of the new one", async () => {
+  const { releases, repository, intent, paths } = world();
+  const prepare = (version: string): Promise<{ directory: string }> => {
+    repository.tag(`${version}-production`, { "server.js": `// ${version}` });
+    return releases.prepare(intent(version), silent);
+  };
+  await prepare("v1.0.0");
+  const second = await prepare("v1.1.0");
+  await releases.prune([second.directory], 0);
+  await prepare("v1.2.0");
+  const list = execFileSync("git", [`--git-dir=${paths.source}`, "tag"], { encoding: "utf8" });
+  expect(list.trim().split("\n")).toEqual(["v1.1.0-production", "v1.2.0-production"]);
 });
 
 describe("a tag is one commit for ever", () => {
