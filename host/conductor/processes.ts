@@ -125,6 +125,7 @@ export function ecosystem(
       CONDUCTOR_SCRIPT: join(directory, intent.script),
       CONDUCTOR_HEALTH: join(paths.health, colour),
       CONDUCTOR_ENVIRONMENT: environmentFile(paths, intent.environment),
+      CONDUCTOR_ERROR_LOG: errorLog(paths, colour),
     },
     error_file: errorLog(paths, colour),
     out_file: join(paths.logs, `${colour}_out.log`),

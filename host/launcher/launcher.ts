@@ -10,10 +10,11 @@
  *   CONDUCTOR_SCRIPT         the application's script, an absolute path
  *   CONDUCTOR_HEALTH         directory of this colour's private sockets
  *   CONDUCTOR_ENVIRONMENT    file with the application's own variables: a JSON object of texts
+ *   CONDUCTOR_ERROR_LOG      the colour's error log; none: only PM2 logs what ends an instance
  *   APP_VERSION, APP_COMMIT, APP_COLOUR, NODE_APP_INSTANCE
  */
 import { subscribe } from "node:diagnostics_channel";
-import { readFileSync, rmSync } from "node:fs";
+import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import { createServer, Server, type IncomingMessage, type ServerResponse } from "node:http";
 import { runMain } from "node:module";
 import type { ListenOptions } from "node:net";
@@ -35,6 +36,7 @@ subscribe("tracing:net.server.listen:asyncStart", (message) => {
   }
 });
 
+logFatalErrors(process.env["CONDUCTOR_ERROR_LOG"]);
 setVariables(required("CONDUCTOR_ENVIRONMENT"));
 openPrivateSocket();
 process.argv.splice(1, 1, script);
@@ -47,6 +49,19 @@ function required(name: string): string {
     throw new Error(`${name} is not set; the launcher is started by PM2 with the conductor's ecosystem file`);
   }
   return value;
+}
+
+/** PM2 writes what ended an instance to a stream, and ends the process before the stream has written it. */
+function logFatalErrors(file: string | undefined): void {
+  if (file === undefined) {
+    return;
+  }
+  process.on("uncaughtExceptionMonitor", (error) => {
+    appendFileSync(
+      file,
+      `${new Date().toISOString()}: ${error instanceof Error ? error.stack : String(error)}\n`,
+    );
+  });
 }
 
 /** Sets the application's variables, every value byte for byte as it was configured. */

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
@@ -70,6 +70,7 @@ async function launch(
   args: readonly string[] = [],
   health = temporaryDirectory(),
   variables: Readonly<Record<string, string>> = {},
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Instance> {
   const script = join(temporaryDirectory(), name);
   const environment = join(temporaryDirectory(), "environment.json");
@@ -85,6 +86,7 @@ async function launch(
     APP_VERSION: "v1.0.0",
     APP_COMMIT: "abc123",
     NODE_APP_INSTANCE: "1",
+    ...more,
   };
   const child = spawn(process.execPath, [launcher, ...args], { env, stdio: ["pipe", "pipe", "inherit"] });
   running.push(child);
@@ -164,6 +166,22 @@ it("takes the place of an instance that was killed, socket included", async () =
   expect(existsSync(first.socket)).toBe(true);
   const second = await launch("server.js", COMMONJS, [], health);
   expect((await ask(second)).status).toBe(503);
+});
+
+it("writes what ends an instance to the error log, although PM2 ends it at once", async () => {
+  const log = join(temporaryDirectory(), "blue_error.log");
+  const pm2 = 'process.on("uncaughtException", () => process.exit(7));';
+  const source = `${pm2}\nsetTimeout(() => { throw new Error("no licence key"); }, 1);`;
+  const { child } = await launch(
+    "script.js",
+    source,
+    [],
+    temporaryDirectory(),
+    {},
+    { CONDUCTOR_ERROR_LOG: log },
+  );
+  expect(await once(child, "exit")).toEqual([7, null]);
+  expect(readFileSync(log, "utf8")).toMatch(/^\S+Z: Error: no licence key\n {4}at .*script\.js/);
 });
 
 describe("the application's variables", () => {
