@@ -66,7 +66,7 @@ describe("a distribution that is new enough", () => {
       "/usr/bin/npm",
     ]);
     expect(owners).toEqual(["nginx: /usr/sbin/nginx", "nodejs: /usr/bin/node", "npm: /usr/bin/npm"]);
-    expect(await lines(host, ["sh", "-c", "command -v node npm"])).toEqual(["/usr/bin/node", "/usr/bin/npm"]);
+    expect(await lines(host, ["bash", "-c", "type -P node npm"])).toEqual(["/usr/bin/node", "/usr/bin/npm"]);
   });
 
   it("leaves what serves to no update of its own accord", async () => {
@@ -95,6 +95,7 @@ describe("a distribution that is too old", () => {
       if dpkg-query --show nginx-module-njs >/dev/null 2>&1; then
         apt-get purge -y -qq --allow-change-held-packages nginx nginx-module-njs
       fi
+      apt-get clean
       rm -rf /etc/nginx /usr/local/lib/node-* /usr/local/bin/* /etc/apt/*/nginx-makers*`;
     await world.host.exec(["sh", "-c", script]);
   }
@@ -195,7 +196,7 @@ describe("a distribution that is too old", () => {
         expect.stringMatching(/^1\.\d+\.\d+-1~trixie$/),
         expect.stringMatching(/^1\.\d+\.\d+\+\d+\.\d+\.\d+-1~trixie$/),
       ]);
-      expect(await lines(host, ["sh", "-c", "command -v node npm npx"])).toEqual([
+      expect(await lines(host, ["bash", "-c", "type -P node npm npx"])).toEqual([
         "/usr/local/bin/node",
         "/usr/local/bin/npm",
         "/usr/local/bin/npx",

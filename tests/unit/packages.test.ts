@@ -176,6 +176,16 @@ it.each(["libnginx-mod-http-js", "nginx-module-njs"])(
   },
 );
 
+it("takes a Node without npm for none", () => {
+  const host = {
+    distribution: NEW_NODE,
+    installed: [...NEEDED, "nginx", "nginx-module-njs"],
+    nginx: "1.30.0",
+  };
+  script("bin/node", "echo v24.0.0");
+  expect(packages(host).calls).toContain("apt-get install nodejs npm");
+});
+
 it("touches nothing where a Nginx is installed that is too old, and says what to do", () => {
   const host = { distribution: OLD_NGINX, installed: ["nginx", "libnginx-mod-http-js"], nginx: "1.26.3" };
   const { status, stderr, calls } = packages(host);
