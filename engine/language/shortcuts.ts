@@ -58,26 +58,24 @@ function lazyModule(load: () => object): object {
 
 /**
  * Puts off the debugger session, for which V8 compiles every function anew: it only serves to tell in which file a
- * serialized function stands. Call it when the SDK is loaded.
+ * serialized function stands. It is then opened with its listener in place, so that it need not be opened twice to hear
+ * of the scripts that were loaded before. Call it when the SDK is loaded.
  */
 export function putOffDebugger(hooks: V8Hooks): void {
-  const { getSessionAsync, getScriptUrl } = hooks;
   const urls = new Map<string, string>();
-  let opened: Promise<unknown> | undefined;
+  let opened: Session | undefined;
   hooks.isInitializedAsync = () => Promise.resolve();
-  hooks.getSessionAsync = () => {
-    opened ??= (collectScripts(urls), getSessionAsync());
-    return opened;
-  };
-  hooks.getScriptUrl = (id) => getScriptUrl(id) ?? urls.get(id);
+  hooks.getSessionAsync = () => Promise.resolve((opened ??= openSession(urls)));
+  hooks.getScriptUrl = (id) => urls.get(id);
 }
 
-/** Notes the scripts that were loaded before the SDK's own session listens for them. */
-function collectScripts(urls: Map<string, string>): void {
+/** Opens a session that notes the place of every script, those already loaded among them. */
+function openSession(urls: Map<string, string>): Session {
   const session = new Session();
   session.connect();
   session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
   session.post("Debugger.enable");
+  return session;
 }
 
 /**
