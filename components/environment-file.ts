@@ -47,7 +47,11 @@ export class EnvironmentFile extends pulumi.ComponentResource {
     const act = pulumi
       .all([hash, variables])
       .apply(([hashText, values]) => ({ act: "environment", hash: hashText, variables: values }) as const);
-    const write = hostAct(`${name}-act`, { host: args.host, act, result }, { parent: this });
+    const write = hostAct(
+      `${name}-act`,
+      { host: args.host, act, result, part: "environment" },
+      { parent: this },
+    );
 
     this.hash = write.done(hash);
     this.registerOutputs({ hash: this.hash });

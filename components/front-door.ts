@@ -43,7 +43,7 @@ export class FrontDoor extends pulumi.ComponentResource {
         (text) =>
           ({ act: "configure", site: { ...site, testers: { name: testerName, secret: text } } }) as const,
       );
-    const configure = hostAct(`${name}-act`, { host, act, result }, { parent: this });
+    const configure = hostAct(`${name}-act`, { host, act, result, part: "frontDoor" }, { parent: this });
 
     this.url = pulumi.output(`https://${String(site.domains[0])}`);
     this.configuration = configure.result.configuration;

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Command } from "@pulumi/command/remote";
 import type { z } from "zod";
-import type { Act } from "../host/conductor/protocol";
+import type { Act, DriftPart } from "../host/conductor/protocol";
 import type { Host } from "./host";
 
 /** Arguments of {@link hostAct}. */
@@ -12,6 +12,8 @@ export interface HostActArgs<R> {
   readonly act: Act | pulumi.Output<Act>;
   /** What the conductor answers. */
   readonly result: z.ZodType<R>;
+  /** The part of the host that the act looks after: where somebody changed it by hand, the act is sent again. */
+  readonly part?: DriftPart;
   /**
    * What has to be done before, and what makes the act due again when it changes. Values that are known in a preview
    * although they resolve late, such as {@link HostAct.done}.
@@ -33,19 +35,20 @@ export interface HostAct<R> {
 /**
  * Sends an act to the conductor, over SSH, on standard input.
  *
- * The command is the same for every act, so that no value of the configuration ever stands in a command line. There is
- * no `delete`: `destroy` leaves a serving site.
+ * The command is the same for every act, but for a comment that says why it is sent again, so that no value of the
+ * configuration ever stands in a command line. There is no `delete`: `destroy` leaves a serving site.
  */
 export function hostAct<R>(
   name: string,
-  { host, act, result, after = [] }: HostActArgs<R>,
+  { host, act, result, part, after = [] }: HostActArgs<R>,
   opts: pulumi.CustomResourceOptions & { parent: pulumi.Resource },
 ): HostAct<R> {
+  const sends = `${host.asRoot}${host.conductor} act`;
   const command = new Command(
     name,
     {
       connection: host.connection,
-      create: `${host.asRoot}/usr/local/bin/${host.app}-conductor act`,
+      create: part === undefined ? sends : host.again(sends, part),
       stdin: pulumi.output(act).apply((settled) => canonicalJson(settled)),
       triggers: [host.ready, ...after],
       // The last answer is no input of the next act.

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { Command, CopyToRemote } from "@pulumi/command/remote";
-import type { types } from "@pulumi/command";
+import type { HostConnection } from "./ask-host";
+import type { Part } from "./drift-provider";
+import { HostDrift } from "./host-drift";
 
 /** Arguments of {@link Host}. */
 export interface HostArgs {
@@ -34,7 +36,7 @@ export class Host extends pulumi.ComponentResource {
   /** The application's name on the host. */
   readonly app: string;
   /** How SSH reaches the host. A secret. */
-  readonly connection: pulumi.Output<types.input.remote.ConnectionArgs>;
+  readonly connection: pulumi.Output<HostConnection>;
   /**
    * Which host this is: fingerprint of its key and address. Another host, or this one set up anew, has another id, and
    * gets everything again. Known in every preview.
@@ -44,6 +46,9 @@ export class Host extends pulumi.ComponentResource {
   readonly ready: pulumi.Output<string>;
   /** Put before a command that needs root: empty for root itself. */
   readonly asRoot: string;
+  /** What somebody changed on the host by hand. */
+  readonly drift: HostDrift;
+  private readonly software: Software;
 
   constructor(name: string, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:host:Host", name, {}, opts);
@@ -52,21 +57,44 @@ export class Host extends pulumi.ComponentResource {
     this.hostId = pulumi.output(`${args.hostKeyFingerprint} ${args.address} ${String(args.port)}`);
     this.connection = connectionTo(args);
 
-    const software = readSoftware(args.software ?? DEFAULT_SOFTWARE);
-    const copy = this.copySoftware(`${name}-software`, software);
-    const bootstrap = this.runBootstrap(`${name}-bootstrap`, software, copy);
+    this.software = readSoftware(args.software ?? DEFAULT_SOFTWARE);
+
+    this.drift = this.askForDrift(`${name}-drift`);
+    const copy = this.copySoftware(`${name}-software`);
+    const bootstrap = this.runBootstrap(`${name}-bootstrap`, copy);
 
     this.ready = bootstrap.id.apply(() => this.hostId);
     this.registerOutputs({ hostId: this.hostId });
   }
 
+  /** Path of the program on the host that speaks to the conductor. */
+  get conductor(): string {
+    return `/usr/local/bin/${this.app}-conductor`;
+  }
+
+  /**
+   * A command line with a comment, which changes when somebody changed `part` on the host, or when the host software
+   * is another, which may have another idea of how the part shall be. A change here is an update in place: a changed
+   * trigger would replace the command, and a preview would show everything that waits for it as changed, too.
+   */
+  again(command: string, part: Part): pulumi.Output<string> {
+    return pulumi.interpolate`${command} # software ${this.software.sha256}, ${part} put right ${this.drift.mends[part]} times`;
+  }
+
+  private askForDrift(name: string): HostDrift {
+    const { connection, hostId, conductor } = this;
+    // sudo has no exit code of its own for a program that is not there.
+    const command = `test -x ${conductor} || exit 127; ${this.asRoot}${conductor} drift`;
+    return new HostDrift(name, { connection, hostId, command }, { parent: this });
+  }
+
   /** One archive, not a directory: a copied directory loses its modes and keeps files that are gone here. */
-  private copySoftware(name: string, software: Software): CopyToRemote {
+  private copySoftware(name: string): CopyToRemote {
     return new CopyToRemote(
       name,
       {
         connection: this.connection,
-        source: new pulumi.asset.FileAsset(software.path),
+        source: new pulumi.asset.FileAsset(this.software.path),
         // Relative to the login user's home, the one place that every user may write to and no other user can.
         remotePath: archiveName(this.app),
         triggers: [this.hostId],
@@ -76,12 +104,16 @@ export class Host extends pulumi.ComponentResource {
     );
   }
 
-  private runBootstrap(name: string, software: Software, copy: CopyToRemote): Command {
+  private runBootstrap(name: string, copy: CopyToRemote): Command {
+    const { sha256 } = this.software;
     return new Command(
       name,
       {
         connection: this.connection,
-        create: `${this.asRoot}sh -s -- ${this.app} ${software.sha256} ${archiveName(this.app)}`,
+        create: this.again(
+          `${this.asRoot}sh -s -- ${this.app} ${sha256} ${archiveName(this.app)}`,
+          "software",
+        ),
         stdin: readFileSync(INSTALL_SCRIPT, "utf8"),
         // Not the hash: a changed trigger replaces the command, and a preview would then show everything that waits for
         // it as changed, too. The hash stands in `create`, whose change is an update.
@@ -111,7 +143,7 @@ function archiveName(app: string): string {
   return `.${app}-host.tar`;
 }
 
-function connectionTo(args: HostArgs): pulumi.Output<types.input.remote.ConnectionArgs> {
+function connectionTo(args: HostArgs): pulumi.Output<HostConnection> {
   const { address: host, port, user, hostKey } = args;
   return pulumi.secret(
     pulumi.output(args.privateKey).apply((privateKey) => ({ host, port, user, hostKey, privateKey })),

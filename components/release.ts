@@ -55,7 +55,11 @@ export class Release extends pulumi.ComponentResource {
     const act = intentOf(args.release, args.environment).apply(
       (release) => ({ act: "release", colour, release, ...strategy }) as const,
     );
-    const deploy = hostAct(`${name}-act`, { host, act, result, after: [plan.accepted] }, { parent: this });
+    const deploy = hostAct(
+      `${name}-act`,
+      { host, act, result, part: colour, after: [plan.accepted] },
+      { parent: this },
+    );
 
     this.commit = deploy.result.apply(({ commit }) => commit);
     this.directory = deploy.result.apply(({ directory }) => directory);

@@ -1,6 +1,7 @@
 /**
  * Builds everything that runs without the TypeScript sources beside it, into `dist/`:
  *   engine.js, sandbox.js, load.js   programs of this machine
+ *   drift-provider.js                what Pulumi's process for dynamic providers loads
  *   host/, host.tar                  what a host gets; the archive is the same for the same sources
  */
 import { execFileSync } from "node:child_process";
@@ -17,7 +18,11 @@ const common = { bundle: true, platform: "node", format: "cjs", logLevel: "warni
 await buildEngine(resolve("dist"));
 
 /** Programs of this machine find their packages in node_modules. */
-for (const [name, entry] of Object.entries({ sandbox: "sandbox/main.ts", load: "sandbox/load/main.ts" })) {
+for (const [name, entry] of Object.entries({
+  "drift-provider": "components/drift-provider.ts",
+  load: "sandbox/load/main.ts",
+  sandbox: "sandbox/main.ts",
+})) {
   await build({
     ...common,
     entryPoints: [entry],

@@ -202,6 +202,7 @@ const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("ack") }),
   z.strictObject({ act: z.literal("smoke"), target: z.enum([...COLOURS, "site"]) }),
   z.strictObject({ act: z.literal("status") }),
+  z.strictObject({ act: z.literal("drift") }),
 ]);
 
 /**

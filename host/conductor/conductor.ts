@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Refused } from "./acts";
 import type { CertificateKeeper } from "./certificate-keeper";
+import { findDrift } from "./drift";
 import { applySiteConfiguration } from "./site-files";
 import { Lane } from "./lane";
 import { setMaintenance } from "./maintenance";
@@ -15,6 +16,7 @@ import {
   type CertifyResult,
   type ConfigureAct,
   type ConfigureResult,
+  type DriftResult,
   type EnvironmentAct,
   type EnvironmentResult,
   type MaintenanceResult,
@@ -37,13 +39,14 @@ export type ActResult =
   | TrafficResult
   | MaintenanceResult
   | SmokeResult
-  | SiteStatus;
+  | SiteStatus
+  | DriftResult;
 
 /** Tells one line of progress. */
 export type Progress = (line: string) => void;
 
 /** The acts that wait for one another. */
-type QueuedAct = Exclude<Act, { act: "status" | "abort" | "ack" | "smoke" | "certify" }>;
+type QueuedAct = Exclude<Act, { act: "status" | "drift" | "abort" | "ack" | "smoke" | "certify" }>;
 
 interface UnderWay {
   readonly name: string;
@@ -54,7 +57,7 @@ interface UnderWay {
 
 /**
  * Takes the site's acts one after the other. An act that is sent again while it is under way is joined, not repeated;
- * an act goes on when nobody listens any more. `status` and `smoke` wait for nobody.
+ * an act goes on when nobody listens any more. `status`, `drift` and `smoke` wait for nobody.
  */
 export class Conductor {
   private readonly lane = new Lane();
@@ -93,6 +96,11 @@ export class Conductor {
     }
     if (act.act === "certify") {
       return this.certify(act, progress);
+    }
+    if (act.act === "drift") {
+      return findDrift(this.host.store, this.host.inspector, (name) =>
+        this.acts.some((one) => one.name === name),
+      );
     }
     if (act.act === "abort" || act.act === "ack") {
       return this.intervene(act, progress);
@@ -184,8 +192,8 @@ export class Conductor {
 
   /** Not journaled: it is done or not, in one step, and the journal would be one more place with the secrets. */
   private async keepEnvironment({ hash, variables }: EnvironmentAct): Promise<EnvironmentResult> {
-    await this.host.environments.write(hash, variables);
-    await this.host.store.update((site) => ({ ...site, environment: hash }));
+    const environmentDigest = await this.host.environments.write(hash, variables);
+    await this.host.store.update((site) => ({ ...site, environment: hash, environmentDigest }));
     return { hash };
   }
 

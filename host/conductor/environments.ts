@@ -3,13 +3,17 @@ import { join } from "node:path";
 import { Failed } from "./acts";
 import { readIfThere, removeDurably, writeDurably } from "./durable-file";
 import type { Account } from "./enclosure";
+import { fileDrift, findFile, sha256 } from "./kept-file";
 import type { Paths } from "./paths";
 import type { InstalledRelease } from "./site";
 
 /** The environments that releases run with, one file each. */
 export interface Environments {
-  /** Keeps an environment under its hash. What is there already, whole, is left alone. */
-  write(hash: string, variables: Readonly<Record<string, string>>): Promise<void>;
+  /**
+   * Keeps an environment under its hash. What is there already, whole, is left alone.
+   * @returns SHA-256 of its file, in hex, by which a change of it is found.
+   */
+  write(hash: string, variables: Readonly<Record<string, string>>): Promise<string>;
   /**
    * Returns an environment.
    * @throws Failed where it is not on this host, or cannot be read.
@@ -18,6 +22,9 @@ export interface Environments {
   /** Removes all environments but those in use and those of releases that are kept on the disk. */
   prune(inUse: readonly string[]): Promise<void>;
 }
+
+/** Mode of an environment's file. */
+export const ENVIRONMENT_MODE = 0o600;
 
 /** File of an environment. The launcher reads it, as the user that runs the releases. */
 export function environmentFile(paths: Paths, hash: string): string {
@@ -33,11 +40,13 @@ export function environmentsOnDisk(paths: Paths, { uid, gid }: Account): Environ
     async write(hash, variables) {
       const file = environmentFile(paths, hash);
       const text = `${JSON.stringify(variables, null, 2)}\n`;
-      if ((await readIfThere(file)) !== text) {
+      const mark = { path: file, sha256: sha256(text), mode: ENVIRONMENT_MODE, owner: uid };
+      if (fileDrift(mark, await findFile(file)) !== null) {
         await mkdir(paths.environments, { recursive: true, mode: 0o711 });
-        await writeDurably(file, text, 0o600);
+        await writeDurably(file, text, mark.mode);
+        await chown(file, uid, gid);
       }
-      await chown(file, uid, gid);
+      return mark.sha256;
     },
     async read(hash) {
       const text = await readIfThere(environmentFile(paths, hash));

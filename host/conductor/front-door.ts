@@ -36,6 +36,11 @@ export interface FrontDoor {
   prove(site: Site): Promise<void>;
 }
 
+/** The include that Nginx starts with, as text; null for a site without traffic, which has no route. Pure. */
+export function routeFileText(site: Site): string | null {
+  return site.traffic === null ? null : `default "${encodeRoute(routeOf(site))}";\n`;
+}
+
 /** Speaks to the Nginx of this host. */
 export function nginxFrontDoor(paths: Paths): FrontDoor {
   const control = (path: string, body?: string): Promise<{ status: number; body: string }> =>
@@ -46,7 +51,8 @@ export function nginxFrontDoor(paths: Paths): FrontDoor {
       ...(body === undefined ? {} : { method: "PUT", body }),
     });
   const set = async (site: Site): Promise<boolean> => {
-    if (site.traffic === null) {
+    const file = routeFileText(site);
+    if (file === null) {
       // Nobody has said who serves: what serves now, if anything, is not ours to change.
       return true;
     }
@@ -54,7 +60,7 @@ export function nginxFrontDoor(paths: Paths): FrontDoor {
     // At once: users need not wait for a disk.
     const [answer] = await Promise.all([
       control("/traffic", route).catch(absentAsNull),
-      writeDurably(paths.trafficFallback, `default "${route}";\n`, 0o644),
+      writeDurably(paths.trafficFallback, file, 0o644),
     ]);
     if (answer === null) {
       return false;

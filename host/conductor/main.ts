@@ -10,10 +10,12 @@ import { programsForCertificates } from "./certificate-order";
 import { CertificateStore } from "./certificate-store";
 import { CertificateWatch } from "./certificate-watch";
 import { Conductor } from "./conductor";
+import { inspectorOf } from "./drift";
 import { systemdScope } from "./enclosure";
 import { environmentsOnDisk } from "./environments";
 import { nginxFrontDoor } from "./front-door";
 import { HealthWatch } from "./health-watch";
+import { thisHost } from "./host-view";
 import { pathsOf } from "./paths";
 import { pm2OfColours } from "./pm2";
 import { releasesOnDisk } from "./prepare";
@@ -50,6 +52,7 @@ async function main(app: string): Promise<void> {
   const processes = systemdProcesses(app, paths, pm2);
   const smokeTests = httpSmokeTests(paths);
   const releases = releasesOnDisk(app, { paths, account, enclosure, environments });
+  const inspector = inspectorOf(thisHost(app, paths, account, frontDoor, pm2));
   const certificates = new CertificateKeeper(
     {
       store: new CertificateStore(paths.certificates),
@@ -59,7 +62,7 @@ async function main(app: string): Promise<void> {
     },
     paths,
   );
-  const host = { store, frontDoor, processes, prober, releases, environments, smokeTests };
+  const host = { store, frontDoor, processes, prober, releases, environments, smokeTests, inspector };
   const conductor = new Conductor(host, paths, certificates);
 
   const recovered = conductor.recover(log);

@@ -24,9 +24,11 @@ export interface Paths {
   readonly logs: string;
   /** Directory of each colour's PM2. */
   readonly pm2: string;
+  /** PM2 itself, an npm package. */
+  readonly pm2Software: string;
   /** Nginx configuration of the site. */
   readonly siteConfiguration: string;
-  /** Nginx's main configuration, which includes the site's. */
+  /** Nginx's main configuration, which includes the site's: the one of the host software ({@link Paths.njs}). */
   readonly nginxMain: string;
   /** Directory of what the site's Nginx configuration includes or reads. */
   readonly nginxFiles: string;
@@ -40,7 +42,7 @@ export interface Paths {
   readonly acme: string;
   /** Program that every instance starts with. */
   readonly launcher: string;
-  /** Directory of the njs modules. */
+  /** Directory of the njs modules, and of the template of Nginx's main configuration. */
   readonly njs: string;
   /** systemd unit of a colour is `<unit>@<colour>.service`. */
   readonly unit: string;
@@ -73,6 +75,7 @@ export function pathsOf(app: string): Paths {
     health: `/run/${app}/health`,
     logs: `/var/log/${app}`,
     pm2: `${state}/pm2`,
+    pm2Software: "/usr/local/lib/pm2/node_modules/pm2",
     siteConfiguration: `/etc/nginx/conf.d/${app}.conf`,
     nginxMain: "/etc/nginx/nginx.conf",
     nginxFiles: `/etc/nginx/${app}`,

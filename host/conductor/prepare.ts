@@ -35,7 +35,7 @@ export interface Releases {
     progress: (line: string) => void,
   ): Promise<InstalledRelease>;
   /**
-   * Builds a release again, in its own directory, where that is gone; leaves it alone otherwise.
+   * Builds a release again, in its own directory, where that or its script is gone; leaves it alone otherwise.
    * @throws as {@link Releases.prepare}
    */
   restore(release: InstalledRelease, keeping: Keeping, progress: (line: string) => void): Promise<void>;
@@ -90,7 +90,7 @@ class ReleasesOnDisk implements Releases {
     keeping: Keeping,
     progress: (line: string) => void,
   ): Promise<void> {
-    if (await isThere(directory)) {
+    if (await isThere(join(directory, intent.script))) {
       return;
     }
     progress(`${intent.version}: ${directory} is gone; it is built again`);

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { CommandFailed, runCommand } from "./command";
+import { runCommand } from "./command";
 import { readIfThere, removeDurably, writeDurably } from "./durable-file";
 import { environmentFile } from "./environments";
 import { linesSince, markLog, type LogMark } from "./error-log";
@@ -18,6 +18,11 @@ export interface Processes {
    * ecosystem file is not what it should be. What runs is not touched otherwise.
    */
   ensure(colour: Colour, release: RunningRelease, settings: SiteSettings): Promise<void>;
+  /**
+   * {@link Processes.ensure} for a colour that has users: its unit is not started anew for a changed ecosystem file, which
+   * is written for the next time.
+   */
+  mend(colour: Colour, release: RunningRelease, settings: SiteSettings): Promise<void>;
   /** Stops the colour, now and at the next boot. */
   stop(colour: Colour): Promise<void>;
   /** The last lines that the colour's instances wrote to their error log since this conductor started them. */
@@ -32,8 +37,8 @@ const DOWN = ["stopped", "stopping", "errored"];
 /** Processes by systemd and `pm2-runtime`. */
 export function systemdProcesses(app: string, paths: Paths, pm2: Pm2): Processes {
   const marks = new Map<Colour, LogMark>();
-  const unit = (colour: Colour): string => `${paths.unit}@${colour}.service`;
-  const file = (colour: Colour): string => join(paths.pm2, colour, "ecosystem.json");
+  const unit = (colour: Colour): string => unitOf(paths, colour);
+  const file = (colour: Colour): string => ecosystemPath(paths, colour);
   const systemctl = async (...argv: string[]): Promise<void> => {
     await runCommand({ argv: ["systemctl", ...argv], timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS });
   };
@@ -44,6 +49,29 @@ export function systemdProcesses(app: string, paths: Paths, pm2: Pm2): Processes
     await systemctl("enable", "--quiet", unit(colour));
     await systemctl("start", unit(colour));
   };
+  const startWhatIsDown = async (
+    colour: Colour,
+    release: RunningRelease,
+    settings: SiteSettings,
+  ): Promise<void> => {
+    const instances = await pm2.instances(colour);
+    if (instances === null) {
+      return;
+    }
+    const down = instances.filter(({ status }) => DOWN.includes(status));
+    if (down.length === instances.length) {
+      await systemctl("stop", unit(colour));
+      await start(colour, ecosystem(app, paths, colour, release, settings));
+      return;
+    }
+    marks.set(colour, await markLog(errorLog(paths, colour)));
+    if (down.length > 0) {
+      await pm2.start(colour, down);
+    }
+    if (instances.length < release.instances) {
+      await pm2.scale(colour, appName(app, colour), release.instances);
+    }
+  };
   return {
     async swap(colour, release, settings) {
       await systemctl("stop", unit(colour));
@@ -51,23 +79,16 @@ export function systemdProcesses(app: string, paths: Paths, pm2: Pm2): Processes
     },
     async ensure(colour, release, settings) {
       const text = ecosystem(app, paths, colour, release, settings);
-      if ((await readIfThere(file(colour))) !== text || !(await isActive(unit(colour)))) {
+      if ((await readIfThere(file(colour))) !== text || !(await isRunning(paths, colour))) {
         await systemctl("stop", unit(colour));
         await start(colour, text);
-        return;
+      } else {
+        await startWhatIsDown(colour, release, settings);
       }
-      const instances = await pm2.instances(colour);
-      if (instances === null) {
-        return;
-      }
-      const down = instances.filter(({ status }) => DOWN.includes(status));
-      if (down.length === instances.length) {
-        await systemctl("stop", unit(colour));
-        await start(colour, text);
-      } else if (down.length > 0) {
-        marks.set(colour, await markLog(errorLog(paths, colour)));
-        await pm2.start(colour, down);
-      }
+    },
+    async mend(colour, release, settings) {
+      await start(colour, ecosystem(app, paths, colour, release, settings));
+      await startWhatIsDown(colour, release, settings);
     },
     async stop(colour) {
       await systemctl("disable", "--quiet", "--now", unit(colour));
@@ -85,19 +106,26 @@ export function errorLog(paths: Paths, colour: Colour): string {
   return join(paths.logs, `${colour}_error.log`);
 }
 
-async function isActive(unit: string): Promise<boolean> {
-  try {
-    await runCommand({
-      argv: ["systemctl", "is-active", "--quiet", unit],
-      timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS,
-    });
-    return true;
-  } catch (error) {
-    if (error instanceof CommandFailed) {
-      return false;
-    }
-    throw error;
-  }
+/** Does systemd run a colour, or is it about to start it again? */
+export async function isRunning(paths: Paths, colour: Colour): Promise<boolean> {
+  const state = await runCommand({
+    argv: ["systemctl", "show", "--property=ActiveState", "--value", unitOf(paths, colour)],
+    timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS,
+  });
+  return ["active", "activating", "reloading"].includes(state.trim());
+}
+
+function unitOf(paths: Paths, colour: Colour): string {
+  return `${paths.unit}@${colour}.service`;
+}
+
+function appName(app: string, colour: Colour): string {
+  return `${app}-production-${colour}`;
+}
+
+/** Where the ecosystem file of a colour is. */
+export function ecosystemPath(paths: Paths, colour: Colour): string {
+  return join(paths.pm2, colour, "ecosystem.json");
 }
 
 /** PM2's ecosystem file of a colour, with the guide's names, logs and restarts. Pure. */
@@ -110,7 +138,7 @@ export function ecosystem(
 ): string {
   const { intent, commit, directory } = release;
   const application = {
-    name: `${app}-production-${colour}`,
+    name: appName(app, colour),
     script: paths.launcher,
     args: intent.args,
     cwd: directory,

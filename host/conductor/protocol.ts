@@ -275,6 +275,17 @@ export interface StatusAct {
   readonly act: "status";
 }
 
+/** The parts of a host that somebody may have changed by hand. */
+export const DRIFT_PARTS = ["frontDoor", "environment", "blue", "green"] as const;
+
+/** One part of a host. */
+export type DriftPart = (typeof DRIFT_PARTS)[number];
+
+/** `drift`: asks what on the host is not as the conductor left it. Touches nothing, and waits for no other act. */
+export interface DriftAct {
+  readonly act: "drift";
+}
+
 /** Everything that the conductor takes. */
 export type Act =
   | ConfigureAct
@@ -287,7 +298,8 @@ export type Act =
   | AbortAct
   | AckAct
   | SmokeAct
-  | StatusAct;
+  | StatusAct
+  | DriftAct;
 
 /** One colour as it is now. */
 export interface ColourStatus {
@@ -384,6 +396,12 @@ export interface CertifyResult {
   readonly notAfter: string;
 }
 
+/**
+ * Result of `drift`: what was found of each part, in words that hold no secret; null where it is as it was left. A part
+ * that an act is changing just now is not judged, and null, too.
+ */
+export type DriftResult = Readonly<Record<DriftPart, string | null>>;
+
 /** Result of `plan`. */
 export interface PlanResult {
   /** The steps that the following acts will take, in order, in words. */
@@ -443,4 +461,6 @@ export const ExitCode = {
   refused: 3,
   /** The act is not one, or breaks a rule; nothing was touched. */
   invalid: 4,
+  /** Nobody answered: the conductor does not run. */
+  silent: 5,
 } as const;

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { Failed } from "./acts";
+import type { Inspector } from "./drift";
 import { portTaken } from "./error-log";
 import type { FrontDoor } from "./front-door";
 import type { Environments } from "./environments";
@@ -20,6 +21,7 @@ import {
   isSameIntent,
   keepsEnvironment,
   RETIRED,
+  shareNow,
   withColour,
   type ColourState,
   type RunningRelease,
@@ -37,6 +39,7 @@ export interface ReleaseHost {
   readonly releases: Releases;
   readonly environments: Environments;
   readonly smokeTests: SmokeTests;
+  readonly inspector: Inspector;
 }
 
 /**
@@ -79,27 +82,51 @@ async function become(
   settings: SiteSettings,
   progress: (line: string) => void,
 ): Promise<void> {
-  const { store, processes } = host;
+  const { store } = host;
   const { colour, inPlace } = act;
   const now = store.site.colours[colour];
   if (inPlace !== true && keepsEnvironment(store.site, colour, intent)) {
     await change(host, colour, { pendingEnvironment: intent.environment });
     progress(describePending(store.site, colour));
+    if ((await host.inspector.find(store.site, colour)) !== null) {
+      await mend(host, colour, settings, progress);
+    }
     return;
   }
   if (now.release === null || !isSameIntent(now.release.intent, intent)) {
     await replace(host, act, intent, settings, progress);
   } else {
-    await host.releases.restore(now.release, keeping(host, settings), progress);
-    if (!now.healthy) {
-      progress(`${colour}: ${intent.version} is not healthy; starting what is down`);
-      await processes.ensure(colour, now.release, settings);
-      await prove(host, colour, now.release, settings, progress);
-    } else if (now.pendingEnvironment === null) {
+    await mend(host, colour, settings, progress);
+    if (now.healthy && now.pendingEnvironment === null) {
       return;
     }
   }
   await change(host, colour, { healthy: true, before: null, pendingEnvironment: null, closesSite: false });
+}
+
+/** Puts right what is not as it shall be of what a colour runs. A colour that has users is not started anew for it. */
+async function mend(
+  host: ReleaseHost,
+  colour: Colour,
+  settings: SiteSettings,
+  progress: (line: string) => void,
+): Promise<void> {
+  const { store, processes, inspector } = host;
+  const { release: running, healthy, before } = store.site.colours[colour];
+  if (running === null) {
+    return;
+  }
+  await host.releases.restore(running, keeping(host, settings), progress);
+  const drift = await inspector.find(store.site, colour);
+  if (drift === null && healthy) {
+    return;
+  }
+  const fault = drift ?? `${colour}: ${running.intent.version} is not healthy`;
+  progress(`${fault}; starting what is down`);
+  // While a change is under way, what runs may be what was before.
+  const isFree = before !== null || shareNow(store.site, colour) === 0;
+  await processes[isFree ? "ensure" : "mend"](colour, running, settings);
+  await prove(host, colour, running, settings, progress);
 }
 
 /** Puts another release on a colour: prepare while the old one serves, withdraw, swap, prove. */
@@ -227,6 +254,10 @@ async function retire(
 ): Promise<void> {
   const { release: running } = host.store.site.colours[colour];
   if (running === null) {
+    if ((await host.inspector.find(host.store.site, colour)) !== null) {
+      progress(`${colour}: stopping what runs on a retired colour`);
+      await host.processes.stop(colour);
+    }
     return;
   }
   requireReplaceable(host.store.site, colour);

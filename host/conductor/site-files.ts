@@ -1,18 +1,55 @@
-import { createHash } from "node:crypto";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failed } from "./acts";
 import { CommandFailed, runCommand } from "./command";
 import { readIfThere, removeDurably, writeDurably } from "./durable-file";
+import { fileDrift, findFile, markOf, sha256, type FoundFile, type KeptFile } from "./kept-file";
 import type { Paths } from "./paths";
 import { renderSiteConfiguration, type SiteConfigurationInput } from "./site-configuration";
-import { isSiteFileName, siteFiles, type SiteFile } from "./site-policy";
+import { isSiteFileName, siteFiles } from "./site-policy";
 import { requestUnix } from "./unix-http";
 import { waitUntil } from "./wait";
 
 /** Answers in a row that must come from the new configuration: an old worker may still hold the socket for a moment. */
 const ANSWERS_IN_A_ROW = 5;
 const EFFECTIVE_DEADLINE_MS = 15_000;
+
+/** Nginx's configuration as it shall be. */
+export interface NginxFiles {
+  /** The main file, from the host software. */
+  readonly main: KeptFile;
+  /** The site's own. */
+  readonly site: KeptFile;
+  /** What the site's file includes, or njs reads. */
+  readonly beside: readonly KeptFile[];
+  /** SHA-256 of the site's configuration, in hex: what a front door that serves by it answers. */
+  readonly hash: string;
+}
+
+/** A file as it shall be, and as it is. */
+interface Comparison {
+  readonly kept: KeptFile;
+  readonly found: FoundFile | null;
+}
+
+/** Returns Nginx's configuration as it shall be: rendered, or from the host software. */
+export async function nginxFiles(input: SiteConfigurationInput): Promise<NginxFiles> {
+  const { paths } = input;
+  const template = renderSiteConfiguration(input);
+  const hash = sha256(template);
+  const main = await readFile(join(paths.njs, "nginx.conf"), "utf8");
+  return {
+    main: { path: paths.nginxMain, text: main.replaceAll("@APP@", paths.unit), mode: 0o644 },
+    site: {
+      path: paths.siteConfiguration,
+      text: `${template.replace("@CONFIGURATION@", hash)}\n`,
+      // Holds the testers' secret; Nginx's master process reads it as root.
+      mode: 0o600,
+    },
+    beside: siteFiles(input.settings, paths),
+    hash,
+  };
+}
 
 /**
  * Puts the site's Nginx configuration in force: test it aside with `nginx -t`, keep the previous, write, reload, wait until
@@ -23,41 +60,41 @@ const EFFECTIVE_DEADLINE_MS = 15_000;
  */
 export async function applySiteConfiguration(input: SiteConfigurationInput): Promise<string> {
   const { paths } = input;
-  const template = renderSiteConfiguration(input);
-  const hash = createHash("sha256").update(template).digest("hex");
-  const text = `${template.replace("@CONFIGURATION@", hash)}\n`;
-  const files = siteFiles(input.settings, paths);
-  const previous = await readIfThere(paths.siteConfiguration);
-  if (previous === text && (await areThere(files)) && (await effectiveConfiguration(paths)) === hash) {
+  const nginx = await nginxFiles(input);
+  const { main, site, beside, hash } = nginx;
+  const drifted = await driftedOf([main, site]);
+  const isWhole = drifted.length === 0 && (await driftedOf(beside)).length === 0;
+  if (isWhole && (await effectiveConfiguration(paths)) === hash) {
     return hash;
   }
   await mkdir(paths.nginxFiles, { recursive: true });
   if ((await readIfThere(paths.trafficFallback)) === null) {
     await writeDurably(paths.trafficFallback, 'default "blue 0 0 0 0 0";\n', 0o644);
   }
-  for (const file of files) {
+  for (const file of beside) {
     await writeDurably(file.path, file.text, file.mode);
   }
   try {
-    await testAside(paths, text);
+    await testAside(paths, nginx);
   } catch (error) {
     throw new Failed(
       `the site's configuration was not taken, the previous one serves on: ${describe(error)}`,
     );
   }
-  await putInForce(paths, text, hash, previous);
-  await removeAllBut(files, paths);
+  await putInForce(paths, drifted, hash);
+  await removeAllBut(beside, paths);
   return hash;
 }
 
-async function putInForce(paths: Paths, text: string, hash: string, previous: string | null): Promise<void> {
+async function putInForce(paths: Paths, drifted: readonly Comparison[], hash: string): Promise<void> {
   try {
-    // Holds the testers' secret; Nginx's master process reads it as root.
-    await writeDurably(paths.siteConfiguration, text, 0o600);
+    for (const { kept } of drifted) {
+      await writeDurably(kept.path, kept.text, kept.mode);
+    }
     await runNginx("systemctl", "reload-or-restart", "nginx");
     await waitUntilEffective(paths, hash);
   } catch (error) {
-    const outcome = await putBack(paths, previous).then(
+    const outcome = await putBack(drifted).then(
       () => "the previous one serves on",
       (fault: unknown) => `and neither was the previous one (${describe(fault)})`,
     );
@@ -65,13 +102,14 @@ async function putInForce(paths: Paths, text: string, hash: string, previous: st
   }
 }
 
-async function areThere(files: readonly SiteFile[]): Promise<boolean> {
-  const texts = await Promise.all(files.map(({ path }) => readIfThere(path)));
-  return files.every(({ text }, index) => texts[index] === text);
+/** Those that are not as they shall be. */
+async function driftedOf(files: readonly KeptFile[]): Promise<Comparison[]> {
+  const all = await Promise.all(files.map(async (kept) => ({ kept, found: await findFile(kept.path) })));
+  return all.filter(({ kept, found }) => fileDrift(markOf(kept), found) !== null);
 }
 
 /** Files of earlier configurations, and of those that were not taken. */
-async function removeAllBut(files: readonly SiteFile[], paths: Paths): Promise<void> {
+async function removeAllBut(files: readonly KeptFile[], paths: Paths): Promise<void> {
   const kept = new Set(files.map(({ path }) => path));
   const found = (await readdir(paths.nginxFiles)).filter(isSiteFileName);
   for (const path of found.map((name) => join(paths.nginxFiles, name))) {
@@ -85,12 +123,11 @@ async function removeAllBut(files: readonly SiteFile[], paths: Paths): Promise<v
  * Has Nginx test a configuration that is not in its place: its main file, with the candidate instead of the site's file.
  * @throws CommandFailed with what Nginx said. Failed where the main file does not include the sites' directory.
  */
-async function testAside(paths: Paths, text: string): Promise<void> {
+async function testAside(paths: Paths, { main: { text: main }, site: { text } }: NginxFiles): Promise<void> {
   const sites = dirname(paths.siteConfiguration);
-  const main = (await readIfThere(paths.nginxMain)) ?? "";
   const includesSites = `include ${sites}/*.conf;`;
   if (!main.includes(includesSites)) {
-    throw new Failed(`${paths.nginxMain} has no line \`${includesSites}\`; put it back in its http block`);
+    throw new Failed(`the host software's nginx.conf has no line \`${includesSites}\``);
   }
   const directory = join(paths.nginxFiles, "candidate");
   const candidate = join(directory, "site.conf");
@@ -126,16 +163,19 @@ async function runNginx(...argv: string[]): Promise<void> {
   await runCommand({ argv, timeoutSeconds: 30 });
 }
 
-async function putBack(paths: Paths, previous: string | null): Promise<void> {
-  if (previous === null) {
-    await removeDurably(paths.siteConfiguration);
-  } else {
-    await writeDurably(paths.siteConfiguration, previous, 0o600);
+async function putBack(drifted: readonly Comparison[]): Promise<void> {
+  for (const { kept, found } of drifted) {
+    if (found === null) {
+      await removeDurably(kept.path);
+    } else {
+      await writeDurably(kept.path, found.text, kept.mode);
+    }
   }
   await runNginx("systemctl", "reload-or-restart", "nginx");
 }
 
-async function effectiveConfiguration(paths: Paths): Promise<string | null> {
+/** Asks the running Nginx which configuration of the site it serves by, as its hash; null where none answers. */
+export async function effectiveConfiguration(paths: Paths): Promise<string | null> {
   try {
     return (await requestUnix({ socket: paths.frontDoor, path: "/configuration", timeoutMs: 2000 })).body;
   } catch {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import type { KeptFile } from "./kept-file";
 import { MAINTENANCE_PAGE } from "./maintenance-page";
 import { quoted } from "./nginx-values";
 import type { Paths } from "./paths";
@@ -10,18 +11,11 @@ import { patternBelow } from "./url-path";
  * What the front door does of its own: headers, limits, maintenance. Rendered as parts of the site's configuration.
  */
 
-/** A file that the site's configuration includes, or that njs reads. */
-export interface SiteFile {
-  readonly path: string;
-  readonly text: string;
-  readonly mode: number;
-}
-
 /**
  * The files beside the site's configuration. Their names hold the hash of their text, so that a new one never takes the
  * place of one that is in force.
  */
-export function siteFiles(settings: SiteSettings, paths: Paths): SiteFile[] {
+export function siteFiles(settings: SiteSettings, paths: Paths): KeptFile[] {
   return [pageFile(settings, paths), ...snippetFiles(settings, paths)];
 }
 
@@ -30,13 +24,13 @@ export function isSiteFileName(name: string): boolean {
   return /^(maintenance-[0-9a-f]{16}\.html|nginxSnippet-[0-9a-f]{16}\.conf)$/.test(name);
 }
 
-function pageFile({ maintenance }: SiteSettings, paths: Paths): SiteFile {
+function pageFile({ maintenance }: SiteSettings, paths: Paths): KeptFile {
   const text = maintenance.page ?? MAINTENANCE_PAGE;
   // Nginx's workers read it.
   return { path: join(paths.nginxFiles, `maintenance-${shortHash(text)}.html`), text, mode: 0o644 };
 }
 
-function snippetFiles({ nginxSnippet: text }: SiteSettings, paths: Paths): SiteFile[] {
+function snippetFiles({ nginxSnippet: text }: SiteSettings, paths: Paths): KeptFile[] {
   if (text === null) {
     return [];
   }

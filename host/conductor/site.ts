@@ -80,6 +80,8 @@ export interface Site {
   readonly environment: string | null;
   /** Closed to users until the next `maintenance` act. */
   readonly maintenance: boolean;
+  /** SHA-256 of that environment's file, in hex. */
+  readonly environmentDigest: string | null;
   readonly colours: Readonly<Record<Colour, ColourState>>;
 }
 
@@ -104,6 +106,7 @@ export function emptySite(probeKey: string): Site {
     aborted: null,
     environment: null,
     maintenance: false,
+    environmentDigest: null,
     colours: { blue: RETIRED, green: RETIRED },
   };
 }

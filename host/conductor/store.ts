@@ -83,7 +83,13 @@ function parseSite(text: string, path: string): Site {
       typeof site.colours.green === "object"
     ) {
       // An earlier conductor knew none of these.
-      return { aborted: null, environment: null, maintenance: false, ...site } as Site;
+      return {
+        aborted: null,
+        environment: null,
+        environmentDigest: null,
+        maintenance: false,
+        ...site,
+      } as Site;
     }
   } catch {
     // Told below, with the same way out as a file that is JSON and no truth.

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { Certificate } from "../../components/certificate";
+import type { Part } from "../../components/drift-provider";
 import { EnvironmentFile } from "../../components/environment-file";
 import { FrontDoor, type SiteArgs } from "../../components/front-door";
 import { Host, type HostArgs } from "../../components/host";
@@ -160,9 +161,8 @@ describe("acts", () => {
   it("stand on standard input, while the command is always the same", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const commands = registrations.filter(({ inputs }) => actIn(inputs) !== undefined);
-    expect(new Set(commands.map(({ inputs }) => inputs.create))).toEqual(
-      new Set(["/usr/local/bin/vehicleservice-conductor act"]),
-    );
+    const withoutComment = commands.map(({ inputs }) => String(inputs.create).replace(/ # .*$/, ""));
+    expect(new Set(withoutComment)).toEqual(new Set(["/usr/local/bin/vehicleservice-conductor act"]));
     for (const { inputs } of commands) {
       expect(inputs).toMatchObject({ logging: "stderr", addPreviousOutputInEnv: false });
       expect(Object.keys(inputs)).not.toEqual(expect.arrayContaining(["delete"]));
@@ -228,15 +228,23 @@ describe("what an `up` touches", () => {
       "plan-act",
       "traffic-act",
       "web-bootstrap",
+      "web-drift",
       "web-software",
     ];
     expect(await changedBy({ host: { hostKeyFingerprint: "SHA256:another" } })).toEqual(names);
   });
 
-  it("is the bootstrap with another host software, and no trigger, which would replace", async () => {
+  it("is the bootstrap and what follows from the host software with another one, and no trigger", async () => {
     const other = join(directory, "other.tar");
     writeFileSync(other, "another archive");
-    expect(await changedBy({ host: { software: other } })).toEqual(["web-bootstrap", "web-software"]);
+    expect(await changedBy({ host: { software: other } })).toEqual([
+      "blue-act",
+      "environment-act",
+      "front-door-act",
+      "green-act",
+      "web-bootstrap",
+      "web-software",
+    ]);
     const { registrations } = await registrationsOf(() => makeSite({ host: { software: other } }));
     const { registrations: before } = await registrationsOf(() => makeSite());
     const triggers = (all: readonly Registration[]) => named(all, "web-bootstrap").inputs.triggers;
@@ -248,6 +256,39 @@ describe("what an `up` touches", () => {
     const custom = registrations.filter(({ type }) => type.startsWith("command:"));
     expect(custom).toHaveLength(11);
     expect(custom.map(({ retained }) => retained)).toEqual(custom.map(() => true));
+  });
+});
+
+describe("what somebody changed on the host", () => {
+  const changedWith = async (mends: Partial<Record<Part, number>>): Promise<readonly string[]> => {
+    const { registrations: before } = await registrationsOf(() => makeSite());
+    const { registrations: after } = await registrationsOf(() => makeSite(), { mends });
+    const inputs = (all: readonly Registration[], name: string) => canonicalJson(named(all, name).inputs);
+    return before.map(({ name }) => name).filter((name) => inputs(before, name) !== inputs(after, name));
+  };
+
+  it.each<[Part, string]>([
+    ["frontDoor", "front-door-act"],
+    ["environment", "environment-act"],
+    ["blue", "blue-act"],
+    ["green", "green-act"],
+    ["software", "web-bootstrap"],
+  ])("has what makes %s done again, and nothing else", async (part, name) => {
+    expect(await changedWith({ [part]: 1 })).toEqual([name]);
+  });
+
+  it("changes no trigger, which would replace", async () => {
+    const triggers = async (mends: Partial<Record<Part, number>>) =>
+      (await registrationsOf(() => makeSite(), { mends })).registrations.map(({ inputs }) => inputs.triggers);
+    expect(await triggers({ software: 1, frontDoor: 2, blue: 3, green: 4 })).toEqual(await triggers({}));
+  });
+
+  it("is what its conductor tells, with root's rights", async () => {
+    const { registrations } = await registrationsOf(() => makeSite({ host: { user: "deploy" } }));
+    expect(named(registrations, "web-drift").inputs.command).toBe(
+      "test -x /usr/local/bin/vehicleservice-conductor || exit 127; " +
+        "sudo -n /usr/local/bin/vehicleservice-conductor drift",
+    );
   });
 });
 
@@ -309,6 +350,7 @@ describe("structure", () => {
       ["command:remote:Command", "traffic-act", "traffic"],
       ["command:remote:Command", "web-bootstrap", "web"],
       ["command:remote:CopyToRemote", "web-software", "web"],
+      ["pulumi-nodejs:dynamic/vehicleservice:HostDrift", "web-drift", "web"],
       ["random:index/randomBytes:RandomBytes", "environment-key", "environment"],
       ["vehicleservice:host:EnvironmentFile", "environment", ""],
       ["vehicleservice:host:Host", "web", ""],
@@ -324,7 +366,7 @@ describe("structure", () => {
 
   it("previews without an answer, an id or a fault", async () => {
     const { registrations } = await registrationsOf(makeSite, { preview: true });
-    expect(registrations).toHaveLength(21);
+    expect(registrations).toHaveLength(22);
   });
 
   it("tells what the host confirmed", async () => {
@@ -370,7 +412,7 @@ describe("secrets", () => {
   it("pin the host's key in every connection", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const connections = registrations.flatMap(({ inputs }) => plain(inputs.connection) ?? []);
-    expect(connections).toHaveLength(11);
+    expect(connections).toHaveLength(12);
     for (const connection of connections) expect(connection).toMatchObject({ hostKey: hostSettings.hostKey });
   });
 });

@@ -71,7 +71,7 @@ describe("the client", () => {
       run(dead.script, ["act"], ACT),
     ]);
     expect(answered).toMatchObject({ code: 0, stdout: '{"slow":true}\n' });
-    expect(unanswered).toMatchObject({ code: 1, stdout: "" });
+    expect(unanswered).toMatchObject({ code: 5, stdout: "" });
     expect(unanswered.stderr).toContain("The conductor does not answer");
     expect(tries).toBe(2);
   }, 60_000);
@@ -150,7 +150,7 @@ describe("the client", () => {
     const { script, socket } = install();
     const started = performance.now();
     const { code, stderr } = await run(script, ["act"], ACT);
-    expect(code).toBe(1);
+    expect(code).toBe(5);
     expect(stderr).toContain(
       `The conductor does not answer at ${socket}; see: systemctl status shop-conductor`,
     );

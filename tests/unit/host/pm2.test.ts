@@ -2,7 +2,7 @@ import { parseInstances } from "../../../host/conductor/pm2";
 
 const list = JSON.stringify([
   { pm_id: 0, pid: 11, pm2_env: { status: "online", PORT: "3002" } },
-  { pm_id: 1, pid: 0, pm2_env: { status: "stopped" } },
+  { pm_id: 1, pid: 0, pm2_env: { status: "stopped", NODE_APP_INSTANCE: 1 } },
 ]);
 
 it.each([
@@ -10,8 +10,8 @@ it.each([
   ["behind words for people", `[PM2] Spawning PM2 daemon\n[PM2] PM2 Successfully daemonized\n${list}`],
 ])("reads the list of instances, %s", (_, output) => {
   expect(parseInstances(output)).toEqual([
-    { id: 0, status: "online" },
-    { id: 1, status: "stopped" },
+    { id: 0, number: 0, status: "online" },
+    { id: 1, number: 1, status: "stopped" },
   ]);
 });
 

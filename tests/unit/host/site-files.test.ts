@@ -34,14 +34,14 @@ class Nginx {
   private serving = "";
 
   async start(): Promise<this> {
-    for (const path of [this.paths.siteConfiguration, this.paths.frontDoor]) {
+    const { siteConfiguration, nginxMain, frontDoor, njs } = this.paths;
+    for (const path of [siteConfiguration, nginxMain, frontDoor, join(njs, "nginx.conf")]) {
       mkdirSync(dirname(path), { recursive: true });
     }
     writeFileSync(this.notes, "");
-    writeFileSync(
-      this.paths.nginxMain,
-      `http {\n    include ${dirname(this.paths.siteConfiguration)}/*.conf;\n}\n`,
-    );
+    const main = `# of @APP@\nhttp {\n    include ${dirname(siteConfiguration)}/*.conf;\n}\n`;
+    writeFileSync(join(njs, "nginx.conf"), main);
+    writeFileSync(nginxMain, main.replace("@APP@", "shop"));
     // Keeps what it was asked to test, and what was in its place at that moment.
     this.program(
       "nginx",
@@ -163,14 +163,24 @@ it("tests a candidate aside, with all else that is served, so that what lies in 
   expect(nginx.files()).not.toContain("candidate");
 });
 
-it("tells the way out where the main file does not include the site", async () => {
+it("puts the host software's main file back, whatever became of it", async () => {
   const nginx = await new Nginx().start();
+  await nginx.apply();
+  const main = readFileSync(nginx.paths.nginxMain, "utf8");
+  nginx.calls();
   writeFileSync(nginx.paths.nginxMain, "http {}\n");
-  await expect(nginx.apply()).rejects.toThrow(
-    /nginx\.conf has no line `include .*\/conf\.d\/\*\.conf;`; put it back/,
-  );
-  expect(nginx.file()).toBeNull();
-  expect(nginx.calls()).toEqual([]);
+  await nginx.apply();
+  expect(readFileSync(nginx.paths.nginxMain, "utf8")).toBe(main);
+  expect(main).toMatch(/^# of shop\n/);
+  expect(nginx.calls()).toEqual(TAKEN);
+});
+
+it("makes the site's file unreadable again for all but root", async () => {
+  const nginx = await new Nginx().start();
+  await nginx.apply();
+  chmodSync(nginx.paths.siteConfiguration, 0o644);
+  await nginx.apply();
+  expect(statSync(nginx.paths.siteConfiguration).mode & 0o777).toBe(0o600);
 });
 
 describe("the operator's own texts", () => {

@@ -2,12 +2,19 @@ import { join } from "node:path";
 import { CertificateKeeper } from "../../../../host/conductor/certificate-keeper";
 import { Conductor } from "../../../../host/conductor/conductor";
 import { Failed } from "../../../../host/conductor/acts";
+import type { Inspector } from "../../../../host/conductor/drift";
 import type { Environments } from "../../../../host/conductor/environments";
 import type { FrontDoor } from "../../../../host/conductor/front-door";
 import type { Releases } from "../../../../host/conductor/prepare";
 import type { Prober } from "../../../../host/conductor/prober";
 import type { Processes } from "../../../../host/conductor/processes";
-import { COLOURS, type Act, type Colour, type SmokeResult } from "../../../../host/conductor/protocol";
+import {
+  COLOURS,
+  type Act,
+  type Colour,
+  type DriftPart,
+  type SmokeResult,
+} from "../../../../host/conductor/protocol";
 import type { ReleaseHost } from "../../../../host/conductor/release";
 import { encodeRoute, routeOf, shareOf, type Site } from "../../../../host/conductor/site";
 import type { SmokeTests } from "../../../../host/conductor/smoke";
@@ -38,6 +45,8 @@ export class FakeHost {
   readonly gone = new Set<string>();
   /** What instances wrote to their error logs, by colour. */
   readonly errors: Record<Colour, string[]> = { blue: [], green: [] };
+  /** What somebody changed by hand, by part. */
+  readonly drift = new Map<DriftPart, string>();
   /** Requests under way, by colour. */
   readonly inFlight: Record<Colour, number> = { blue: 0, green: 0 };
   /** Route that the front door has; null while it is down. */
@@ -57,6 +66,7 @@ export class FakeHost {
       releases: this.releases,
       environments: this.environments,
       smokeTests: this.smokeTests,
+      inspector: this.inspector,
     };
     const paths = pathsUnder(this.directory);
     const certificates = new CertificateKeeper(fakeCertificateHost(paths.certificates), paths);
@@ -130,9 +140,15 @@ export class FakeHost {
       await this.step(`ensure ${colour} ${release.intent.version}`);
       this.running[colour] = release.intent.version;
     },
+    mend: async (colour, release) => {
+      await this.step(`mend ${colour} ${release.intent.version}`);
+      this.drift.delete(colour);
+      this.running[colour] = release.intent.version;
+    },
     stop: async (colour) => {
       this.touch(colour);
       await this.step(`stop ${colour}`);
+      this.drift.delete(colour);
       this.running[colour] = null;
     },
     errors: (colour) => Promise.resolve(this.errors[colour]),
@@ -166,6 +182,7 @@ export class FakeHost {
   private readonly environments: Environments = {
     write: async (hash) => {
       await this.step(`environment ${hash}`);
+      return "digest";
     },
     read: () => Promise.resolve({}),
     prune: async (inUse) => {
@@ -187,6 +204,13 @@ export class FakeHost {
   private smokeOf(passed: boolean): SmokeResult {
     return { passed, checks: [{ name: "home", passed, detail: "GET / answered", milliseconds: 1 }] };
   }
+
+  private readonly inspector: Inspector = {
+    find: async (_site, part) => {
+      await this.hook(`inspect ${part}`);
+      return this.drift.get(part) ?? null;
+    },
+  };
 
   private hooked(store: Store): Store {
     const step = (name: string): Promise<void> => this.step(name);

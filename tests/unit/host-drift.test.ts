@@ -1,0 +1,243 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildSync } from "esbuild";
+import { makeKey, SshServer } from "../../engine/tests/ssh-server";
+import { askHost, type HostConnection } from "../../components/ask-host";
+import {
+  type DriftArgs,
+  type DriftInputs,
+  type Found,
+  PARTS,
+  provider,
+  type Part,
+} from "../../components/drift-provider";
+import { HostDrift } from "../../components/host-drift";
+import { isSecret, registrationsOf } from "./support/registrations";
+
+const root = join(__dirname, "..", "..");
+const userKey = makeKey();
+const CONNECTION: HostConnection = {
+  host: "10.77.1.2",
+  port: 22,
+  user: "root",
+  hostKey: "ssh-ed25519 AAAA",
+  privateKey: "key",
+};
+const servers: SshServer[] = [];
+const listeners: Server[] = [];
+let messages: jest.SpyInstance<void, unknown[]>;
+
+beforeEach(() => {
+  messages = jest.spyOn(console, "error").mockImplementation(() => undefined);
+});
+afterEach(async () => {
+  messages.mockRestore();
+  await Promise.all(servers.splice(0).map((server) => server.stop()));
+  for (const listener of listeners.splice(0)) listener.close();
+});
+
+async function startHost(): Promise<{ server: SshServer; connection: HostConnection }> {
+  const server = await SshServer.start({ userKey });
+  servers.push(server);
+  const hostKey = server.hostKey.public.split(" ").slice(0, 2).join(" ");
+  const { port } = server;
+  return {
+    server,
+    connection: { host: "127.0.0.1", port, user: "deploy", hostKey, privateKey: userKey.private },
+  };
+}
+
+const NOTHING = Object.fromEntries(PARTS.map((part) => [part, ""])) as Found;
+const NEVER = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<Part, number>;
+
+const answering = (answer: Record<string, string | null>): string => `echo '${JSON.stringify(answer)}'`;
+
+/** What the state holds of a host that was never changed by hand. */
+function keptOf(args: DriftArgs, mends: Partial<Record<Part, number>> = {}): DriftInputs {
+  return { ...args, ...NOTHING, mends: { ...NEVER, ...mends } };
+}
+
+async function check(olds: Partial<DriftInputs>, news: DriftArgs) {
+  const result = await provider.check!(olds, news);
+  return { inputs: result.inputs as DriftInputs, failures: result.failures ?? [] };
+}
+
+describe("the question", () => {
+  it("is answered by a host where nothing was changed: no change", async () => {
+    const { server, connection } = await startHost();
+    const command = answering({ frontDoor: null, blue: null, green: null });
+    const args = { hostId: "one", connection, command };
+    const olds = keptOf(args, { blue: 2 });
+    const { inputs, failures } = await check(olds, args);
+    expect(failures).toEqual([]);
+    expect(inputs).toEqual(olds);
+    expect(server.commands).toEqual([command]);
+    expect(await provider.diff!("drift", olds, inputs)).toEqual({ changes: false });
+    expect(messages).not.toHaveBeenCalled();
+  });
+
+  it("is answered with what was found: a change of that part, counted, and told", async () => {
+    const { connection } = await startHost();
+    const command = answering({ frontDoor: null, blue: null, green: "green was stopped" });
+    const args = { hostId: "one", connection, command };
+    const olds = keptOf(args, { green: 2, blue: 1 });
+    const { inputs } = await check(olds, args);
+    expect(inputs).toEqual({
+      ...olds,
+      green: "green was stopped",
+      mends: { ...NEVER, green: 3, blue: 1 },
+    });
+    expect(await provider.diff!("drift", olds, inputs)).toEqual({ changes: true });
+    const { outs } = await provider.update!("drift", olds, inputs);
+    expect(outs).toEqual({ hostId: "one", command, mends: inputs.mends });
+    expect(messages.mock.calls.flat().join()).toContain("green was stopped");
+  });
+
+  it.each<[string, (olds: DriftInputs) => Partial<DriftInputs>]>([
+    ["before the host is there", () => ({})],
+    ["of another host than before", (olds) => ({ ...olds, hostId: "another" })],
+  ])("is not asked %s", async (_, oldsOf) => {
+    const { server, connection } = await startHost();
+    const args = { hostId: "one", connection, command: answering({ blue: "x" }) };
+    const olds = oldsOf(keptOf(args, { blue: 1 }));
+    const { inputs } = await check(olds, args);
+    expect(inputs).toEqual(keptOf(args, { blue: olds.mends?.blue ?? 0 }));
+    expect(server.connections).toBe(0);
+    expect(await provider.diff!("drift", olds, inputs)).toEqual({ changes: true });
+  });
+
+  it("is not asked over a connection that a preview does not know yet", async () => {
+    const { server, connection } = await startHost();
+    const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+    const args = { hostId: "one", connection: { ...connection, host: unknown }, command: "true" };
+    expect((await check(keptOf(args), args)).inputs).toEqual(keptOf(args));
+    expect(server.connections).toBe(0);
+  });
+
+  it("takes a changed provider, or another key of the user, for no change", async () => {
+    const { connection } = await startHost();
+    const args = { hostId: "one", connection, command: answering({}) };
+    const olds = { ...keptOf(args), connection: { ...connection, privateKey: "old" }, __provider: "old" };
+    const { inputs } = await check(olds, args);
+    expect(await provider.diff!("drift", olds, inputs)).toEqual({ changes: false });
+  });
+});
+
+describe("the host software", () => {
+  it.each([
+    ["is gone", "no-such-conductor drift", "the conductor is gone"],
+    ["does not answer", "exit 5", "the conductor does not answer"],
+  ])("that %s is what was changed", async (_, command, told) => {
+    const { connection } = await startHost();
+    const args = { hostId: "one", connection, command };
+    const { inputs } = await check(keptOf(args), args);
+    expect(inputs).toMatchObject({ ...NOTHING, software: told, mends: { ...NEVER, software: 1 } });
+  });
+
+  it("of before there was such a question is asked nothing, and replaced", async () => {
+    const { connection } = await startHost();
+    const args = { hostId: "one", connection, command: "echo usage >&2; exit 4" };
+    expect((await check(keptOf(args), args)).inputs).toEqual(keptOf(args));
+  });
+});
+
+describe("no answer", () => {
+  /** Why a question failed. */
+  async function reasonOf(connection: HostConnection, command = "true"): Promise<string> {
+    const args = { hostId: "one", connection, command };
+    const { failures } = await check(keptOf(args), args);
+    expect(failures).toHaveLength(1);
+    // A named property would be printed with its value.
+    expect(failures[0]?.property).toBe("");
+    expect(failures[0]?.reason).toMatch(
+      /^the host could not be asked what changed on it: .*Nothing was changed/s,
+    );
+    expect(failures[0]?.reason).not.toContain(userKey.private.split("\n")[2]);
+    return failures[0]?.reason ?? "";
+  }
+
+  it("from a port where nobody listens", async () => {
+    const { server, connection } = await startHost();
+    await server.stop();
+    servers.length = 0;
+    const where = `deploy@127.0.0.1:${connection.port}`;
+    expect(await reasonOf(connection)).toContain(`${where} could not be reached: connect ECONNREFUSED`);
+  });
+
+  it("from another host key", async () => {
+    const { connection } = await startHost();
+    const hostKey = makeKey().public.split(" ").slice(0, 2).join(" ");
+    expect(await reasonOf({ ...connection, hostKey })).toContain("has another host key than the pinned one");
+  });
+
+  it("for a user's key that is refused", async () => {
+    const { connection } = await startHost();
+    expect(await reasonOf({ ...connection, privateKey: makeKey().private })).toMatch(
+      /authentication methods failed/,
+    );
+  });
+
+  it("for a key that is none, which is not repeated", async () => {
+    const { connection } = await startHost();
+    const reason = await reasonOf({ ...connection, privateKey: "NOT-A-KEY" });
+    expect(reason).toContain("cannot be reached with this key");
+    expect(reason).not.toContain("NOT-A-KEY");
+  });
+
+  it("from a conductor that refuses, whose words are told", async () => {
+    const { connection } = await startHost();
+    expect(
+      await reasonOf(connection, "echo 'site.json is damaged, put a sound copy back' >&2; exit 1"),
+    ).toContain("site.json is damaged, put a sound copy back");
+  });
+
+  it("that is one", async () => {
+    const { connection } = await startHost();
+    expect(await reasonOf(connection, "echo Welcome")).toContain("not the one that this program knows");
+  });
+
+  it("from a host that takes the connection and says nothing: within the limit", async () => {
+    const silent = createServer(() => undefined);
+    listeners.push(silent);
+    await new Promise<void>((go) => silent.listen(0, "127.0.0.1", go));
+    const { port } = silent.address() as AddressInfo;
+    const connection = { ...(await startHost()).connection, port };
+    const question = askHost(connection, "true", { connectMs: 50, answerMs: 50 });
+    await expect(question).rejects.toThrow(`:${port} could not be reached within 0.05 s`);
+  });
+
+  it("from a command that does not end: within the limit", async () => {
+    const { connection } = await startHost();
+    const question = askHost(connection, "sleep 60", { connectMs: 20_000, answerMs: 50 });
+    await expect(question).rejects.toThrow("did not answer within 0.05 s");
+  });
+});
+
+it("is loaded by Pulumi's process from the program's folder, whose path is not in the state", async () => {
+  const { registrations } = await registrationsOf(() => {
+    new HostDrift("drift", { hostId: "one", connection: CONNECTION, command: "true" });
+  });
+  const { inputs, type } = registrations[0]!;
+  expect(type).toBe("pulumi-nodejs:dynamic/vehicleservice:HostDrift");
+  expect(isSecret(inputs.connection)).toBe(true);
+  const folder = mkdtempSync(join(tmpdir(), "program-"));
+  try {
+    buildSync({
+      entryPoints: [join(root, "components", "drift-provider.ts")],
+      outfile: join(folder, "dist", "drift-provider.js"),
+      bundle: true,
+      platform: "node",
+      packages: "external",
+    });
+    const program = `const exports = {}; ${String(inputs.__provider)}
+      process.stdout.write(Object.keys(exports.handler()).sort().join());`;
+    const env = { ...process.env, NODE_PATH: join(root, "node_modules") };
+    const keys = execFileSync(process.execPath, ["-e", program], { cwd: folder, env, encoding: "utf8" });
+    expect(keys).toBe("check,create,diff,update");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
