@@ -111,7 +111,7 @@ describe("what somebody changed is told by a preview, and put right by an `up`, 
       () =>
         onHost(
           ...["curl", "--silent", "--fail", "--unix-socket", "/run/vehicleservice/front-door/control.sock"],
-          ...["--request", "PUT", "--data", "green 0 0 1 1", "http://localhost/traffic"],
+          ...["--request", "PUT", "--data", "green 0 0 1 1 0", "http://localhost/traffic"],
         ),
       /splits the traffic another way/,
     ],
