@@ -114,10 +114,16 @@ it("replaces: the new one first, or the old one with all that depends on it", as
 });
 
 it("keeps what failed, deletes nothing, and takes it up again", async () => {
-  const failing = { name: "bad", args: { create: "echo to stdout; echo to stderr >&2; test -e allowed" } };
+  // After "good" each time, lest it is a matter of luck who comes first.
+  const options = { dependsOn: ["good"] };
+  const failing = {
+    name: "bad",
+    args: { create: "echo to stdout; echo to stderr >&2; test -e allowed" },
+    options,
+  };
   workspace.table([
     { name: "good", args: noting("good") },
-    { name: "old", args: noting("old") },
+    { name: "old", args: noting("old"), options },
   ]);
   await workspace.succeed(up);
   workspace.table([
