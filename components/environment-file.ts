@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
-import { RandomBytes } from "@pulumi/random";
+import { RandomPassword } from "@pulumi/random";
 import { z } from "zod";
 import type { EnvironmentResult } from "../host/conductor/protocol";
 import type { Host } from "./host";
@@ -15,6 +15,9 @@ export interface EnvironmentFileArgs {
 }
 
 const result: z.ZodType<EnvironmentResult> = z.object({ hash: z.string() });
+
+/** Letters and digits of the key: 256 bits. */
+const KEY_LENGTH = 43;
 
 /** Hexadecimal digits of an environment's name. */
 const HASH_LENGTH = 16;
@@ -33,15 +36,13 @@ export class EnvironmentFile extends pulumi.ComponentResource {
   constructor(name: string, args: EnvironmentFileArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:host:EnvironmentFile", name, {}, opts);
     const variables = pulumi.secret(pulumi.output(args.variables));
-    const key = new RandomBytes(`${name}-key`, { length: 32 }, { parent: this });
+    // Not RandomBytes, whose id is the secret itself, in clear in the state.
+    const key = new RandomPassword(`${name}-key`, { length: KEY_LENGTH, special: false }, { parent: this });
     const hash = pulumi.unsecret(
       pulumi
-        .all([key.base64, variables])
+        .all([key.result, variables])
         .apply(([keyText, values]) =>
-          createHmac("sha256", Buffer.from(keyText, "base64"))
-            .update(canonicalJson(values))
-            .digest("hex")
-            .slice(0, HASH_LENGTH),
+          createHmac("sha256", keyText).update(canonicalJson(values)).digest("hex").slice(0, HASH_LENGTH),
         ),
     );
     const act = pulumi

@@ -28,7 +28,7 @@ afterAll(() => {
 const { site, releases: specs, traffic, host: hostSettings } = validate(rawConfig(settings()), machineWith());
 const VARIABLES = { LOG_LEVEL: "warn" };
 /** Keyed with what the tests' provider makes. */
-const ENVIRONMENT = createHmac("sha256", Buffer.from("A".repeat(44), "base64"))
+const ENVIRONMENT = createHmac("sha256", "A".repeat(43))
   .update(canonicalJson(VARIABLES))
   .digest("hex")
   .slice(0, 16);
@@ -351,7 +351,7 @@ describe("structure", () => {
       ["command:remote:Command", "web-bootstrap", "web"],
       ["command:remote:CopyToRemote", "web-software", "web"],
       ["pulumi-nodejs:dynamic/vehicleservice:HostDrift", "web-drift", "web"],
-      ["random:index/randomBytes:RandomBytes", "environment-key", "environment"],
+      ["random:index/randomPassword:RandomPassword", "environment-key", "environment"],
       ["vehicleservice:host:EnvironmentFile", "environment", ""],
       ["vehicleservice:host:Host", "web", ""],
       ["vehicleservice:site:Certificate", "certificate", ""],
