@@ -17,18 +17,10 @@ import {
   type SiteSettings,
 } from "./protocol";
 import { scrub } from "./scrub";
-import {
-  isSameIntent,
-  keepsEnvironment,
-  RETIRED,
-  shareNow,
-  withColour,
-  type ColourState,
-  type RunningRelease,
-} from "./site";
+import { isSameIntent, keepsEnvironment, RETIRED, shareNow, type RunningRelease } from "./site";
 import { requireSmoke, type SmokeTests } from "./smoke";
 import type { Store } from "./store";
-import { waitUntil } from "./wait";
+import { change, withdraw } from "./withdraw";
 
 /** What a release needs of the host. */
 export interface ReleaseHost {
@@ -266,49 +258,6 @@ async function retire(
   await host.processes.stop(colour);
   await change(host, colour, RETIRED);
   progress(`${colour}: retired ${running.intent.version}`);
-}
-
-/** Takes all users off a colour, and waits until what they had begun has ended. */
-async function withdraw(
-  host: ReleaseHost,
-  colour: Colour,
-  and: Partial<ColourState>,
-  settings: SiteSettings,
-  progress: (line: string) => void,
-): Promise<void> {
-  const { store, frontDoor } = host;
-  const now = store.site.colours[colour];
-  await change(host, colour, { ...and, withdrawn: true, before: now.before ?? now });
-  if (now.release === null) {
-    return;
-  }
-  progress(await drain(frontDoor, colour, settings.drainSeconds, progress));
-}
-
-/** Waits until nothing is open with a colour any more, or for `seconds`. Tells, when it is over, how it ended. */
-async function drain(
-  frontDoor: FrontDoor,
-  colour: Colour,
-  seconds: number,
-  progress: (line: string) => void,
-): Promise<string> {
-  let open = 0;
-  let told = false;
-  const drained = await waitUntil(seconds * 1000, 20, async () => {
-    // A front door that does not answer has nothing under way.
-    open = (await frontDoor.read()) === null ? 0 : await frontDoor.inFlight(colour);
-    if (open > 0 && !told) {
-      told = true;
-      progress(`${colour}: ${open} still open, waiting up to ${seconds} s`);
-    }
-    return open <= 0;
-  });
-  return drained ? `${colour}: drained` : `${colour}: closing ${open} still open after ${seconds} s`;
-}
-
-/** Changes a colour in the truth, then in the front door. */
-async function change(host: ReleaseHost, colour: Colour, update: Partial<ColourState>): Promise<void> {
-  await host.frontDoor.set(await host.store.update((site) => withColour(site, colour, update)));
 }
 
 /** What stays on the disk: what colours run, and what they go back to. */

@@ -33,8 +33,10 @@ describe("a release", () => {
     const result = await conductor.take(releaseOf("green", "v3"), silent);
     expect(outline(host.events)).toEqual([
       "prepare v3",
+      "probe blue v1",
       "route blue 100 green 0",
       "drain green",
+      "probe blue v1",
       "route blue 100 green 0",
       "swap green v3",
       "probe green v3",
@@ -57,9 +59,64 @@ describe("a release", () => {
     const host = new FakeHost();
     const { conductor } = await host.become(canary);
     await conductor.take(releaseOf("blue", "v3"), silent);
-    expect(outline(host.events).slice(0, 3)).toEqual(["prepare v3", "route blue 0 green 100", "drain blue"]);
+    expect(outline(host.events).slice(0, 4)).toEqual([
+      "prepare v3",
+      "probe green v2",
+      "route blue 0 green 100",
+      "drain blue",
+    ]);
     expect(host.violations).toEqual([]);
     expect(host.running).toEqual({ blue: "v3", green: "v2" });
+  });
+
+  describe("sends no users to a colour that died a moment ago, though it still counts as healthy", () => {
+    it("waits until it answers again", async () => {
+      const host = new FakeHost();
+      const { conductor } = await host.become(canary);
+      host.running.blue = null;
+      let blueAtTheRoute: string | null = null;
+      host.hook = (step) => {
+        if (step === "route blue 100 green 0") blueAtTheRoute ??= host.running.blue ?? "nothing";
+        // Back by the third time.
+        if (host.events.filter((event) => event === "probe blue v1").length > 2) host.running.blue = "v1";
+      };
+      await conductor.take(releaseOf("green", "v3"), silent);
+      expect(host.running).toEqual({ blue: "v1", green: "v3" });
+      expect(blueAtTheRoute).toBe("v1");
+    });
+
+    it.each([releaseOf("green", "v3"), retire("green")])(
+      "refuses where it does not come back",
+      async (act) => {
+        const host = new FakeHost();
+        const { conductor, store } = await host.become({
+          ...canary,
+          settings: { ...SETTINGS, health: { ...SETTINGS.health, deadlineSeconds: 0.1 } },
+        });
+        const before = content(store.site);
+        host.running.blue = null;
+        await expect(conductor.take(act, silent)).rejects.toThrow(
+          /^green serves users, and blue does not answer/,
+        );
+        expect(content(store.site)).toEqual(before);
+        expect(host.running.green).toBe("v2");
+        expect(host.events.filter((event) => event.startsWith("route"))).toEqual([]);
+      },
+    );
+
+    it("gives them back where it dies while they are on their way", async () => {
+      const host = new FakeHost();
+      const { conductor, store } = await host.become(canary);
+      const before = content(store.site);
+      host.hook = (step) => {
+        if (step === "drain green") host.running.blue = null;
+      };
+      await expect(conductor.take(releaseOf("green", "v3"), silent)).rejects.toThrow(
+        /^blue took the users of green over, and does not answer now: .*; green runs v2, as before$/,
+      );
+      expect(content(store.site)).toEqual(before);
+      expect(host.events).not.toContain("swap green v3");
+    });
   });
 
   it("waits until requests under way have ended", async () => {
@@ -272,7 +329,7 @@ describe("retire", () => {
     const { conductor, store } = await host.become(canary);
     const result = await conductor.take(retire("green"), silent);
     const steps = outline(host.events);
-    expect(steps.slice(0, 2)).toEqual(["route blue 100 green 0", "drain green"]);
+    expect(steps.slice(0, 3)).toEqual(["probe blue v1", "route blue 100 green 0", "drain green"]);
     expect(steps).toContain("stop green");
     expect(steps).toContain("prune all but /var/www/shop-v1 and 3");
     expect(result).toEqual({
