@@ -84,7 +84,7 @@ export class StepRunner {
       if (!(error instanceof CommandFailed)) {
         throw error;
       }
-      const output = error.lastLines.join("\n");
+      const output = [...error.firstErrors, ...error.lastLines].join("\n");
       const wayOut = isDiskFull(output) ? diskFull(this.builder.paths) : step.wayOut(output);
       const message = `${this.version}: ${step.name} ${error.ending}\nWay out: ${wayOut}`;
       throw new StepFailed(scrub(message, this.variables), output);

@@ -22,22 +22,60 @@ export class CommandFailed extends Error {
     readonly how: string,
     /** Its last lines of output, standard output and error together. */
     readonly lastLines: readonly string[],
+    /** The first lines of its standard error, as far as they are none of the last ones: npm ends with pages of usage. */
+    readonly firstErrors: readonly string[] = [],
   ) {
-    super(`\`${argv.join(" ")}\` ${describeEnding(how, lastLines)}`);
+    super(`\`${argv.join(" ")}\` ${describeEnding(how, [...cut(firstErrors), ...lastLines])}`);
   }
 
-  /** How it ended, with its last lines, without its arguments. */
+  /** How it ended, with its lines, without its arguments. */
   get ending(): string {
-    return describeEnding(this.how, this.lastLines);
+    return describeEnding(this.how, [...cut(this.firstErrors), ...this.lastLines]);
   }
+}
+
+/** Marks that there was more behind these lines. */
+function cut(lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : [...lines, "[...]"];
 }
 
 function describeEnding(how: string, lastLines: readonly string[]): string {
   return lastLines.length === 0 ? how : `${how}:\n${lastLines.map((line) => `  ${line}`).join("\n")}`;
 }
 
-/** How many of a failed program's last lines are told. */
+/** How many of a failed program's last lines are told, and how many of the first ones of its standard error. */
 const LAST_LINES = 20;
+const FIRST_ERRORS = 8;
+
+/** What a failed program is told by. */
+class Lines {
+  private readonly newest: { readonly line: string; readonly error: number | null }[] = [];
+  private readonly firstErrors: string[] = [];
+  private errors = 0;
+
+  add(line: string, isError: boolean): void {
+    this.newest.push({ line, error: isError ? this.errors : null });
+    if (this.newest.length > LAST_LINES) {
+      this.newest.shift();
+    }
+    if (isError) {
+      this.errors += 1;
+      if (this.errors <= FIRST_ERRORS) {
+        this.firstErrors.push(line);
+      }
+    }
+  }
+
+  last(): string[] {
+    return this.newest.map(({ line }) => line);
+  }
+
+  /** The first lines of standard error that are none of {@link Lines.last}. */
+  first(): string[] {
+    const told = this.newest.find(({ error }) => error !== null)?.error ?? this.errors;
+    return this.firstErrors.slice(0, told);
+  }
+}
 
 /**
  * Runs a program to its end and returns what it wrote to standard output.
@@ -59,7 +97,7 @@ export function runCommand(
       detached: true,
     });
     const output: string[] = [];
-    const lastLines: string[] = [];
+    const lines = new Lines();
     let late = false;
     let cleanedUp: Promise<void> = Promise.resolve();
     const timer = setTimeout(() => {
@@ -69,16 +107,15 @@ export function runCommand(
       child.stdout.destroy();
       child.stderr.destroy();
     }, command.timeoutSeconds * 1000);
-    const keep = (line: string): void => {
-      lastLines.push(line);
-      if (lastLines.length > LAST_LINES) {
-        lastLines.shift();
-      }
-      onLine(line);
-    };
+    const keep =
+      (isError: boolean) =>
+      (line: string): void => {
+        lines.add(line, isError);
+        onLine(line);
+      };
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => output.push(chunk));
-    eachLine(child.stdout, keep);
-    eachLine(child.stderr, keep);
+    eachLine(child.stdout, keep(false));
+    eachLine(child.stderr, keep(true));
     child.on("error", (error) => {
       clearTimeout(timer);
       reject(new CommandFailed(command.argv, `could not be started (${error.message})`, []));
@@ -96,7 +133,7 @@ export function runCommand(
           resolve(output.join(""));
         } else {
           const how = describeExit(late ? command.timeoutSeconds : null, code, signal);
-          reject(new CommandFailed(command.argv, how, lastLines));
+          reject(new CommandFailed(command.argv, how, lines.last(), lines.first()));
         }
       };
       cleanedUp.then(end, reject);

@@ -57,7 +57,11 @@ export async function release(
     }
   } catch (error) {
     const outcome = await takeBack(host, act.colour, settings, progress);
-    throw outcome === null ? error : new Failed(`${(error as Error).message}; ${outcome}`);
+    const { message } = error as Error;
+    // Behind a message of several lines the outcome would look like a part of the last one.
+    throw outcome === null
+      ? error
+      : new Failed(`${message}${message.includes("\n") ? "\n" : "; "}${outcome}`);
   }
   if (host.store.site.colours[act.colour].release !== before) {
     await host.releases.prune(keeping(host, settings));
@@ -168,28 +172,28 @@ async function prove(
   settings: SiteSettings,
   progress: (line: string) => void,
 ): Promise<void> {
-  const { version } = running.intent;
+  const { version, environment } = running.intent;
+  let wayOut = "correct the release or its variables, or application.health where that asks for too much";
   try {
     await proveHealthy(host.prober, colour, running, settings, progress);
     if (host.store.site.colours[colour].before !== null) {
+      wayOut = "correct the release, or application.smokeTests where they ask for what is not so";
       requireSmoke(await host.smokeTests.ofColour(colour, running, settings, progress), version, colour);
     }
   } catch (error) {
     if (!(error instanceof Failed)) {
       throw error;
     }
-    const message = `${error.message}${describeErrors(await host.processes.errors(colour))}`;
-    throw new Failed(scrub(message, await host.environments.read(running.intent.environment)));
+    const lines = await host.processes.errors(colour);
+    const message = `${error.message}\n${describeErrors(lines)}\nWay out: ${portTaken(lines) ?? wayOut}`;
+    throw new Failed(scrub(message, await host.environments.read(environment)));
   }
 }
 
 function describeErrors(lines: readonly string[]): string {
-  if (lines.length === 0) {
-    return "; the error log says nothing";
-  }
-  const taken = portTaken(lines);
-  const told = `; the last lines of its error log:\n${lines.map((line) => `  ${line}`).join("\n")}`;
-  return taken === null ? told : `${told}\nWay out: ${taken}`;
+  return lines.length === 0
+    ? "Its error log says nothing."
+    : `The last lines of its error log:\n${lines.map((line) => `  ${line}`).join("\n")}`;
 }
 
 function requireSettings(host: ReleaseHost): SiteSettings {

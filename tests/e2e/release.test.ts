@@ -220,7 +220,7 @@ describe("a release that the world around it fails", () => {
     try {
       const words = await failedUp("v1.1.0");
       expect(words).toMatch(
-        /\/var\/www has 3 MB left, and a build needs \d+: application\.minFreeMegabytes \(4\)/,
+        /\/var\/www has \d MB left, and a build needs \d+: application\.minFreeMegabytes \(4\)/,
       );
       expect(words).not.toMatch(/v1\.1\.0: fetch/);
     } finally {

@@ -89,6 +89,26 @@ describe("runCommand", () => {
     expect(failure.ending).not.toContain("/bin/sh");
   });
 
+  it("tells how its errors began, too, where its last lines do not", async () => {
+    const failure = await failureOf(
+      shell(
+        "echo out; echo cause >&2; echo 'second error' >&2; for i in $(seq 30); do echo usage $i; done; exit 1",
+      ),
+    );
+    expect(failure.firstErrors).toEqual(["cause", "second error"]);
+    expect(failure.ending).toMatch(
+      /^ended with exit code 1:\n {2}cause\n {2}second error\n {2}\[\.\.\.\]\n {2}usage/,
+    );
+    expect(failure.message).toContain("cause");
+  });
+
+  it("tells no line twice", async () => {
+    const failure = await failureOf(shell("for i in $(seq 22); do echo error $i >&2; done; exit 1"));
+    expect(failure.firstErrors).toEqual(["error 1", "error 2"]);
+    expect(failure.lastLines[0]).toBe("error 3");
+    expect((await failureOf(shell("echo only >&2; exit 1"))).firstErrors).toEqual([]);
+  });
+
   it("cuts a line that is too long, whatever the pieces that it comes in", async () => {
     const code =
       'for (let i = 0; i < 200; i++) process.stdout.write("x".repeat(1000)); process.stdout.write("\\nshort\\n", () => process.exit(1))';

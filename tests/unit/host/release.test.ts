@@ -256,7 +256,7 @@ describe("a release that fails", () => {
     const before = content(store.site);
     host.sick.add("v3");
     await expect(conductor.take(releaseOf("green", "v3"), silent)).rejects.toThrow(
-      /^v3 on green did not become healthy within 0.1 s; last: instance 0 runs v3; the error log says nothing; green runs v2, as before$/,
+      /^v3 on green did not become healthy within 0.1 s; last: instance 0 runs v3\nIts error log says nothing\.\nWay out: correct the release.*\ngreen runs v2, as before$/,
     );
     expect(content(store.site)).toEqual(before);
     expect(host.running.green).toBe("v2");
@@ -280,7 +280,7 @@ describe("a release that fails", () => {
     const before = content(store.site);
     host.smoking.add("v3");
     await expect(conductor.take(releaseOf("green", "v3"), silent)).rejects.toThrow(
-      /^v3 on green failed 1 of 1 smoke tests:\n {2}home: GET \/ answered\n.*; green runs v2, as before$/s,
+      /^v3 on green failed 1 of 1 smoke tests:\n {2}home: GET \/ answered\n.*\nWay out: .*application\.smokeTests.*\ngreen runs v2, as before$/s,
     );
     expect(content(store.site)).toEqual(before);
     expect(host.running.green).toBe("v2");
