@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { Client, type ConnectConfig, type ServerHostKeyAlgorithm } from "ssh2";
 
 /** How to reach a host over SSH: as much of the command provider's `connection` as this program sets. */
@@ -37,39 +38,59 @@ export function askHost(
   command: string,
   { connectMs, answerMs }: Patience = PATIENCE,
 ): Promise<HostAnswer> {
-  const { host, port, user } = connection;
-  const where = `${user}@${host}:${port}`;
   return new Promise((resolve, reject) => {
     const client = new Client();
-    let refusal = "";
-    const fail = (what: string): void => {
+    let refusal: string | undefined;
+    const fail = (reason: string): void => {
       clearTimeout(timer);
       client.destroy();
-      reject(new Error(refusal === "" ? `${where} ${what}` : `${where} ${refusal}`));
+      reject(new Error(refusal ?? reason));
     };
-    const late = (): void => fail(`did not answer within ${answerMs / 1000} s`);
-    let timer = setTimeout(() => fail(`could not be reached within ${connectMs / 1000} s`), connectMs);
-    client.on("error", ({ message }) => fail(`could not be reached: ${message}`));
-    client.on("close", () => fail("closed the connection"));
+    const unreachable = (reason: string): void => fail(describeUnreachable(connection, reason));
+    let timer = setTimeout(() => unreachable(`no answer within ${connectMs / 1000} s`), connectMs);
+    client.on("error", (error) =>
+      error.level === "client-authentication"
+        ? fail(describeKey(connection, error))
+        : unreachable(error.message),
+    );
+    client.on("close", () => unreachable("it closed the connection"));
     client.on("ready", () => {
       clearTimeout(timer);
-      timer = setTimeout(late, answerMs);
+      timer = setTimeout(() => fail(`\`${command}\` did not end within ${answerMs / 1000} s`), answerMs);
       execute(client, command).then(
         (answer) => {
           clearTimeout(timer);
           client.end();
           resolve(answer);
         },
-        (error: unknown) => fail(`broke off: ${(error as Error).message}`),
+        (error: unknown) => fail(`\`${command}\` broke off: ${(error as Error).message}`),
       );
     });
     try {
       client.connect(connectConfig(connection, (reason) => (refusal = reason)));
     } catch (error) {
       // The key itself is at fault; the message tells how, and not what it holds.
-      fail(`cannot be reached with this key: ${(error as Error).message}`);
+      fail(describeKey(connection, error as Error));
     }
   });
+}
+
+function describeUnreachable({ host, port, user }: HostConnection, reason: string): string {
+  return (
+    `cannot connect to ${user}@${host}:${port}: ${reason}. See that ${host} is up and that SSH is let through to it, ` +
+    "or correct host.address or host.port"
+  );
+}
+
+function describeKey({ host, port, user }: HostConnection, { message }: Error): string {
+  return (
+    `cannot connect to ${user}@${host}:${port}: ${message}. Put the public half of host.privateKeyFile into the file ` +
+    `authorized_keys of ${user} on the host, or correct host.user or host.privateKeyFile`
+  );
+}
+
+function fingerprint(key: Buffer): string {
+  return `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;
 }
 
 function connectConfig(
@@ -89,7 +110,10 @@ function connectConfig(
     hostVerifier: (key: Buffer): boolean => {
       const matches = key.equals(pinned);
       if (!matches) {
-        refuse("has another host key than the pinned one: it was set up anew, or something is in between");
+        refuse(
+          `the host key of ${host}:${port} is not the pinned one: expected ${fingerprint(pinned)}, seen ${fingerprint(key)}. ` +
+            "Either the host was set up anew (correct host.hostKey), or something is in between",
+        );
       }
       return matches;
     },

@@ -63,8 +63,8 @@ async function check(olds: Partial<DriftInputs>, news: DriftArgs): Promise<Check
     return { inputs: { ...news, ...found, mends }, failures: [] };
   } catch (error) {
     const reason =
-      `the host could not be asked what changed on it: ${(error as Error).message}. ` +
-      "Nothing was changed. Check that the host is up and the config's `host` names it, then try again.";
+      `the host could not be asked what somebody changed on it, and nothing was done: ${(error as Error).message}; ` +
+      "then run it again";
     // Of no property: Pulumi would print the property's value.
     return { inputs: news, failures: [{ property: "", reason }] };
   }

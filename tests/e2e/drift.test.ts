@@ -193,7 +193,7 @@ describe("what cannot be asked", () => {
       expect(exitCode).not.toBe(0);
       expect(stdout + stderr).toMatch(
         new RegExp(
-          `web-drift.*root@${world.host.address}:22 could not be reached: .*ECONNREFUSED.*try again`,
+          `web-drift.*cannot connect to root@${world.host.address}:22: .*ECONNREFUSED.*run it again`,
           "s",
         ),
       );

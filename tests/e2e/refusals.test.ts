@@ -96,7 +96,7 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
   const output = stdout + stderr;
   expect({ exitCode, output }).toEqual({ exitCode: 1, output: expect.stringMatching(told) });
   // By name and type, as Pulumi tells resources.
-  expect(output).toMatch(/web-software|web-bootstrap|front-door-act/);
+  expect(output).toMatch(/web-drift|web-software|web-bootstrap|front-door-act/);
   expectNoSecret(output);
   expect(await world.status()).toEqual(before);
   editConfig(world.project, right);
