@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { request } from "node:https";
 import split from "../nginx/split.js";
 import { Failed } from "./acts";
@@ -106,12 +105,11 @@ function poolsOf(colour: Colour): string[] {
   return [`app_${colour}`, `app_${colour}_or_${other}`, `app_${other}_or_${colour}`];
 }
 
-/** What has not ended in these pools, by njs's counts (see `nginx/metrics.js`), but for what died with its worker. */
+/** What has not ended in these pools, by njs's counts (see `nginx/metrics.js`). */
 function openIn(pools: readonly string[], counts: Readonly<Record<string, number>>): number {
   return Object.entries(counts).reduce((sum, [key, count]) => {
-    const [kind = "", pool = "", worker = ""] = key.split("|");
-    const isOpen = kind === "open" && pools.includes(pool) && existsSync(`/proc/${worker}`);
-    return isOpen ? sum + count : sum;
+    const [kind = "", pool = ""] = key.split("|");
+    return kind === "open" && pools.includes(pool) ? sum + count : sum;
   }, 0);
 }
 

@@ -61,7 +61,6 @@ function pool(r) {
   }
   const name = poolOf(variables, state);
   variables.app_begun = name;
-  ngx.shared.app_counters.incr("begun|" + name, 1, 0);
   ngx.shared.app_counters.incr(metrics.openKey(name, process.pid), 1, 0);
   return name;
 }
@@ -119,10 +118,16 @@ function traffic(r) {
   r.return(200, trafficState(r.variables));
 }
 
+/** What is counted, by key. What a worker had under way that is gone is forgotten here, for it will never end. */
 function countersByKey() {
   const counts = {};
   ngx.shared.app_counters.items().forEach(function (item) {
-    counts[item[0]] = item[1];
+    const worker = metrics.workerOf(item[0]);
+    if (worker !== null && !fs.existsSync("/proc/" + worker)) {
+      ngx.shared.app_counters.delete(item[0]);
+    } else {
+      counts[item[0]] = item[1];
+    }
   });
   return counts;
 }

@@ -2,8 +2,7 @@
  * What the front door counts, and how it tells it: pure functions, run by njs and by the tests.
  *
  * A request costs few operations on the dictionary, so that its keys say much at once:
- *   begun|POOL                  requests whose pool was picked
- *   open|POOL|PID               those that have not ended, by the worker that has them
+ *   open|POOL|PID               requests that have not ended, by the worker that has them
  *   ended|POOL|CLASS|BUCKET     requests that ended, by the answer of the colour that was tried first
  *   seconds|POOL                how long that colour took, summed
  *   door|CLASS                  requests that ended before a pool was picked
@@ -36,13 +35,18 @@ function openKey(pool, pid) {
   return "open|" + pool + "|" + pid;
 }
 
+/** The worker in a key of {@link openKey}; null for any other key. */
+function workerOf(key) {
+  return key.startsWith("open|") ? key.slice(key.lastIndexOf("|") + 1) : null;
+}
+
 /** The first digit of a status, or `-` for none. */
 function classOf(status) {
   return status && status[0] > "0" && status[0] < "6" ? status[0] : "-";
 }
 
 function newColour() {
-  return { begun: 0, ended: 0, classes: {}, buckets: BOUNDS.map(() => 0).concat(0), seconds: 0 };
+  return { open: 0, classes: {}, buckets: BOUNDS.map(() => 0).concat(0), seconds: 0 };
 }
 
 /** Adds one of the dictionary's counts to what it belongs to. */
@@ -52,16 +56,12 @@ function add(colours, door, key, count) {
     increase(door, parts[1], count);
     return;
   }
-  if (parts[0] === "open") {
-    return;
-  }
   const colour = colours[colourOf(parts[1])];
-  if (parts[0] === "begun") {
-    colour.begun += count;
+  if (parts[0] === "open") {
+    colour.open += count;
   } else if (parts[0] === "seconds") {
     colour.seconds += count;
   } else {
-    colour.ended += count;
     addEnded(colour, door, parts, count);
   }
 }
@@ -135,13 +135,11 @@ function text(counts) {
         "front_door_requests_in_flight",
         "gauge",
         "Requests, streams and WebSockets that have not ended.",
-        each((name) => [
-          `front_door_requests_in_flight{colour="${name}"} ${colours[name].begun - colours[name].ended}`,
-        ]),
+        each((name) => [`front_door_requests_in_flight{colour="${name}"} ${colours[name].open}`]),
       ),
       "",
     )
     .join("\n");
 }
 
-export default { classOf, colourOf, endedKey, openKey, text };
+export default { classOf, colourOf, endedKey, openKey, text, workerOf };

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { request, type RequestOptions } from "node:https";
-import type { Duplex } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Act } from "../../host/conductor/protocol";
@@ -117,6 +117,8 @@ describe("failover", () => {
     const kill = "systemctl kill --signal=KILL vehicleservice@blue";
     const { stdout } = await world.host.exec(["sh", "-c", `${kill} && ${post}`]);
     expect(JSON.parse(stdout)).toMatchObject({ colour: "green" });
+    // A tester of blue meets nobody but blue.
+    while ((await ask("/api/whoami", tester("blue"))).status !== 200) await pause(50);
     await waitForStatus(({ blue }) => blue.healthy);
   });
 
@@ -167,6 +169,11 @@ describe("a colour that is withdrawn", () => {
     return { socket, echo: frame.subarray(2).toString() };
   }
 
+  /** Resolves when the other side has ended a connection, in order or not. */
+  async function closing(open: Readable): Promise<void> {
+    await new Promise((resolve) => open.on("error", resolve).on("close", resolve).resume());
+  }
+
   /** What the conductor said since the test began. */
   async function said(since: string): Promise<string> {
     const unit = "vehicleservice-conductor";
@@ -184,8 +191,7 @@ describe("a colour that is withdrawn", () => {
     const [events] = (await once(stream, "response")) as [IncomingMessage];
     await once(events, "data");
     await waitForCount(inFlight, 2);
-    const closed = [once(socket, "close"), once(events.on("error", () => undefined).resume(), "close")];
-    socket.resume();
+    const closed = [socket, events].map((open) => closing(open));
     await world.up({ greenVersion: "v1.1.0" });
     await Promise.all(closed);
     expect(await said(since)).toMatch(
