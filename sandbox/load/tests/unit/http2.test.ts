@@ -235,7 +235,9 @@ test("requests that find no server are counted as such, and not as sent", async 
   const report = await generator.stop();
   expect(report.total.failures.connect).toBeGreaterThanOrEqual(15);
   expect(report.total.sent).toBe(report.total.ok + report.total.failed - report.total.failures.connect);
-  expect(requests).toHaveLength(report.total.ok);
+  // A request may have come whose answer went down with its connection.
+  expect(requests.length).toBeGreaterThanOrEqual(report.total.ok);
+  expect(requests.length).toBeLessThanOrEqual(report.total.sent);
 });
 
 test("a server that speaks no HTTP/2 is an error at the start", async () => {
