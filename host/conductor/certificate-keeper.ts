@@ -40,6 +40,7 @@ export interface CertificateHost {
 export class CertificateKeeper {
   private readonly tries = new Lane();
   private trying = 0;
+  private nextEnd = Promise.withResolvers<undefined>();
 
   /**
    * Nginx reads certificate and configuration at once: whoever changes either, and reloads, does it in here, so that neither is
@@ -98,7 +99,15 @@ export class CertificateKeeper {
       return await this.tries.run(() => this.tryOnce(settings, tell));
     } finally {
       this.trying -= 1;
+      const { resolve } = this.nextEnd;
+      this.nextEnd = Promise.withResolvers();
+      resolve(undefined);
     }
+  }
+
+  /** Resolves when the next try has ended, well or not, whoever asked for it. */
+  nextTry(): Promise<unknown> {
+    return this.nextEnd.promise;
   }
 
   private async tryOnce(settings: CertificateSettings, tell: (line: string) => void): Promise<CertifyResult> {

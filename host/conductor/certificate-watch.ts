@@ -33,7 +33,9 @@ export class CertificateWatch {
   /** Looks, until the process ends. */
   async run(pause: (milliseconds: number) => Promise<unknown>): Promise<void> {
     for (;;) {
-      await pause(await this.look());
+      const milliseconds = await this.look();
+      // An act may bring a certificate that is due sooner, or a failure to be made good.
+      await Promise.race([pause(milliseconds), this.keeper.nextTry()]);
     }
   }
 

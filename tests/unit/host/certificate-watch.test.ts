@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { CertificateKeeper } from "../../../host/conductor/certificate-keeper";
 import { CertificateWatch, retryAfter } from "../../../host/conductor/certificate-watch";
 import type { SiteSettings } from "../../../host/conductor/protocol";
@@ -59,6 +60,23 @@ it("gets what an `up` that died did not get", async () => {
   await watch(ACME).look();
   expect((await keeper.status(ACME)).source).toBe("acme");
   expect(log).toContain("certificate: ordered");
+});
+
+it("wakes up for what an act got: it may be due sooner than the next look", async () => {
+  await keeper.prepare(ACME, null);
+  const pauses: number[] = [];
+  const slept = new EventEmitter();
+  const paused = once(slept, "pause");
+  void watch(null).run((milliseconds) => {
+    pauses.push(milliseconds);
+    slept.emit("pause");
+    return new Promise(() => undefined);
+  });
+  await paused;
+  const pausedAgain = once(slept, "pause");
+  await keeper.certify(ACME, () => undefined);
+  await pausedAgain;
+  expect(pauses).toEqual([HOUR_MS, HOUR_MS]);
 });
 
 it("looks once an hour, and renews when it is due", async () => {
