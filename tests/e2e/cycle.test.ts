@@ -8,8 +8,8 @@ import { SLOW_MS, TestWorld } from "./support/world";
 jest.setTimeout(2 * SLOW_MS);
 
 const KEPT = 3;
-/** Rounds until the host holds all that it keeps: two colours, and the releases beside them. */
-const FIRST_ROUNDS = KEPT + 1;
+/** Rounds until the host holds all that it keeps, two colours and the releases beside them, and the first one is gone. */
+const FIRST_ROUNDS = KEPT + 2;
 const ROUNDS = 10;
 
 let world: TestWorld;
