@@ -44,7 +44,8 @@ export class SandboxProject {
 
   /**
    * Makes the project in `directory`, or brings the one there up to date: project file from the repository's, stack
-   * config (kept as the user left it, but for the machine's values, and what belongs to another application than before), passphrase, stack, testers' secret.
+   * config (kept as the user left it, but for the machine's values and the settings of another application), passphrase,
+   * stack, testers' secret.
    */
   static async prepare(directory: string, values: MachineValues): Promise<SandboxProject> {
     const project = new SandboxProject(path.resolve(directory));

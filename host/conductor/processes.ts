@@ -140,7 +140,6 @@ export function ecosystem(
   const application = {
     name: appName(app, colour),
     script: paths.launcher,
-    args: intent.args,
     cwd: directory,
     exec_mode: "cluster",
     instances: release.instances,
@@ -151,6 +150,7 @@ export function ecosystem(
       APP_VERSION: intent.version,
       APP_COMMIT: commit,
       CONDUCTOR_SCRIPT: join(directory, intent.script),
+      CONDUCTOR_ARGUMENTS: JSON.stringify(intent.args),
       CONDUCTOR_HEALTH: join(paths.health, colour),
       CONDUCTOR_ENVIRONMENT: environmentFile(paths, intent.environment),
       CONDUCTOR_ERROR_LOG: errorLog(paths, colour),

@@ -8,6 +8,7 @@
  * Inputs, all from PM2's ecosystem file (paths, ports and names only; PM2 writes its environment to disk):
  *   PORT                     TCP port that the application listens on
  *   CONDUCTOR_SCRIPT         the application's script, an absolute path
+ *   CONDUCTOR_ARGUMENTS      its arguments, a JSON list of texts
  *   CONDUCTOR_HEALTH         directory of this colour's private sockets
  *   CONDUCTOR_ENVIRONMENT    file with the application's own variables: a JSON object of texts
  *   CONDUCTOR_ERROR_LOG      the colour's error log; none: only PM2 logs what ends an instance
@@ -39,7 +40,13 @@ subscribe("tracing:net.server.listen:asyncStart", (message) => {
 logFatalErrors(process.env["CONDUCTOR_ERROR_LOG"]);
 setVariables(required("CONDUCTOR_ENVIRONMENT"));
 openPrivateSocket();
-process.argv.splice(1, 1, script);
+// All of them are replaced: in cluster mode PM2 puts those of `pm2-runtime` itself first.
+process.argv.splice(
+  1,
+  process.argv.length,
+  script,
+  ...(JSON.parse(required("CONDUCTOR_ARGUMENTS")) as string[]),
+);
 // `runMain` without an argument runs process.argv[1], be it CommonJS or an ES module, as `node script` does.
 runMain();
 

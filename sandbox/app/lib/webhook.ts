@@ -42,9 +42,9 @@ export async function receiveEvent(
   signature: string | null,
   { secret, verify, events }: Receiver,
 ): Promise<Receipt> {
+  if (signature === null) return { status: 400, body: { error: "the stripe-signature header is missing" } };
   // Not the sender's fault: Stripe tries again after an answer of 500 and more.
   if (secret === "") return { status: 503, body: { error: "STRIPE_WEBHOOK_SECRET is not set" } };
-  if (signature === null) return { status: 400, body: { error: "the stripe-signature header is missing" } };
   let event: StripeEvent;
   try {
     event = eventFrom(verify(payload, signature, secret));

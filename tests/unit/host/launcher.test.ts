@@ -64,6 +64,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** In cluster mode an instance gets what PM2 itself was started with. */
+const argumentsOfPm2 = ["start", "/var/lib/shop/pm2/blue/ecosystem.json"];
+
 async function launch(
   name: string,
   source: string,
@@ -81,6 +84,7 @@ async function launch(
   const env = {
     PORT: String(port),
     CONDUCTOR_SCRIPT: script,
+    CONDUCTOR_ARGUMENTS: JSON.stringify(args),
     CONDUCTOR_HEALTH: health,
     CONDUCTOR_ENVIRONMENT: environment,
     APP_VERSION: "v1.0.0",
@@ -88,7 +92,8 @@ async function launch(
     NODE_APP_INSTANCE: "1",
     ...more,
   };
-  const child = spawn(process.execPath, [launcher, ...args], { env, stdio: ["pipe", "pipe", "inherit"] });
+  const argv = [launcher, ...argumentsOfPm2];
+  const child = spawn(process.execPath, argv, { env, stdio: ["pipe", "pipe", "inherit"] });
   running.push(child);
   const listen = async (): Promise<void> => {
     const said = once(child.stdout, "data");
@@ -229,7 +234,13 @@ describe("the application's variables", () => {
     const script = join(temporaryDirectory(), "script.js");
     writeFileSync(script, "console.log('started')");
     const [PORT, CONDUCTOR_HEALTH] = ["1", temporaryDirectory()];
-    const env = { PORT, CONDUCTOR_SCRIPT: script, CONDUCTOR_HEALTH, CONDUCTOR_ENVIRONMENT: file };
+    const env = {
+      PORT,
+      CONDUCTOR_SCRIPT: script,
+      CONDUCTOR_ARGUMENTS: "[]",
+      CONDUCTOR_HEALTH,
+      CONDUCTOR_ENVIRONMENT: file,
+    };
     const child = spawn(process.execPath, [launcher], { env });
     let [stdout, stderr] = ["", ""];
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
@@ -249,7 +260,7 @@ it.each([
   expect(await once(child, "exit")).toEqual([code, null]);
 });
 
-it.each(["PORT", "CONDUCTOR_SCRIPT", "CONDUCTOR_HEALTH", "CONDUCTOR_ENVIRONMENT"])(
+it.each(["PORT", "CONDUCTOR_SCRIPT", "CONDUCTOR_ARGUMENTS", "CONDUCTOR_HEALTH", "CONDUCTOR_ENVIRONMENT"])(
   "says that %s is missing, and starts nothing",
   async (name) => {
     const script = join(temporaryDirectory(), "script.js");
@@ -257,6 +268,7 @@ it.each(["PORT", "CONDUCTOR_SCRIPT", "CONDUCTOR_HEALTH", "CONDUCTOR_ENVIRONMENT"
     const env: Record<string, string> = {
       PORT: "1",
       CONDUCTOR_SCRIPT: script,
+      CONDUCTOR_ARGUMENTS: "[]",
       CONDUCTOR_HEALTH: temporaryDirectory(),
       CONDUCTOR_ENVIRONMENT: join(temporaryDirectory(), "environment.json"),
     };
