@@ -75,7 +75,7 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
   [
     "a host with another key than the pinned one",
     () => ({ "host.hostKey": publicHalf("host") }),
-    /host key of \S+ is not the pinned one: expected SHA256:\S+, seen SHA256:\S+.*update connection\.hostKey/s,
+    /host key of \S+ is not the pinned one: expected SHA256:\S+, seen SHA256:\S+.*(update connection|correct host)\.hostKey/s,
   ],
   [
     "a host that refuses the user's key",
@@ -85,7 +85,7 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
   [
     "a host on which no SSH server listens",
     () => ({ "host.port": 2222 }),
-    /cannot connect to root@\S+:2222 .*ECONNREFUSED.*correct connection\.host or connection\.port/s,
+    /cannot connect to root@\S+:2222 .*ECONNREFUSED.*correct (connection\.host|host\.address)/s,
   ],
 ])("%s", async (_what, wrong, told) => {
   const before = await world.status();
