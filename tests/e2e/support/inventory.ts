@@ -12,12 +12,12 @@ export interface Inventory {
   readonly failedUnits: readonly string[];
 }
 
-const SCRIPT = join(__dirname, "count-inventory");
+const scriptNamed = (name: string): string => readFileSync(join(__dirname, name), "utf8");
 
-/** Counts what the host holds, by the script beside this file. */
+/** Counts what the host holds, by the scripts beside this file. */
 export async function inventoryOf(world: TestWorld): Promise<Inventory> {
-  const script = readFileSync(SCRIPT, "utf8");
-  const { stdout } = await world.host.exec(["bash", "-s", "--", "vehicleservice"], { stdin: script });
+  const stdin = scriptNamed("count-inventory");
+  const { stdout } = await world.host.exec(["bash", "-s", "--", "vehicleservice"], { stdin });
   const lines = stdout.trimEnd().split("\n");
   const of = (kind: string): Record<string, number> =>
     Object.fromEntries(
@@ -26,5 +26,14 @@ export async function inventoryOf(world: TestWorld): Promise<Inventory> {
         .map((line) => line.slice(kind.length + 1).split("\t"))
         .map(([what = "", number]) => [what, Number(number)]),
     );
-  return { counts: of("count"), sizes: of("size"), failedUnits: Object.keys(of("failed")) };
+  const sizes = { ...of("size"), "live memory of the conductor": await conductorHeap(world) };
+  return { counts: of("count"), sizes, failedUnits: Object.keys(of("failed")) };
+}
+
+/** What the conductor holds on to, in bytes. */
+async function conductorHeap({ host }: TestWorld): Promise<number> {
+  const unit = "vehicleservice-conductor.service";
+  const { stdout: pid } = await host.exec(["systemctl", "show", "--property=MainPID", "--value", unit]);
+  const script = ["node", "--input-type=module", "-", pid.trim()];
+  return Number((await host.exec(script, { stdin: scriptNamed("live-heap.mjs") })).stdout);
 }
