@@ -86,7 +86,8 @@ async function underLoad(work: () => Promise<unknown>): Promise<void> {
   await work();
   await Promise.all(runs.map((run) => run.afterRequests(400)));
   for (const { total } of await Promise.all(runs.map((run) => run.stop()))) {
-    expect({ failed: total.failed, incidents: total.incidents }).toEqual({ failed: 0, incidents: [] });
+    // A reload ends connections, and says so on each: no request is on its way on one then.
+    expect({ failed: total.failed, failures: total.failures }).toEqual({ failed: 0, failures: {} });
     expect(total.ok).toBe(total.sent);
   }
 }
@@ -136,7 +137,8 @@ describe("the first `up`", () => {
     expect(found).toEqual(
       expect.arrayContaining(["0 600 privkey.pem", "0 600 account.pem", "0 700 certificates"]),
     );
-    expect(found.filter((line) => !/^0 (600|700) /.test(line))).toEqual([]);
+    const keysAndDirectories = found.filter((line) => !line.endsWith(" fullchain.pem"));
+    expect(keysAndDirectories.filter((line) => !/^0 (600|700) /.test(line))).toEqual([]);
   });
 
   test("a second one changes nothing", async () => {
