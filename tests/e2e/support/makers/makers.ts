@@ -14,8 +14,6 @@ import { packageRepository, sha256, SigningKey, type Files } from "./package-rep
 export interface SourceOverrides {
   /** Which of the Nginx sources, see {@link Makers}. */
   readonly nginx?: "good" | "stranger" | "tampered" | "old" | "newer";
-  /** Fingerprint of the key that is trusted. */
-  readonly fingerprint?: string;
   /** Which file holds the keys. */
   readonly keys?: string;
   /** SHA-256 that Node's archive has to have. */
@@ -42,7 +40,8 @@ export class Makers {
   private constructor(
     private readonly directory: string,
     private readonly files: Files,
-    private readonly keys: readonly SigningKey[],
+    /** Fingerprint of the key that signs the good source. */
+    private readonly fingerprint: string,
     readonly node: NodeRelease,
     private readonly server: Server,
     private readonly url: string,
@@ -88,19 +87,21 @@ export class Makers {
       ["/keys", stranger.publicKey + key.publicKey],
       [`/dist/v${node.version}/${path.basename(node.file)}`, fs.readFileSync(node.file)],
     ] as const);
+    // All is signed: nothing of GnuPG's is left to be ended by a test that may be killed.
+    await Promise.all([key.close(), stranger.close()]);
     const server = createServer().listen(0, address);
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
-    return new Makers(directory, files, [key, stranger], node, server, `http://${address}:${port}`);
+    return new Makers(directory, files, key.fingerprint, node, server, `http://${address}:${port}`);
   }
 
   /** Text of a `sources` that names these makers. */
-  sources({ nginx = "good", fingerprint, keys = "/keys", nodeSha256 }: SourceOverrides = {}): string {
+  sources({ nginx = "good", keys = "/keys", nodeSha256 }: SourceOverrides = {}): string {
     const hash = nodeSha256 ?? sha256(fs.readFileSync(this.node.file));
     return [
       `nginx_packages=${this.url}/${nginx}`,
       `nginx_keys=${this.url}${keys}`,
-      `nginx_key_fingerprints=(${fingerprint ?? this.keys[0]?.fingerprint ?? ""})`,
+      `nginx_key_fingerprints=(${this.fingerprint})`,
       `node_releases=${this.url}/dist`,
       `node_version=${this.node.version}`,
       `node_sha256_x64=${hash}`,
@@ -116,7 +117,6 @@ export class Makers {
   async close(): Promise<void> {
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
-    for (const key of this.keys) await key.close();
     fs.rmSync(this.directory, { recursive: true });
   }
 }
