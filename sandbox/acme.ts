@@ -80,12 +80,19 @@ export class AcmeServer {
 
   /** Lets a name stand for another address than the host's. */
   async setAddress(domain: string, address: string): Promise<void> {
-    const body = JSON.stringify({ host: `${domain}.`, addresses: [address] });
-    const answer = await fetch(`http://${this.address}:${this.ports.dnsManagement}/add-a`, {
-      method: "POST",
-      body,
-    });
-    if (!answer.ok) throw new Error(`the name server refused ${domain}: status ${answer.status}`);
+    const host = `${domain}.`;
+    // Otherwise the name would have both addresses, and the ACME server would ask either.
+    await this.tellNameServer("clear-a", { host });
+    await this.tellNameServer("add-a", { host, addresses: [address] });
+  }
+
+  private async tellNameServer(
+    command: "add-a" | "clear-a",
+    content: { readonly host: string; readonly addresses?: readonly string[] },
+  ): Promise<void> {
+    const url = `http://${this.address}:${this.ports.dnsManagement}/${command}`;
+    const answer = await fetch(url, { method: "POST", body: JSON.stringify(content) });
+    if (!answer.ok) throw new Error(`the name server refused ${content.host}: status ${answer.status}`);
   }
 
   /** Starts it again after {@link AcmeServer.stop}, under the same URL. It remembers nothing, its accounts neither. */

@@ -86,10 +86,10 @@ async function underLoad(work: () => Promise<unknown>): Promise<void> {
   await work();
   await Promise.all(runs.map((run) => run.afterRequests(400)));
   for (const { total } of await Promise.all(runs.map((run) => run.stop()))) {
-    // A reload ends connections, and says so on each: no request is on its way on one then.
-    const failures = Object.entries(total.failures).filter(([, count]) => count > 0);
-    expect({ failed: total.failed, failures }).toEqual({ failed: 0, failures: [] });
-    expect(total.ok).toBe(total.sent);
+    // A reload ends HTTP/2 connections and says which requests it did not take: clients send those again by themselves.
+    const { refused, ...lost } = total.failures;
+    expect(Object.entries(lost).filter(([, count]) => count > 0)).toEqual([]);
+    expect(total.ok + refused).toBe(total.sent);
   }
 }
 
