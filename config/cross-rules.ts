@@ -1,4 +1,4 @@
-import { isBelow } from "../host/conductor/url-path";
+import { isBelow } from "../host/conductor/front-door/url-path";
 import { configCommand, type Fault, type Path } from "./faults";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 

@@ -1,12 +1,12 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { z } from "zod";
-import { isAnswerHeader, isHeaderValue, isNetwork } from "../host/conductor/nginx-values";
+import { isAnswerHeader, isHeaderValue, isNetwork } from "../host/conductor/front-door/nginx-values";
 import {
   ENVIRONMENT_BYTES,
   isFreeVariable,
   VARIABLE_BYTES,
   VARIABLE_NAME,
-} from "../host/conductor/variables";
+} from "../host/conductor/releases/variables";
 
 /**
  * The vocabulary of the configuration: what a version, a domain or a path may be.

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { areDifferentHeaders } from "../host/conductor/nginx-values";
+import { areDifferentHeaders } from "../host/conductor/front-door/nginx-values";
 import {
   answerHeader,
   applicationName,

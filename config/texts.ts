@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { isPlainText, TEXT_BYTES } from "../host/conductor/nginx-values";
+import { isPlainText, TEXT_BYTES } from "../host/conductor/front-door/nginx-values";
 import type { Fault, Path } from "./faults";
 import { attempt, fileAt, givenText, type Machine } from "./keys";
 import { KeyFault } from "./ssh-keys";

@@ -1,7 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
-import { writeDurably } from "../conductor/durable-file";
+import { writeDurably } from "../conductor/system/durable-file";
 import type { ChallengeDoor } from "./order";
 
 /** What an ACME server calls a challenge: 128 bits or more in base64url. It becomes a file's name. */

@@ -1,8 +1,14 @@
 import { z } from "zod";
-import { areDifferentHeaders, isAnswerHeader, isHeaderValue, isNetwork, isPlainText } from "./nginx-values";
+import {
+  areDifferentHeaders,
+  isAnswerHeader,
+  isHeaderValue,
+  isNetwork,
+  isPlainText,
+} from "./front-door/nginx-values";
 import { COLOURS, type Act } from "./protocol";
-import { isBelow } from "./url-path";
-import { ENVIRONMENT_BYTES, isFreeVariable, VARIABLE_BYTES, VARIABLE_NAME } from "./variables";
+import { isBelow } from "./front-door/url-path";
+import { ENVIRONMENT_BYTES, isFreeVariable, VARIABLE_BYTES, VARIABLE_NAME } from "./releases/variables";
 
 /** An act that is none, or that breaks a rule. Nothing was touched. */
 export class InvalidAct extends Error {}

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { Refused } from "./acts";
-import type { CertificateKeeper } from "./certificate-keeper";
-import { findDrift } from "./drift";
-import { applySiteConfiguration } from "./site-files";
-import { Lane } from "./lane";
-import { setMaintenance } from "./maintenance";
+import type { CertificateKeeper } from "./certificates/keeper";
+import { findDrift } from "./drift/drift";
+import { applySiteConfiguration } from "./front-door/site-files";
+import { Lane } from "./system/lane";
+import { setMaintenance } from "./front-door/maintenance";
 import type { Paths } from "./paths";
 import { planSteps } from "./plan";
 import {
@@ -24,10 +24,10 @@ import {
   type SmokeResult,
 } from "./protocol";
 import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
-import { release, type ReleaseHost } from "./release";
-import { smoke } from "./smoke";
+import { release, type ReleaseHost } from "./releases/release";
+import { smoke } from "./releases/smoke";
 import { statusOf, withAbort, withAck, type Site } from "./site";
-import { setTraffic } from "./traffic";
+import { setTraffic } from "./front-door/traffic";
 
 /** What any act answers with. */
 export type ActResult =

@@ -4,25 +4,25 @@
  */
 import { execFileSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
-import { nginxCertificateDoor } from "./certificate-door";
-import { CertificateKeeper } from "./certificate-keeper";
-import { programsForCertificates } from "./certificate-order";
-import { CertificateStore } from "./certificate-store";
-import { CertificateWatch } from "./certificate-watch";
+import { nginxCertificateDoor } from "./certificates/door";
+import { CertificateKeeper } from "./certificates/keeper";
+import { programsForCertificates } from "./certificates/order";
+import { CertificateStore } from "./certificates/store";
+import { CertificateWatch } from "./certificates/watch";
 import { Conductor } from "./conductor";
-import { inspectorOf } from "./drift";
-import { systemdScope } from "./enclosure";
-import { environmentsOnDisk } from "./environments";
-import { nginxFrontDoor } from "./front-door";
-import { HealthWatch } from "./health-watch";
-import { thisHost } from "./host-view";
+import { inspectorOf } from "./drift/drift";
+import { systemdScope } from "./releases/enclosure";
+import { environmentsOnDisk } from "./releases/environments";
+import { nginxFrontDoor } from "./front-door/front-door";
+import { HealthWatch } from "./processes/health-watch";
+import { thisHost } from "./drift/host-view";
 import { pathsOf } from "./paths";
-import { pm2OfColours } from "./pm2";
-import { releasesOnDisk } from "./prepare";
-import { launcherProber } from "./prober";
-import { systemdProcesses } from "./processes";
+import { pm2OfColours } from "./processes/pm2";
+import { releasesOnDisk } from "./releases/prepare";
+import { launcherProber } from "./processes/prober";
+import { systemdProcesses } from "./processes/processes";
 import { createConductorServer, createRefusingServer } from "./server";
-import { httpSmokeTests } from "./smoke";
+import { httpSmokeTests } from "./releases/smoke";
 import { openStore } from "./store";
 
 /** systemd's socket activation passes the first socket as this file descriptor. */

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { InvalidAct, Refused, parseAct } from "./acts";
 import { name, type Conductor } from "./conductor";
 import { ExitCode } from "./protocol";
-import { ENVIRONMENT_BYTES } from "./variables";
+import { ENVIRONMENT_BYTES } from "./releases/variables";
 
 /** Longest act, in bytes: an environment of the largest size, each byte of it escaped in JSON. */
 const ACT_LIMIT = 6 * ENVIRONMENT_BYTES + 1024 * 1024;

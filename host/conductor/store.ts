@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { link, rm } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
-import { readIfThere, removeDurably, writeDurably } from "./durable-file";
-import { Lane } from "./lane";
+import { readIfThere, removeDurably, writeDurably } from "./system/durable-file";
+import { Lane } from "./system/lane";
 import type { Act } from "./protocol";
 import { emptySite, type Site } from "./site";
 

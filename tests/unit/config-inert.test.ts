@@ -8,7 +8,7 @@ import { canonicalJson } from "../../components/host-act";
 import { parseAct } from "../../host/conductor/acts";
 import { pathsOf } from "../../host/conductor/paths";
 import type { Act, Colour } from "../../host/conductor/protocol";
-import { renderSiteConfiguration } from "../../host/conductor/site-configuration";
+import { renderSiteConfiguration } from "../../host/conductor/front-door/site-configuration";
 import { changed, hostKey, machineWith, rawConfig, settings } from "./support/configuration";
 
 /**

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { SharedAssets } from "../../../host/conductor/assets";
+import { SharedAssets } from "../../../host/conductor/releases/assets";
 import { removeDirectories, temporaryDirectory } from "./support/fixtures";
 
 afterAll(removeDirectories);

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failed, Refused } from "../../../host/conductor/acts";
-import { readPair, type Pair } from "../../../host/conductor/certificate";
-import { CertificateKeeper, type CertificateSettings } from "../../../host/conductor/certificate-keeper";
+import { readPair, type Pair } from "../../../host/conductor/certificates/certificate";
+import { CertificateKeeper, type CertificateSettings } from "../../../host/conductor/certificates/keeper";
 import { FakeCertificateHost, makePair } from "./support/fake-certificates";
 import { pathsUnder, removeDirectories, temporaryDirectory } from "./support/fixtures";
 

@@ -1,13 +1,13 @@
 import { readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readPair } from "../../../host/conductor/certificate";
+import { readPair } from "../../../host/conductor/certificates/certificate";
 import {
   CertificateStore,
   currentFiles,
   readPairIn,
   writePair,
   type Origin,
-} from "../../../host/conductor/certificate-store";
+} from "../../../host/conductor/certificates/store";
 import { makePair } from "./support/fake-certificates";
 import { removeDirectories, temporaryDirectory } from "./support/fixtures";
 

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from "node:events";
-import { CertificateKeeper } from "../../../host/conductor/certificate-keeper";
-import { CertificateWatch, retryAfter } from "../../../host/conductor/certificate-watch";
+import { CertificateKeeper } from "../../../host/conductor/certificates/keeper";
+import { CertificateWatch, retryAfter } from "../../../host/conductor/certificates/watch";
 import type { SiteSettings } from "../../../host/conductor/protocol";
 import { FakeCertificateHost } from "./support/fake-certificates";
 import { pathsUnder, removeDirectories, SETTINGS, siteOf, temporaryDirectory } from "./support/fixtures";

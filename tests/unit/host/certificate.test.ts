@@ -1,4 +1,9 @@
-import { notCovered, readPair, renewalDue, type CertificateFacts } from "../../../host/conductor/certificate";
+import {
+  notCovered,
+  readPair,
+  renewalDue,
+  type CertificateFacts,
+} from "../../../host/conductor/certificates/certificate";
 import { makePair } from "./support/fake-certificates";
 
 const DAY_MS = 24 * 3600 * 1000;

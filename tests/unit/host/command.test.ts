@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { CommandFailed, runCommand } from "../../../host/conductor/command";
-import { waitUntil } from "../../../host/conductor/wait";
+import { CommandFailed, runCommand } from "../../../host/conductor/system/command";
+import { waitUntil } from "../../../host/conductor/system/wait";
 import { removeDirectories, temporaryDirectory } from "./support/fixtures";
 
 afterAll(removeDirectories);

@@ -1,4 +1,4 @@
-import { dependencyKey, type DependencyInputs } from "../../../host/conductor/dependency-key";
+import { dependencyKey, type DependencyInputs } from "../../../host/conductor/releases/dependency-key";
 
 const manifest = (change: object = {}): string =>
   JSON.stringify({

@@ -1,6 +1,6 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { inspectorOf, type HostView } from "../../../host/conductor/drift";
+import { inspectorOf, type HostView } from "../../../host/conductor/drift/drift";
 import {
   fileDrift,
   findFile,
@@ -8,8 +8,8 @@ import {
   type KeptFile,
   markOf,
   sha256,
-} from "../../../host/conductor/kept-file";
-import type { Instance } from "../../../host/conductor/pm2";
+} from "../../../host/conductor/drift/kept-file";
+import type { Instance } from "../../../host/conductor/processes/pm2";
 import { type Colour, DRIFT_PARTS, type DriftPart } from "../../../host/conductor/protocol";
 import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
 import { FakeHost } from "./support/fake-host";

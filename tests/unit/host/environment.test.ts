@@ -1,10 +1,10 @@
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { environmentFile, environmentsOnDisk } from "../../../host/conductor/environments";
+import { environmentFile, environmentsOnDisk } from "../../../host/conductor/releases/environments";
 import { planSteps } from "../../../host/conductor/plan";
 import type { Colour, ReleaseAct } from "../../../host/conductor/protocol";
 import { isAdmitted, type Site } from "../../../host/conductor/site";
-import { forBuild } from "../../../host/conductor/variables";
+import { forBuild } from "../../../host/conductor/releases/variables";
 import { FakeHost, outline } from "./support/fake-host";
 import {
   ENVIRONMENT,

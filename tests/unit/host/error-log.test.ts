@@ -1,6 +1,6 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { linesSince, markLog, portTaken } from "../../../host/conductor/error-log";
+import { linesSince, markLog, portTaken } from "../../../host/conductor/processes/error-log";
 import { removeDirectories, temporaryDirectory } from "./support/fixtures";
 
 afterAll(removeDirectories);

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { dirname } from "node:path";
-import { nginxFrontDoor, type FrontDoor } from "../../../host/conductor/front-door";
+import { nginxFrontDoor, type FrontDoor } from "../../../host/conductor/front-door/front-door";
 import type { Paths } from "../../../host/conductor/paths";
 import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
 import { pathsUnder, removeDirectories, serving, siteOf, temporaryDirectory } from "./support/fixtures";

@@ -4,8 +4,8 @@ import {
   judgeHealth,
   NO_STREAK,
   type Streak,
-} from "../../../host/conductor/health-watch";
-import type { Prober } from "../../../host/conductor/prober";
+} from "../../../host/conductor/processes/health-watch";
+import type { Prober } from "../../../host/conductor/processes/prober";
 import type { Colour } from "../../../host/conductor/protocol";
 import { routeOf, withColour, type Site } from "../../../host/conductor/site";
 import { FakeHost } from "./support/fake-host";

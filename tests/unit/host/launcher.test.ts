@@ -5,8 +5,8 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import fc from "fast-check";
-import { requestUnix, type UnixAnswer } from "../../../host/conductor/unix-http";
-import { waitUntil } from "../../../host/conductor/wait";
+import { requestUnix, type UnixAnswer } from "../../../host/conductor/system/unix-http";
+import { waitUntil } from "../../../host/conductor/system/wait";
 import { removeDirectories, temporaryDirectory } from "./support/fixtures";
 
 const directory = temporaryDirectory();

@@ -1,4 +1,4 @@
-import { parseInstances } from "../../../host/conductor/pm2";
+import { parseInstances } from "../../../host/conductor/processes/pm2";
 
 const list = JSON.stringify([
   { pm_id: 0, pid: 11, pm2_env: { status: "online", PORT: "3002" } },

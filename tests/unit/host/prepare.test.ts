@@ -12,8 +12,13 @@ import {
 import { dirname, join } from "node:path";
 import { Failed, Refused } from "../../../host/conductor/acts";
 import type { Paths } from "../../../host/conductor/paths";
-import { processGroup } from "../../../host/conductor/enclosure";
-import { directoryName, releasesOnDisk, type Keeping, type Releases } from "../../../host/conductor/prepare";
+import { processGroup } from "../../../host/conductor/releases/enclosure";
+import {
+  directoryName,
+  releasesOnDisk,
+  type Keeping,
+  type Releases,
+} from "../../../host/conductor/releases/prepare";
 import type { ReleaseIntent } from "../../../host/conductor/protocol";
 import type { InstalledRelease } from "../../../host/conductor/site";
 import { intentOf, pathsUnder, removeDirectories, SETTINGS, temporaryDirectory } from "./support/fixtures";

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { scrub } from "../../../host/conductor/scrub";
+import { scrub } from "../../../host/conductor/processes/scrub";
 
 it("puts the name in a value's place, everywhere", () => {
   expect(scrub("a hunter2-x b hunter2-x", { PASSWORD: "hunter2-x" })).toBe("a [PASSWORD] b [PASSWORD]");

@@ -6,7 +6,7 @@ import { Failed, Refused } from "../../../host/conductor/acts";
 import type { Conductor, Progress } from "../../../host/conductor/conductor";
 import type { Act } from "../../../host/conductor/protocol";
 import { createConductorServer } from "../../../host/conductor/server";
-import { requestUnix, type UnixAnswer } from "../../../host/conductor/unix-http";
+import { requestUnix, type UnixAnswer } from "../../../host/conductor/system/unix-http";
 import { removeDirectories, SETTINGS, temporaryDirectory } from "./support/fixtures";
 import { UnixServers } from "./support/unix-server";
 

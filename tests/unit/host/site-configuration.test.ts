@@ -1,4 +1,4 @@
-import { renderSiteConfiguration } from "../../../host/conductor/site-configuration";
+import { renderSiteConfiguration } from "../../../host/conductor/front-door/site-configuration";
 import { pathsOf } from "../../../host/conductor/paths";
 import type { SiteSettings } from "../../../host/conductor/protocol";
 import { SETTINGS } from "./support/fixtures";

@@ -13,8 +13,8 @@ import { dirname, join } from "node:path";
 import { Failed } from "../../../host/conductor/acts";
 import type { Paths } from "../../../host/conductor/paths";
 import type { SiteSettings } from "../../../host/conductor/protocol";
-import { renderSiteConfiguration } from "../../../host/conductor/site-configuration";
-import { applySiteConfiguration } from "../../../host/conductor/site-files";
+import { renderSiteConfiguration } from "../../../host/conductor/front-door/site-configuration";
+import { applySiteConfiguration } from "../../../host/conductor/front-door/site-files";
 import { pathsUnder, removeDirectories, SETTINGS, temporaryDirectory } from "./support/fixtures";
 import { UnixServers } from "./support/unix-server";
 

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Failed, Refused } from "../../../host/conductor/acts";
 import type { SmokeTest } from "../../../host/conductor/protocol";
-import { httpSmokeTests, requireSmoke, smoke } from "../../../host/conductor/smoke";
+import { httpSmokeTests, requireSmoke, smoke } from "../../../host/conductor/releases/smoke";
 import { emptySite } from "../../../host/conductor/site";
 import {
   pathsUnder,

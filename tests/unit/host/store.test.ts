@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readIfThere, removeDurably, writeDurably } from "../../../host/conductor/durable-file";
+import { readIfThere, removeDurably, writeDurably } from "../../../host/conductor/system/durable-file";
 import { emptySite } from "../../../host/conductor/site";
 import { openStore, type Store } from "../../../host/conductor/store";
 import { removeDirectories, serving, SETTINGS, siteOf, temporaryDirectory } from "./support/fixtures";

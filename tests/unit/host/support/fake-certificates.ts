@@ -2,15 +2,19 @@ import { KeyObject, webcrypto } from "node:crypto";
 import { cryptoProvider, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 import type { Order } from "../../../../host/acme/order";
 import { Failed } from "../../../../host/conductor/acts";
-import { readPair, type CertificateFacts, type Pair } from "../../../../host/conductor/certificate";
-import type { CertificateHost } from "../../../../host/conductor/certificate-keeper";
+import {
+  readPair,
+  type CertificateFacts,
+  type Pair,
+} from "../../../../host/conductor/certificates/certificate";
+import type { CertificateHost } from "../../../../host/conductor/certificates/keeper";
 import {
   CertificateStore,
   currentFiles,
   readPairIn,
   writePair,
-} from "../../../../host/conductor/certificate-store";
-import { CommandFailed } from "../../../../host/conductor/command";
+} from "../../../../host/conductor/certificates/store";
+import { CommandFailed } from "../../../../host/conductor/system/command";
 
 const DAY_MS = 24 * 3600 * 1000;
 

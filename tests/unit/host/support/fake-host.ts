@@ -1,13 +1,13 @@
 import { join } from "node:path";
-import { CertificateKeeper } from "../../../../host/conductor/certificate-keeper";
+import { CertificateKeeper } from "../../../../host/conductor/certificates/keeper";
 import { Conductor } from "../../../../host/conductor/conductor";
 import { Failed } from "../../../../host/conductor/acts";
-import type { Inspector } from "../../../../host/conductor/drift";
-import type { Environments } from "../../../../host/conductor/environments";
-import type { FrontDoor } from "../../../../host/conductor/front-door";
-import type { Releases } from "../../../../host/conductor/prepare";
-import type { Prober } from "../../../../host/conductor/prober";
-import type { Processes } from "../../../../host/conductor/processes";
+import type { Inspector } from "../../../../host/conductor/drift/drift";
+import type { Environments } from "../../../../host/conductor/releases/environments";
+import type { FrontDoor } from "../../../../host/conductor/front-door/front-door";
+import type { Releases } from "../../../../host/conductor/releases/prepare";
+import type { Prober } from "../../../../host/conductor/processes/prober";
+import type { Processes } from "../../../../host/conductor/processes/processes";
 import {
   COLOURS,
   type Act,
@@ -15,9 +15,9 @@ import {
   type DriftPart,
   type SmokeResult,
 } from "../../../../host/conductor/protocol";
-import type { ReleaseHost } from "../../../../host/conductor/release";
+import type { ReleaseHost } from "../../../../host/conductor/releases/release";
 import { encodeRoute, routeOf, shareOf, type Site } from "../../../../host/conductor/site";
-import type { SmokeTests } from "../../../../host/conductor/smoke";
+import type { SmokeTests } from "../../../../host/conductor/releases/smoke";
 import { openStore, type Store } from "../../../../host/conductor/store";
 import { fakeCertificateHost } from "./fake-certificates";
 import { pathsUnder, runningOf, temporaryDirectory } from "./fixtures";

@@ -1,0 +1,136 @@
+import { Failed } from "../acts";
+import { CommandFailed, runCommand } from "../system/command";
+import { atLowPriority, type Account, type Enclosure } from "./enclosure";
+import type { Environments } from "./environments";
+import type { Paths } from "../paths";
+import { scrub } from "../processes/scrub";
+
+/** A step of a release that failed. */
+export class StepFailed extends Failed {
+  constructor(
+    message: string,
+    /** What its program wrote last. */
+    readonly output: string,
+  ) {
+    super(message);
+  }
+}
+
+/** One program that a release is made with. */
+export interface Step {
+  /** What it does, for people. */
+  readonly name: string;
+  readonly argv: readonly string[];
+  readonly cwd?: string;
+  /** Longest run, in seconds. */
+  readonly timeoutSeconds: number;
+  /** What an operator can do where it fails. */
+  readonly wayOut: (output: string) => string;
+  /** Not worth a line of progress. */
+  readonly quiet?: boolean;
+  /**
+   * Who runs it. `builder`: the user of the releases. `stranger`: the same user, for programs of the application's
+   * choice: enclosed, so that nothing of them stays, and with the build's variables. `conductor`: the conductor's own
+   * user, for files out of the builder's reach.
+   */
+  readonly as: "builder" | "stranger" | "conductor";
+}
+
+/** Longest fetch, and longest work on files, in seconds. */
+export const FETCH_TIMEOUT_SECONDS = 300;
+
+/** Longest install or build, in seconds. */
+export const BUILD_TIMEOUT_SECONDS = 1800;
+
+/** What the steps of a release need of the host. */
+export interface Builder {
+  readonly paths: Paths;
+  /** The user of the releases. */
+  readonly account: Account;
+  /** Where that user's installs and builds run. */
+  readonly enclosure: Enclosure;
+  readonly environments: Pick<Environments, "read">;
+}
+
+/** Runs the steps of one release. */
+export class StepRunner {
+  /**
+   * @param variables What installs and builds see of the release's environment; failures never show their values.
+   * @param progress Gets a line for each step.
+   */
+  constructor(
+    private readonly builder: Builder,
+    private readonly version: string,
+    private readonly variables: Readonly<Record<string, string>>,
+    private readonly progress: (line: string) => void,
+  ) {}
+
+  /** Tells something about the release that no step does. */
+  tell(line: string): void {
+    this.progress(`${this.version}: ${line}`);
+  }
+
+  /**
+   * Runs a step, and returns what it wrote to standard output.
+   * @throws StepFailed that names the step, how it ended, its last lines, and the way out.
+   */
+  async run(step: Step): Promise<string> {
+    if (step.quiet !== true) {
+      this.tell(step.name);
+    }
+    try {
+      return await this.start(step);
+    } catch (error) {
+      if (!(error instanceof CommandFailed)) {
+        throw error;
+      }
+      const output = [...error.firstErrors, ...error.lastLines].join("\n");
+      const wayOut = isDiskFull(output) ? diskFull(this.builder.paths) : step.wayOut(output);
+      const message = `${this.version}: ${step.name} ${error.ending}\nWay out: ${wayOut}`;
+      throw new StepFailed(scrub(message, this.variables), output);
+    }
+  }
+
+  private start({ as, argv, cwd, timeoutSeconds }: Step): Promise<string> {
+    const { paths, account, enclosure } = this.builder;
+    const command = { argv, timeoutSeconds, ...(cwd === undefined ? {} : { cwd }) };
+    const env = buildEnvironment(paths);
+    switch (as) {
+      case "conductor":
+        return runCommand({ ...command, argv: atLowPriority(argv) });
+      case "builder":
+        return runCommand({ ...command, ...account, argv: atLowPriority(argv), env });
+      case "stranger":
+        return enclosure.run({ ...command, env: { ...this.variables, ...env } });
+    }
+  }
+}
+
+function isDiskFull(output: string): boolean {
+  return /\b(ENOSPC|EDQUOT)\b|no space left on device|disk quota exceeded/i.test(output);
+}
+
+function diskFull(paths: Paths): string {
+  return (
+    `the disk is full: make room on the host (\`df -h ${paths.releases}\`), or lower application.releasesKept; ` +
+    "application.minFreeMegabytes refuses a build before it gets that far"
+  );
+}
+
+/** What installs and builds see: no secret of the conductor's, and nothing that asks a question. */
+function buildEnvironment(paths: Paths): Record<string, string> {
+  const certificates = process.env["NODE_EXTRA_CA_CERTS"];
+  return {
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    HOME: paths.home,
+    LANG: "C.UTF-8",
+    CI: "true",
+    GIT_TERMINAL_PROMPT: "0",
+    GIT_SSH_COMMAND: "ssh -oBatchMode=yes -oConnectTimeout=20",
+    NEXT_TELEMETRY_DISABLED: "1",
+    NPM_CONFIG_AUDIT: "false",
+    NPM_CONFIG_FUND: "false",
+    NPM_CONFIG_UPDATE_NOTIFIER: "false",
+    ...(certificates === undefined ? {} : { NODE_EXTRA_CA_CERTS: certificates }),
+  };
+}

@@ -1,0 +1,84 @@
+import { Failed, Refused } from "../acts";
+import type { FrontDoor } from "../front-door/front-door";
+import { otherColour, type Colour, type SiteSettings } from "../protocol";
+import type { ReleaseHost } from "./release";
+import { routeOf, shareOf, withColour, type ColourState } from "../site";
+import { waitUntil } from "../system/wait";
+
+/**
+ * Takes all users off a colour, and waits until what they had begun has ended.
+ * @throws Refused, or Failed, where the other colour does not answer that takes them over. Its health is known from
+ * some probes ago: it may have died since.
+ */
+export async function withdraw(
+  host: ReleaseHost,
+  colour: Colour,
+  and: Partial<ColourState>,
+  settings: SiteSettings,
+  progress: (line: string) => void,
+): Promise<void> {
+  const { store, frontDoor } = host;
+  const now = store.site.colours[colour];
+  const heir = and.closesSite === true ? null : heirOf(host, colour);
+  if (heir !== null && !(await answersSoon(host, heir, settings))) {
+    throw new Refused(
+      `${colour} serves users, and ${heir} does not answer; see \`status\`, then run \`up\` again`,
+    );
+  }
+  await change(host, colour, { ...and, withdrawn: true, before: now.before ?? now });
+  if (now.release === null) {
+    return;
+  }
+  progress(await drain(frontDoor, colour, settings.drainSeconds, progress));
+  const fault = heir === null ? null : await probe(host, heir, settings);
+  if (fault !== null) {
+    throw new Failed(`${String(heir)} took the users of ${colour} over, and does not answer now: ${fault}`);
+  }
+}
+
+/** The colour that the users of `colour` go to; null where it has none. */
+function heirOf({ store: { site } }: ReleaseHost, colour: Colour): Colour | null {
+  return site.traffic === null || shareOf(routeOf(site), colour) === 0 ? null : otherColour(colour);
+}
+
+/** Waits for a colour to answer, for as long as a new release may take. */
+async function answersSoon(host: ReleaseHost, colour: Colour, settings: SiteSettings): Promise<boolean> {
+  const { deadlineSeconds, intervalMs } = settings.health;
+  return waitUntil(
+    deadlineSeconds * 1000,
+    intervalMs,
+    async () => (await probe(host, colour, settings)) === null,
+  );
+}
+
+/** What is wrong with a colour at this moment; null for nothing. */
+async function probe(host: ReleaseHost, colour: Colour, settings: SiteSettings): Promise<string | null> {
+  const { release } = host.store.site.colours[colour];
+  return release === null ? "it runs nothing" : host.prober.probe(colour, release, settings);
+}
+
+/** Waits until nothing is open with a colour any more, or for `seconds`. Tells, when it is over, how it ended. */
+async function drain(
+  frontDoor: FrontDoor,
+  colour: Colour,
+  seconds: number,
+  progress: (line: string) => void,
+): Promise<string> {
+  let open = 0;
+  let told = false;
+  const drained = await waitUntil(seconds * 1000, 20, async () => {
+    // A front door that does not answer has nothing under way.
+    open = (await frontDoor.read()) === null ? 0 : await frontDoor.inFlight(colour);
+    if (open > 0 && !told) {
+      told = true;
+      progress(`${colour}: ${open} still open, waiting up to ${seconds} s`);
+    }
+    return open <= 0;
+  });
+  return drained ? `${colour}: drained` : `${colour}: closing ${open} still open after ${seconds} s`;
+}
+
+/** Changes a colour in the truth, then in the front door. */
+export async function change(host: ReleaseHost, colour: Colour, update: Partial<ColourState>): Promise<void> {
+  await host.frontDoor.set(await host.store.update((site) => withColour(site, colour, update)));
+}
