@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { InvalidAct } from "./faults";
 import {
   areDifferentHeaders,
   isAnswerHeader,
@@ -9,15 +10,6 @@ import {
 import { COLOURS, type Act } from "./protocol";
 import { isBelow } from "./front-door/url-path";
 import { ENVIRONMENT_BYTES, isFreeVariable, VARIABLE_BYTES, VARIABLE_NAME } from "./releases/variables";
-
-/** An act that is none, or that breaks a rule. Nothing was touched. */
-export class InvalidAct extends Error {}
-
-/** The state does not allow the act. Nothing was touched. The message says why, and the way out. */
-export class Refused extends Error {}
-
-/** The act was begun and failed. What served before still serves. */
-export class Failed extends Error {}
 
 /**
  * The rules are those of the stack's config (`config.ts`), checked again here, because the host trusts nobody: what

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { Refused } from "./acts";
+import { Refused } from "./faults";
 import type { CertificateKeeper } from "./certificates/keeper";
 import { findDrift } from "./drift/drift";
 import { applySiteConfiguration } from "./front-door/site-files";

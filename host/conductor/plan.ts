@@ -1,4 +1,4 @@
-import { Refused } from "./acts";
+import { Refused } from "./faults";
 import {
   COLOURS,
   otherColour,

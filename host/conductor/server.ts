@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { InvalidAct, Refused, parseAct } from "./acts";
+import { parseAct } from "./acts";
+import { InvalidAct, Refused } from "./faults";
 import { name, type Conductor } from "./conductor";
 import { ExitCode } from "./protocol";
 import { ENVIRONMENT_BYTES } from "./releases/variables";

@@ -1,5 +1,5 @@
 import { connect } from "node:tls";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import { testAndReloadNginx } from "../front-door/site-files";
 import { waitUntil } from "../system/wait";
 

@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { Failed, Refused } from "../acts";
+import { Failed, Refused } from "../faults";
 import { notCovered, readPair, renewalDue, type CertificateFacts } from "./certificate";
 import type { CertificateDoor } from "./door";
 import type { CertificateSource } from "./order";

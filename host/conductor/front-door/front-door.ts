@@ -1,6 +1,6 @@
 import { request } from "node:https";
 import split from "../../nginx/split.js";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import { writeDurably } from "../system/durable-file";
 import { Lane } from "../system/lane";
 import type { Paths } from "../paths";

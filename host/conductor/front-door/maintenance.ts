@@ -1,5 +1,5 @@
 import { access } from "node:fs/promises";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import type { FrontDoor } from "./front-door";
 import type { MaintenanceAct, MaintenanceResult } from "../protocol";
 import { encodeRoute, isClosed, routeOf, type Site } from "../site";

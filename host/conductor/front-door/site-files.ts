@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import { CommandFailed, runCommand } from "../system/command";
 import { readIfThere, removeDurably, writeDurably } from "../system/durable-file";
 import { fileDrift, findFile, markOf, sha256, type FoundFile, type KeptFile } from "../drift/kept-file";

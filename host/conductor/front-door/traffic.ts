@@ -1,4 +1,4 @@
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import type { FrontDoor } from "./front-door";
 import { requireServable } from "../plan";
 import { COLOURS, otherColour, type Colour, type TrafficIntent, type TrafficResult } from "../protocol";

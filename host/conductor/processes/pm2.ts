@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import { CommandFailed } from "../system/command";
 import type { Enclosure } from "../releases/enclosure";
 import { Lane } from "../system/lane";

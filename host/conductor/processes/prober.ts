@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { RELEASE_HEADER } from "../../launcher/release-header";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import type { Paths } from "../paths";
 import type { Colour, SiteSettings } from "../protocol";
 import type { RunningRelease } from "../site";

@@ -1,4 +1,4 @@
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import { CommandFailed, runCommand } from "../system/command";
 import { atLowPriority, type Account, type Enclosure } from "./enclosure";
 import type { Environments } from "./environments";

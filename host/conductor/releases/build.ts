@@ -1,6 +1,6 @@
 import { chown, lstat, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import {
   BUILD_TIMEOUT_SECONDS,
   FETCH_TIMEOUT_SECONDS,

@@ -1,6 +1,6 @@
 import { chown, copyFile, lstat, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import { FETCH_TIMEOUT_SECONDS, type Step, type StepRunner } from "./build-step";
 import { CommandFailed, runCommand } from "../system/command";
 import type { Account } from "./enclosure";

@@ -1,6 +1,6 @@
 import { chown, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import { readIfThere, removeDurably, writeDurably } from "../system/durable-file";
 import type { Account } from "./enclosure";
 import { fileDrift, findFile, sha256 } from "../drift/kept-file";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Failed, Refused } from "../acts";
+import { Failed, Refused } from "../faults";
 import { SharedAssets } from "./assets";
 import { buildRelease } from "./build";
 import { StepRunner, type Builder } from "./build-step";

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import type { Inspector } from "../drift/drift";
 import { portTaken } from "../processes/error-log";
 import type { FrontDoor } from "../front-door/front-door";

@@ -1,7 +1,7 @@
 import { request as requestPlain, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as requestSecure, type RequestOptions as SecureOptions } from "node:https";
 import { join } from "node:path";
-import { Failed, Refused } from "../acts";
+import { Failed, Refused } from "../faults";
 import type { Paths } from "../paths";
 import {
   COLOURS,

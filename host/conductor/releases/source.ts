@@ -1,4 +1,4 @@
-import { Failed } from "../acts";
+import { Failed } from "../faults";
 import { FETCH_TIMEOUT_SECONDS, type Step, type StepRunner } from "./build-step";
 import type { Paths } from "../paths";
 import type { ReleaseIntent } from "../protocol";

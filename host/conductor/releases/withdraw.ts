@@ -1,4 +1,4 @@
-import { Failed, Refused } from "../acts";
+import { Failed, Refused } from "../faults";
 import type { FrontDoor } from "../front-door/front-door";
 import { otherColour, type Colour, type SiteSettings } from "../protocol";
 import type { ReleaseHost } from "./release";

@@ -1,4 +1,4 @@
-import { Refused } from "../../../host/conductor/acts";
+import { Refused } from "../../../host/conductor/faults";
 import type { Act, Colour, SiteStatus } from "../../../host/conductor/protocol";
 import { encodeRoute, routeOf } from "../../../host/conductor/site";
 import { FakeHost } from "./support/fake-host";

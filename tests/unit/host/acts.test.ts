@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
-import { InvalidAct, parseAct } from "../../../host/conductor/acts";
+import { parseAct } from "../../../host/conductor/acts";
+import { InvalidAct } from "../../../host/conductor/faults";
 import type { Act } from "../../../host/conductor/protocol";
 import { intentOf, SETTINGS } from "./support/fixtures";
 

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Failed, Refused } from "../../../host/conductor/acts";
+import { Failed, Refused } from "../../../host/conductor/faults";
 import { readPair, type Pair } from "../../../host/conductor/certificates/certificate";
 import { CertificateKeeper, type CertificateSettings } from "../../../host/conductor/certificates/keeper";
 import { FakeCertificateHost, makePair } from "./support/fake-certificates";

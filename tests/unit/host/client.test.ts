@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
-import { Failed, Refused } from "../../../host/conductor/acts";
+import { Failed, Refused } from "../../../host/conductor/faults";
 import type { Conductor } from "../../../host/conductor/conductor";
 import { createConductorServer } from "../../../host/conductor/server";
 import { removeDirectories, SETTINGS, temporaryDirectory } from "./support/fixtures";

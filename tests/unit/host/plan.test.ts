@@ -1,4 +1,4 @@
-import { Refused } from "../../../host/conductor/acts";
+import { Refused } from "../../../host/conductor/faults";
 import { planSteps, requireReplaceable } from "../../../host/conductor/plan";
 import type { Colour, PlanAct, ReleaseIntent } from "../../../host/conductor/protocol";
 import { emptySite, type Site } from "../../../host/conductor/site";

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { Failed, Refused } from "../../../host/conductor/acts";
+import { Failed, Refused } from "../../../host/conductor/faults";
 import type { Paths } from "../../../host/conductor/paths";
 import { processGroup } from "../../../host/conductor/releases/enclosure";
 import {

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import { join } from "node:path";
-import { Failed } from "../../../host/conductor/acts";
+import { Failed } from "../../../host/conductor/faults";
 import { launcherProber, proveHealthy, type Prober } from "../../../host/conductor/processes/prober";
 import type { SiteSettings } from "../../../host/conductor/protocol";
 import { pathsUnder, removeDirectories, runningOf, SETTINGS, temporaryDirectory } from "./support/fixtures";

@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
 import { join } from "node:path";
-import { Failed, Refused } from "../../../host/conductor/acts";
+import { Failed, Refused } from "../../../host/conductor/faults";
 import type { Conductor, Progress } from "../../../host/conductor/conductor";
 import type { Act } from "../../../host/conductor/protocol";
 import { createConductorServer } from "../../../host/conductor/server";

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
-import { Failed } from "../../../host/conductor/acts";
+import { Failed } from "../../../host/conductor/faults";
 import type { Paths } from "../../../host/conductor/paths";
 import type { SiteSettings } from "../../../host/conductor/protocol";
 import { renderSiteConfiguration } from "../../../host/conductor/front-door/site-configuration";

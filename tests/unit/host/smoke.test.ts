@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { Failed, Refused } from "../../../host/conductor/acts";
+import { Failed, Refused } from "../../../host/conductor/faults";
 import type { SmokeTest } from "../../../host/conductor/protocol";
 import { httpSmokeTests, requireSmoke, smoke } from "../../../host/conductor/releases/smoke";
 import { emptySite } from "../../../host/conductor/site";

@@ -1,5 +1,5 @@
 import type { Conductor } from "../../../host/conductor/conductor";
-import { Refused } from "../../../host/conductor/acts";
+import { Refused } from "../../../host/conductor/faults";
 import { planSteps } from "../../../host/conductor/plan";
 import {
   COLOURS,

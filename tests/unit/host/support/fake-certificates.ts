@@ -1,7 +1,7 @@
 import { KeyObject, webcrypto } from "node:crypto";
 import { cryptoProvider, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 import type { Order } from "../../../../host/acme/order";
-import { Failed } from "../../../../host/conductor/acts";
+import { Failed } from "../../../../host/conductor/faults";
 import {
   readPair,
   type CertificateFacts,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { CertificateKeeper } from "../../../../host/conductor/certificates/keeper";
 import { Conductor } from "../../../../host/conductor/conductor";
-import { Failed } from "../../../../host/conductor/acts";
+import { Failed } from "../../../../host/conductor/faults";
 import type { Inspector } from "../../../../host/conductor/drift/drift";
 import type { Environments } from "../../../../host/conductor/releases/environments";
 import type { FrontDoor } from "../../../../host/conductor/front-door/front-door";
