@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { databaseActs } from "./database/acts";
 import { InvalidAct } from "./faults";
 import {
   areDifferentHeaders,
@@ -201,6 +202,7 @@ const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("smoke"), target: z.enum([...COLOURS, "site"]) }),
   z.strictObject({ act: z.literal("status") }),
   z.strictObject({ act: z.literal("drift") }),
+  ...databaseActs,
 ]);
 
 /**

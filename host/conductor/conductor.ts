@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { Refused } from "./faults";
+import { ActQueue, type Progress } from "./act-queue";
 import type { CertificateKeeper } from "./certificates/keeper";
+import type { DatabaseActs } from "../database/protocol";
+import type { DatabaseJobs, Maintenance } from "./database/database-jobs";
 import { findDrift } from "./drift/drift";
 import { applySiteConfiguration } from "./front-door/site-files";
-import { Lane } from "./system/lane";
 import { setMaintenance } from "./front-door/maintenance";
 import type { Paths } from "./paths";
 import { planSteps } from "./plan";
@@ -21,7 +23,6 @@ import {
   type EnvironmentResult,
   type MaintenanceResult,
   type PlanResult,
-  type SmokeResult,
 } from "./protocol";
 import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
 import { release, type ReleaseHost } from "./releases/release";
@@ -29,44 +30,28 @@ import { smoke } from "./releases/smoke";
 import { statusOf, withAbort, withAck, type Site } from "./site";
 import { setTraffic } from "./front-door/traffic";
 
-/** What any act answers with. */
-export type ActResult =
-  | ConfigureResult
-  | CertifyResult
-  | EnvironmentResult
-  | PlanResult
-  | ReleaseResult
-  | TrafficResult
-  | MaintenanceResult
-  | SmokeResult
-  | SiteStatus
-  | DriftResult;
+/** What an act about the site answers with. */
+type ActResult =
+  ConfigureResult | EnvironmentResult | PlanResult | ReleaseResult | TrafficResult | MaintenanceResult;
 
-/** Tells one line of progress. */
-export type Progress = (line: string) => void;
-
-/** The acts that wait for one another. */
-type QueuedAct = Exclude<Act, { act: "status" | "drift" | "abort" | "ack" | "smoke" | "certify" }>;
-
-interface UnderWay {
-  readonly name: string;
-  readonly content: string;
-  readonly result: Promise<ActResult>;
-  readonly listeners: Set<Progress>;
-}
+/** The acts about the site that wait for one another. */
+type QueuedAct = Exclude<
+  Act,
+  DatabaseActs | { act: "status" | "drift" | "abort" | "ack" | "smoke" | "certify" }
+>;
 
 /**
- * Takes the site's acts one after the other. An act that is sent again while it is under way is joined, not repeated;
- * an act goes on when nobody listens any more. `status`, `drift` and `smoke` wait for nobody.
+ * Takes the site's acts one after the other, and beside them those about the database. `status`, `drift` and `smoke` wait
+ * for nobody.
  */
 export class Conductor {
-  private readonly lane = new Lane();
-  private readonly acts: UnderWay[] = [];
+  private readonly acts = new ActQueue();
 
   constructor(
     private readonly host: ReleaseHost,
     private readonly paths: Paths,
     private readonly certificates: CertificateKeeper,
+    private readonly database: DatabaseJobs,
   ) {}
 
   /**
@@ -76,7 +61,7 @@ export class Conductor {
   async recover(log: Progress): Promise<void> {
     const { store, frontDoor } = this.host;
     const { unfinished } = store;
-    const routed = this.lane.run(() => frontDoor.set(store.site));
+    const routed = this.acts.run(() => frontDoor.set(store.site));
     if (unfinished !== null) {
       log(`finishing the act that was under way: ${name(unfinished)}`);
       await this.take(unfinished, log).catch((error: unknown) => {
@@ -84,45 +69,38 @@ export class Conductor {
       });
     }
     await routed;
+    await this.database.recover(this.maintenance(log), log);
   }
 
   /**
    * Carries an act out.
    * @throws Refused, Failed
    */
-  take(act: Act, progress: Progress): Promise<ActResult> {
-    if (act.act === "status") {
-      return this.status();
+  take(act: Act, progress: Progress): Promise<unknown> {
+    switch (act.act) {
+      case "status":
+        return this.status();
+      case "drift":
+        return this.drift();
+      case "certify":
+        return this.certify(act, progress);
+      case "abort":
+      case "ack":
+        return this.intervene(act, progress);
+      case "smoke":
+        return smoke(this.host.smokeTests, this.host.store.site, act, progress);
+      case "database":
+      case "migrations":
+      case "backup":
+      case "rehearse":
+      case "migrate":
+      case "check":
+      case "restore":
+      case "database-status":
+        return this.database.take(act, () => this.host.store.site, this.maintenance(progress), progress);
+      default:
+        return this.acts.take(name(act), act, progress, (tell) => this.carryOut(act, tell));
     }
-    if (act.act === "certify") {
-      return this.certify(act, progress);
-    }
-    if (act.act === "drift") {
-      return findDrift(this.host.store, this.host.inspector, (name) =>
-        this.acts.some((one) => one.name === name),
-      );
-    }
-    if (act.act === "abort" || act.act === "ack") {
-      return this.intervene(act, progress);
-    }
-    if (act.act === "smoke") {
-      return smoke(this.host.smokeTests, this.host.store.site, act, progress);
-    }
-    const content = JSON.stringify(act);
-    // Only the newest: after another act the same words ask for a change again.
-    const joined = this.acts.at(-1);
-    if (joined?.content === content) {
-      joined.listeners.add(progress);
-      return joined.result;
-    }
-    const listeners = new Set([progress]);
-    const tell: Progress = (line) => listeners.forEach((listener) => listener(line));
-    const result = this.lane.run(() => this.carryOut(act, tell));
-    const entry: UnderWay = { name: name(act), content, result, listeners };
-    this.acts.push(entry);
-    const forget = (): void => void this.acts.splice(this.acts.indexOf(entry), 1);
-    result.then(forget, forget);
-    return result;
   }
 
   /** What the front door counted, as Prometheus text. */
@@ -134,7 +112,26 @@ export class Conductor {
     const { site } = this.host.store;
     const certificate = site.settings === null ? null : await this.certificates.status(site.settings);
     const beside = this.certificates.isTrying ? "certify" : null;
-    return statusOf(site, this.acts.at(0)?.name ?? beside, certificate);
+    return statusOf(site, this.acts.underWay ?? this.database.underWay ?? beside, certificate);
+  }
+
+  private async drift(): Promise<DriftResult> {
+    const { store, inspector } = this.host;
+    const isUnderWay = (act: string): boolean => this.acts.has(act);
+    const found = await findDrift(store, inspector, isUnderWay);
+    return { ...found, database: await this.database.drift(store.site) };
+  }
+
+  /** How acts about the database keep users out, for a while. */
+  private maintenance(progress: Progress): Maintenance {
+    const { store } = this.host;
+    return {
+      isClosed: store.site.maintenance,
+      set: async (on) => {
+        // A site without settings has no users to keep out.
+        if (store.site.settings !== null) await this.take({ act: "maintenance", on }, progress);
+      },
+    };
   }
 
   /**

@@ -10,6 +10,9 @@ import { programsForCertificates } from "./certificates/order";
 import { CertificateStore } from "./certificates/store";
 import { CertificateWatch } from "./certificates/watch";
 import { Conductor } from "./conductor";
+import { DatabaseStore } from "../database/state";
+import { DatabaseJobs } from "./database/database-jobs";
+import { workerProcess } from "./database/worker-process";
 import { inspectorOf } from "./drift/drift";
 import { systemdScope } from "./releases/enclosure";
 import { environmentsOnDisk } from "./releases/environments";
@@ -63,7 +66,9 @@ async function main(app: string): Promise<void> {
     paths,
   );
   const host = { store, frontDoor, processes, prober, releases, environments, smokeTests, inspector };
-  const conductor = new Conductor(host, paths, certificates);
+  const worker = workerProcess([process.execPath, paths.databaseWorker, app]);
+  const database = new DatabaseJobs(worker, new DatabaseStore(paths.database), paths.databaseMark);
+  const conductor = new Conductor(host, paths, certificates, database);
 
   const recovered = conductor.recover(log);
   const server = createConductorServer(conductor, log);

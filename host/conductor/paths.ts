@@ -1,5 +1,13 @@
 /** Where everything of one application lives on a host. */
 export interface Paths {
+  /** What the host knows of the database: settings, staged migrations, the last backup. Root only. */
+  readonly database: string;
+  /** Where dumps are restored to for a while. */
+  readonly databaseScratch: string;
+  /** Is there while an act about the database keeps users out. */
+  readonly databaseMark: string;
+  /** Program that carries out the acts about the database. */
+  readonly databaseWorker: string;
   /** The truth: what is live. */
   readonly site: string;
   /** The act under way, if any. */
@@ -83,6 +91,10 @@ export function pathsOf(app: string): Paths {
     certificates: `${state}/certificates`,
     challenges: `${state}/acme`,
     acme: `${software}/acme.js`,
+    database: `${state}/database`,
+    databaseScratch: `${state}/scratch`,
+    databaseMark: `${state}/closed-for-database`,
+    databaseWorker: `${software}/database.js`,
     launcher: `${software}/launcher.js`,
     njs: `${software}/nginx`,
     unit: app,

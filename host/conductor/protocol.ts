@@ -1,3 +1,5 @@
+import type { DatabaseActs } from "../database/protocol";
+
 /**
  * What Pulumi's command resources and the conductor say to each other.
  *
@@ -276,7 +278,7 @@ export interface StatusAct {
 }
 
 /** The parts of a host that somebody may have changed by hand. */
-export const DRIFT_PARTS = ["frontDoor", "environment", "blue", "green"] as const;
+export const DRIFT_PARTS = ["frontDoor", "environment", "database", "blue", "green"] as const;
 
 /** One part of a host. */
 export type DriftPart = (typeof DRIFT_PARTS)[number];
@@ -299,7 +301,8 @@ export type Act =
   | AckAct
   | SmokeAct
   | StatusAct
-  | DriftAct;
+  | DriftAct
+  | DatabaseActs;
 
 /** One colour as it is now. */
 export interface ColourStatus {

@@ -6,10 +6,16 @@ import type { NginxFiles } from "../front-door/site-files";
 import type { Store } from "../store";
 import { waitUntil } from "../system/wait";
 
+/** A part that the site consists of. */
+export type SitePart = Exclude<DriftPart, "database">;
+
+/** All of them. */
+export const SITE_PARTS = DRIFT_PARTS.filter((part) => part !== "database");
+
 /** Compares the host with the truth. */
 export interface Inspector {
   /** Tells how a part of the host differs from what the truth says, or null where it does not. Touches nothing. */
-  find(site: Site, part: DriftPart): Promise<string | null>;
+  find(site: Site, part: SitePart): Promise<string | null>;
 }
 
 /** The host as it is: what an {@link Inspector} looks at. */
@@ -41,7 +47,7 @@ export interface HostView {
 }
 
 /** The act that changes each part, by its name. */
-const CHANGED_BY: Readonly<Record<DriftPart, string>> = {
+const CHANGED_BY: Readonly<Record<SitePart, string>> = {
   frontDoor: "configure",
   environment: "environment",
   blue: "release blue",
@@ -59,8 +65,8 @@ export async function findDrift(
   store: Pick<Store, "site">,
   inspector: Inspector,
   isUnderWay: (act: string) => boolean,
-): Promise<DriftResult> {
-  const findIn = async (part: DriftPart): Promise<string | null> => {
+): Promise<Omit<DriftResult, "database">> {
+  const findIn = async (part: SitePart): Promise<string | null> => {
     const isChanging = (): boolean => isUnderWay(CHANGED_BY[part]);
     for (let look = 0; look < LOOKS && !isChanging(); look++) {
       const { site } = store;
@@ -72,8 +78,8 @@ export async function findDrift(
     }
     return null;
   };
-  const found = await Promise.all(DRIFT_PARTS.map(async (part) => [part, await findIn(part)] as const));
-  return Object.fromEntries(found) as DriftResult;
+  const found = await Promise.all(SITE_PARTS.map(async (part) => [part, await findIn(part)] as const));
+  return Object.fromEntries(found) as Omit<DriftResult, "database">;
 }
 
 /** The front door follows a change of the truth within moments; longer than this it differs, in milliseconds. */

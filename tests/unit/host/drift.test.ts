@@ -1,6 +1,6 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { inspectorOf, type HostView } from "../../../host/conductor/drift/drift";
+import { inspectorOf, SITE_PARTS, type HostView, type SitePart } from "../../../host/conductor/drift/drift";
 import {
   fileDrift,
   findFile,
@@ -10,7 +10,7 @@ import {
   sha256,
 } from "../../../host/conductor/drift/kept-file";
 import type { Instance } from "../../../host/conductor/processes/pm2";
-import { type Colour, DRIFT_PARTS, type DriftPart } from "../../../host/conductor/protocol";
+import type { Colour } from "../../../host/conductor/protocol";
 import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
 import { FakeHost } from "./support/fake-host";
 import { intentOf, removeDirectories, serving, siteOf, temporaryDirectory } from "./support/fixtures";
@@ -63,7 +63,7 @@ class Host {
     ];
   }
 
-  find(part: DriftPart): Promise<string | null> {
+  find(part: SitePart): Promise<string | null> {
     const kept = new Map(this.kept().map((file) => [file.path, file]));
     const file = (path: string): KeptFile => kept.get(path)!;
     const view: HostView = {
@@ -104,7 +104,7 @@ class Host {
 const app = (number: number, status: string): Instance => ({ id: number + 7, number, status });
 
 describe("what somebody changed", () => {
-  it.each<[string, DriftPart, (host: Host) => void, string]>([
+  it.each<[string, SitePart, (host: Host) => void, string]>([
     [
       "the site's file",
       "frontDoor",
@@ -193,7 +193,7 @@ describe("what somebody changed", () => {
     const host = new Host(canary);
     change(host);
     expect(await host.find(part)).toBe(told);
-    const others = DRIFT_PARTS.filter((other) => other !== part);
+    const others = SITE_PARTS.filter((other) => other !== part);
     const found = await Promise.all(others.map((other) => host.find(other)));
     expect(found.filter((text) => text !== null)).toEqual([]);
   });
@@ -213,7 +213,7 @@ describe("what is no drift", () => {
     ["nothing yet", { ...siteOf({}, null), settings: null }],
   ])("%s, as it was left, without a question to PM2", async (_, site) => {
     const host = new Host(site);
-    const found = await Promise.all(DRIFT_PARTS.map((part) => host.find(part)));
+    const found = await Promise.all(SITE_PARTS.map((part) => host.find(part)));
     expect(found.filter((text) => text !== null)).toEqual([]);
     expect(host.pm2Questions).toBe(0);
   });
@@ -275,7 +275,7 @@ function holdAt(host: FakeHost, step: string): { reached: Promise<void>; release
 }
 
 describe("the act", () => {
-  const nothing = { frontDoor: null, environment: null, blue: null, green: null };
+  const nothing = { frontDoor: null, environment: null, database: null, blue: null, green: null };
 
   it("tells every part, changes nothing, and waits for nobody", async () => {
     const host = new FakeHost();

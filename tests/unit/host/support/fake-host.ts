@@ -1,20 +1,18 @@
-import { join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { CertificateKeeper } from "../../../../host/conductor/certificates/keeper";
 import { Conductor } from "../../../../host/conductor/conductor";
-import { Failed } from "../../../../host/conductor/faults";
-import type { Inspector } from "../../../../host/conductor/drift/drift";
+import { DatabaseJobs } from "../../../../host/conductor/database/database-jobs";
+import type { DatabaseWorker } from "../../../../host/conductor/database/worker-process";
+import { DatabaseStore } from "../../../../host/database/state";
+import { Failed, Refused } from "../../../../host/conductor/faults";
+import type { Inspector, SitePart } from "../../../../host/conductor/drift/drift";
 import type { Environments } from "../../../../host/conductor/releases/environments";
 import type { FrontDoor } from "../../../../host/conductor/front-door/front-door";
 import type { Releases } from "../../../../host/conductor/releases/prepare";
 import type { Prober } from "../../../../host/conductor/processes/prober";
 import type { Processes } from "../../../../host/conductor/processes/processes";
-import {
-  COLOURS,
-  type Act,
-  type Colour,
-  type DriftPart,
-  type SmokeResult,
-} from "../../../../host/conductor/protocol";
+import { COLOURS, type Act, type Colour, type SmokeResult } from "../../../../host/conductor/protocol";
 import type { ReleaseHost } from "../../../../host/conductor/releases/release";
 import { encodeRoute, routeOf, shareOf, type Site } from "../../../../host/conductor/site";
 import type { SmokeTests } from "../../../../host/conductor/releases/smoke";
@@ -46,7 +44,7 @@ export class FakeHost {
   /** What instances wrote to their error logs, by colour. */
   readonly errors: Record<Colour, string[]> = { blue: [], green: [] };
   /** What somebody changed by hand, by part. */
-  readonly drift = new Map<DriftPart, string>();
+  readonly drift = new Map<SitePart, string>();
   /** Requests under way, by colour. */
   readonly inFlight: Record<Colour, number> = { blue: 0, green: 0 };
   /** Route that the front door has; null while it is down. */
@@ -70,8 +68,17 @@ export class FakeHost {
     };
     const paths = pathsUnder(this.directory);
     const certificates = new CertificateKeeper(fakeCertificateHost(paths.certificates), paths);
-    return { conductor: new Conductor(host, paths, certificates), store, host };
+    mkdirSync(dirname(paths.databaseMark), { recursive: true });
+    const worker: DatabaseWorker = { take: (act, around) => this.worker.take(act, around) };
+    const database = new DatabaseJobs(worker, this.databaseStore, paths.databaseMark);
+    return { conductor: new Conductor(host, paths, certificates, database), store, host };
   }
+
+  /** What the database's worker does with each act; refuses everything unless a test says otherwise. */
+  worker: DatabaseWorker = { take: () => Promise.reject(new Refused("the host knows no database")) };
+
+  /** What the host knows of the database. */
+  readonly databaseStore = new DatabaseStore(join(this.directory, "database"));
 
   /** Puts a truth in force, with the processes and the route that belong to it. */
   async become(site: Site): Promise<{ conductor: Conductor; store: Store; host: ReleaseHost }> {
