@@ -1,11 +1,10 @@
 import * as fs from "node:fs";
 import * as https from "node:https";
-import * as net from "node:net";
 import * as path from "node:path";
 
 import { certificatesIn, makeCertificates } from "./certificates";
 import { waitFor } from "./processes";
-import { listens } from "./reachable";
+import { freePorts, listens } from "./reachable";
 import { serviceLog, startService, stopService } from "./services";
 import type { World } from "./world";
 
@@ -167,21 +166,4 @@ export class AcmeServer {
       outgoing.on("error", reject);
     });
   }
-}
-
-/** Ports that nobody listens on at `address`, all different, as the kernel gives them. */
-async function freePorts(address: string, count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = net.createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(0, address, resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
