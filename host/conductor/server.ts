@@ -5,8 +5,8 @@ import { name, type Conductor } from "./conductor";
 import { ExitCode } from "./protocol";
 import { ENVIRONMENT_BYTES } from "./releases/variables";
 
-/** Longest act, in bytes: an environment of the largest size, each byte of it escaped in JSON. */
-const ACT_LIMIT = 6 * ENVIRONMENT_BYTES + 1024 * 1024;
+/** Longest act, in bytes: an environment of the largest size, each byte of it escaped in JSON, or years of migrations. */
+const ACT_LIMIT = Math.max(6 * ENVIRONMENT_BYTES, 32 * 1024 * 1024) + 1024 * 1024;
 
 /** Pause between two signs of life, in milliseconds; the client waits for some 15 s before it gives a connection up. */
 const HEARTBEAT_MS = 5000;

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { readIfThere, writeDurably } from "../conductor/system/durable-file";
+import { readIfThere, removeDurably, writeDurably } from "../conductor/system/durable-file";
 import { Failed } from "../conductor/faults";
 import type {
   BackupManifest,
@@ -57,7 +57,8 @@ export class DatabaseStore {
 
   /** Keeps where the database is; null forgets it. */
   async writeSettings(settings: DatabaseSettings | null): Promise<void> {
-    await this.write("settings.json", settings);
+    if (settings === null) await removeDurably(join(this.directory, "settings.json"));
+    else await this.write("settings.json", settings);
   }
 
   /** Returns what the last `migrations` act sent; null where none ever did. */

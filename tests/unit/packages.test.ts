@@ -118,7 +118,7 @@ function which(command: string): string {
   return execFileSync("sh", ["-c", `command -v ${command}`], { encoding: "utf8" }).trim();
 }
 
-const NEEDED = ["git", "ca-certificates", "curl", "logrotate", "unattended-upgrades"];
+const NEEDED = ["git", "ca-certificates", "curl", "logrotate", "unattended-upgrades", "postgresql"];
 const NEW_NGINX = { nginx: "1.30.6-2", "libnginx-mod-http-js": "1.0.2-2" };
 const OLD_NGINX = { nginx: "1.26.3-3", "libnginx-mod-http-js": "0.8.9-1" };
 const NEW_NODE = { nodejs: "24.21.0-1", npm: "12" };

@@ -123,7 +123,7 @@ describe("the client", () => {
       socket,
     );
     expect(await run(script, ["act"], "nonsense")).toMatchObject({ code: 4, stdout: "" });
-    expect(await run(script, ["act"], `{"act":"${"x".repeat(8_000_000)}"}`)).toMatchObject({
+    expect(await run(script, ["act"], `{"act":"${"x".repeat(35_000_000)}"}`)).toMatchObject({
       code: 4,
       stderr: expect.stringContaining("longer than") as string,
     });

@@ -125,8 +125,8 @@ describe("the door", () => {
 
   it("answers an act that is too long, and takes the next one", async () => {
     const socket = await door(() => Promise.resolve({}));
-    const long = await post(socket, JSON.stringify({ act: "x".repeat(8 * 1024 * 1024) }));
-    expect(long.body).toBe("error 4 act: the act is longer than 7340032 bytes\n");
+    const long = await post(socket, JSON.stringify({ act: "x".repeat(34 * 1024 * 1024) }));
+    expect(long.body).toBe("error 4 act: the act is longer than 34603008 bytes\n");
     expect((await post(socket, STATUS)).body).toBe("result {}\n");
   });
 
