@@ -70,6 +70,8 @@ const SETTINGS: SiteSettings = {
   smokeTests: [],
 };
 
+const NJS_MODULES = ["control.js", "front-door.js", "metrics.js", "refusal.js", "split.js"];
+
 /** Backends that answer at once, in an Nginx of their own so that their CPU time is not the front door's. */
 const BACKENDS = `worker_processes 1;
 pid /run/nginx-backends.pid;
@@ -93,9 +95,7 @@ async function seed(): Promise<Record<string, { content: string | Buffer; mode?:
     [TLS.certificate]: { content: readFileSync(certificates.chain) },
     [TLS.key]: { content: readFileSync(certificates.key), mode: 0o600 },
     "/etc/nginx/nginx.conf": { content: nginx("nginx.conf") },
-    [`${paths.njs}/front-door.js`]: { content: nginx("front-door.js") },
-    [`${paths.njs}/metrics.js`]: { content: nginx("metrics.js") },
-    [`${paths.njs}/split.js`]: { content: nginx("split.js") },
+    ...Object.fromEntries(NJS_MODULES.map((name) => [`${paths.njs}/${name}`, { content: nginx(name) }])),
     ...Object.fromEntries(siteFiles(SETTINGS, paths).map(({ path, text }) => [path, { content: text }])),
     [paths.siteConfiguration]: {
       content: renderSiteConfiguration({ settings: SETTINGS, paths, probeKey: "0123456789abcdef" }),

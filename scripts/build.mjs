@@ -52,7 +52,7 @@ for (const folder of ["bin", "bootstrap", "pm2", "systemd"]) {
   cpSync(`host/${folder}`, `dist/host/${folder}`, { recursive: true });
 }
 mkdirSync("dist/host/nginx");
-for (const file of ["front-door.js", "metrics.js", "nginx.conf", "split.js"]) {
+for (const file of ["control.js", "front-door.js", "metrics.js", "nginx.conf", "refusal.js", "split.js"]) {
   cpSync(`host/nginx/${file}`, `dist/host/nginx/${file}`);
 }
 const deterministic = [

@@ -1,13 +1,14 @@
 /**
- * The front door's part in njs: picks the upstream of each request from the traffic state, counts what is under way,
- * and lets the conductor read and set that state through a unix socket. No weight change needs a reload.
+ * The front door's part in njs: picks the upstream of each request from the traffic state, and counts what is under way.
+ * No weight change needs a reload.
  *
- * The traffic state is one string of six fields, set and read as a whole:
+ * The traffic state is one string of six fields, set and read as a whole (`control.js`):
  *   STABLE  BUCKETS-OF-THE-CANDIDATE  SEED  BLUE-MAY-FAIL-OVER  GREEN-MAY-FAIL-OVER  CLOSED
  *   blue    500                       7     1                   1                    0
+ *
+ * njs runs the whole of a module anew for every request, the top of each import with it. So this holds what every request
+ * needs and nothing else; the rest is imported where it is used.
  */
-import fs from "fs";
-import metrics from "metrics.js";
 import split from "split.js";
 
 /** The dictionary is empty after a start of Nginx; the configuration then holds what the conductor wrote last. */
@@ -24,8 +25,7 @@ function isClosedTo(variables, state) {
   );
 }
 
-function colourOf(variables, state) {
-  const tester = variables.app_tester;
+function colourOf(variables, state, tester) {
   if (tester) {
     return tester;
   }
@@ -44,9 +44,10 @@ function colourOf(variables, state) {
 }
 
 function poolOf(variables, state) {
-  const colour = colourOf(variables, state);
+  const tester = variables.app_tester;
+  const colour = colourOf(variables, state, tester);
   // A tester wants to see this colour and no other; and a colour that is not admitted backs nobody up.
-  if (variables.app_tester || state[colour === "blue" ? 3 : 4] !== "1") {
+  if (tester || state[colour === "blue" ? 3 : 4] !== "1") {
     return "app_" + colour;
   }
   return colour === "blue" ? "app_blue_or_green" : "app_green_or_blue";
@@ -60,88 +61,57 @@ function pool(r) {
     return "closed";
   }
   const name = poolOf(variables, state);
-  variables.app_begun = name;
-  ngx.shared.app_counters.incr(metrics.openKey(name, process.pid), 1, 0);
+  // By worker, for one that is killed never gets to its log phase: what it had would be under way for ever, and every
+  // drain would wait for it.
+  const open = "open|" + name + "|" + process.pid;
+  variables.app_open = open;
+  ngx.shared.app_counters.incr(open, 1, 0);
   return name;
 }
 
-/** `js_set` in the access log's format: counts the request as ended, in the log phase, and names its colour. */
+/** The first digit of a status, or `-` for none. */
+function classOf(status) {
+  return status && status[0] > "0" && status[0] < "6" ? status[0] : "-";
+}
+
+/** Which bucket a duration falls into; their bounds are in `metrics.js`. Most are in the first ones. */
+function bucketOf(seconds) {
+  if (!(seconds > 0.05)) {
+    return !(seconds > 0.005) ? 0 : seconds > 0.025 ? 3 : seconds > 0.01 ? 2 : 1;
+  }
+  if (seconds <= 1) {
+    return seconds > 0.5 ? 7 : seconds > 0.25 ? 6 : seconds > 0.1 ? 5 : 4;
+  }
+  return seconds > 10 ? 11 : seconds > 5 ? 10 : seconds > 2.5 ? 9 : 8;
+}
+
+/**
+ * `js_set` in the access log's format: counts the request as ended, in the log phase, and names its colour. The keys are
+ * told in `metrics.js`.
+ */
 function ended(r) {
   const variables = r.variables;
   const counters = ngx.shared.app_counters;
-  const begun = variables.app_begun;
-  if (!begun) {
-    counters.incr("door|" + metrics.classOf(variables.status), 1, 0);
+  const open = variables.app_open;
+  if (!open) {
+    counters.incr("door|" + classOf(variables.status), 1, 0);
     return "";
   }
-  const open = metrics.openKey(begun, process.pid);
   // Workers come and go with each reload: one that has nothing under way leaves nothing behind.
   if (counters.incr(open, -1, 0) < 1) {
     counters.delete(open);
   }
+  const name = open.slice(5, open.lastIndexOf("|"));
   // Both are lists where more than one colour was tried; a number is read up to the first comma.
   const status = variables.upstream_status;
   const seconds = parseFloat(variables.upstream_response_time);
-  const cls = status ? metrics.classOf(status) : "d" + metrics.classOf(variables.status);
-  counters.incr(metrics.endedKey(begun, cls, seconds), 1, 0);
-  if (seconds > 0 && cls !== "-") {
-    counters.incr("seconds|" + begun, seconds, 0);
+  const answer = status ? classOf(status) : "d" + classOf(variables.status);
+  counters.incr("ended|" + name + "|" + answer + "|" + bucketOf(seconds), 1, 0);
+  if (seconds > 0 && answer !== "-") {
+    counters.incr("seconds|" + name, seconds, 0);
   }
-  return metrics.colourOf(begun);
+  // `app_COLOUR`, or `app_COLOUR_or_OTHER`.
+  return name[4] === "b" ? "blue" : "green";
 }
 
-/** `js_content` of what the front door answers itself: 503 in maintenance, 429 above a client's limit. */
-function refuse(r) {
-  const variables = r.variables;
-  const status = +variables.status;
-  const closed = status === 503;
-  const seconds = closed ? variables.app_closed_retry : variables.app_limit_retry;
-  r.headersOut["Retry-After"] = seconds;
-  r.headersOut["Cache-Control"] = "no-store";
-  if (variables.app_api) {
-    r.headersOut["Content-Type"] = "application/json";
-    r.return(status, JSON.stringify({ error: closed ? "maintenance" : "too many requests" }) + "\n");
-  } else if (closed) {
-    r.headersOut["Content-Type"] = "text/html; charset=utf-8";
-    r.return(status, fs.readFileSync(variables.app_closed_page, "utf8"));
-  } else {
-    r.headersOut["Content-Type"] = "text/plain; charset=utf-8";
-    r.return(status, `Too many requests. Please try again in ${seconds} s.\n`);
-  }
-}
-
-/** `GET` and `PUT /traffic` on the conductor's socket. Answers with the state that is in force. */
-function traffic(r) {
-  if (r.method === "PUT") {
-    ngx.shared.app_traffic.set("state", r.requestText);
-  }
-  r.return(200, trafficState(r.variables));
-}
-
-/** What is counted, by key. What a worker had under way that is gone is forgotten here, for it will never end. */
-function countersByKey() {
-  const counts = {};
-  ngx.shared.app_counters.items().forEach(function (item) {
-    const worker = metrics.workerOf(item[0]);
-    if (worker !== null && !fs.existsSync("/proc/" + worker)) {
-      ngx.shared.app_counters.delete(item[0]);
-    } else {
-      counts[item[0]] = item[1];
-    }
-  });
-  return counts;
-}
-
-/** `GET /counters` on the conductor's socket: what was counted, by key (see `metrics.js`). */
-function counters(r) {
-  r.headersOut["Content-Type"] = "application/json";
-  r.return(200, JSON.stringify(countersByKey()));
-}
-
-/** `GET /metrics` on the conductor's socket: the same as Prometheus text. */
-function prometheus(r) {
-  r.headersOut["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8";
-  r.return(200, metrics.text(countersByKey()));
-}
-
-export default { pool, ended, refuse, traffic, counters, prometheus };
+export default { pool, ended, trafficState };

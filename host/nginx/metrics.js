@@ -1,5 +1,5 @@
 /**
- * What the front door counts, and how it tells it: pure functions, run by njs and by the tests.
+ * How the front door tells what it counted: pure functions, run by njs and by the tests.
  *
  * A request costs few operations on the dictionary, so that its keys say much at once:
  *   open|POOL|PID               requests that have not ended, by the worker that has them
@@ -10,7 +10,10 @@
  * front door's own answer: no colour was tried.
  */
 
-/** Upper bounds of the buckets of durations, in seconds; one more bucket takes what is longer. */
+/**
+ * Upper bounds of the buckets of durations, in seconds; one more bucket takes what is longer. `front-door.js` picks by the
+ * same ones.
+ */
 const BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** The name of a pool is `app_COLOUR`, or `app_COLOUR_or_OTHER`; the colour is the one that is tried first. */
@@ -18,31 +21,9 @@ function colourOf(pool) {
   return pool[4] === "b" ? "blue" : "green";
 }
 
-/** Returns the key of a request that ended, whose class and seconds are those of the colour that was tried first. */
-function endedKey(pool, cls, seconds) {
-  let bucket = 0;
-  while (bucket < BOUNDS.length && seconds > BOUNDS[bucket]) {
-    bucket++;
-  }
-  return "ended|" + pool + "|" + cls + "|" + bucket;
-}
-
-/**
- * Returns the key of what a worker has under way. By worker, for one that is killed never gets to its log phase: what it
- * had would be under way for ever, and every drain would wait for it.
- */
-function openKey(pool, pid) {
-  return "open|" + pool + "|" + pid;
-}
-
-/** The worker in a key of {@link openKey}; null for any other key. */
+/** The worker in the key of what is open; null for any other key. */
 function workerOf(key) {
   return key.startsWith("open|") ? key.slice(key.lastIndexOf("|") + 1) : null;
-}
-
-/** The first digit of a status, or `-` for none. */
-function classOf(status) {
-  return status && status[0] > "0" && status[0] < "6" ? status[0] : "-";
 }
 
 function newColour() {
@@ -142,4 +123,4 @@ function text(counts) {
     .join("\n");
 }
 
-export default { classOf, colourOf, endedKey, openKey, text, workerOf };
+export default { BOUNDS, text, workerOf };

@@ -1,134 +1,257 @@
 import { createHmac, randomBytes } from "node:crypto";
-import { startLoad } from "../../sandbox/load/run";
+import { once } from "node:events";
+import { mkdtempSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BROKEN_VERSION } from "../../sandbox/applications";
+import { startLoad, type LoadRun } from "../../sandbox/load/run";
+import { SandboxPostgres } from "../../sandbox/postgres";
+import { worldNamed } from "../../sandbox/world";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
- * Releases of a real Next.js application, installed and built on the host: pages, a signed webhook, chunks that old pages
- * still ask for, a canary under load, and a version that starts and is not well.
+ * Releases of a real Next.js application, with a database and a signing secret of its own: installed, built and pruned
+ * on the host, seen through the front door, and under load the whole time.
  */
 
 jest.setTimeout(SLOW_MS);
 
-const SECRET = randomBytes(24).toString("hex");
-/** Half of what one of two shared cores bears of Next.js, the load client and Nginx on the other. */
-const RATE = 100;
+/** Requests a second: half of what the host's share of two processors bears beside a build. */
+const RATE = 60;
+
+const signingSecret = randomBytes(24).toString("hex");
 
 let world: TestWorld;
-/** Ends the load of a test that failed before it did. */
-let endLoad = (): Promise<unknown> => Promise.resolve();
-/** Chunks that the first version's page asks for. */
-let oldChunks: readonly string[];
+let postgres: SandboxPostgres;
+let load: LoadRun;
+let testerSecret: string;
 
 beforeAll(async () => {
   world = await TestWorld.create("next-app", { application: "next" });
-  const args = ["config", "set", "--secret", "--path", "variables.STRIPE_WEBHOOK_SECRET"];
-  await world.project.pulumi(args, { stdin: SECRET });
-  // How long the version that never becomes healthy is waited for.
-  await world.setGroupValue("application.health.deadlineSeconds", "20");
-  await world.up({ blueVersion: "v0.9.9" });
-  oldChunks = await chunksOf("/");
+  const directory = mkdtempSync(join(tmpdir(), "next-app-postgres-"));
+  postgres = await SandboxPostgres.start(worldNamed(), { directory, address: world.host.gateway });
+  const secrets = { DATABASE_URL: postgres.url, STRIPE_WEBHOOK_SECRET: signingSecret };
+  for (const [name, value] of Object.entries(secrets)) {
+    const command = ["config", "set", "--secret", "--path", `variables.${name}`];
+    await world.project.pulumi(command, { stdin: value });
+  }
+  await world.setGroupValue("application.health.deadlineSeconds", "15");
+  await world.setGroupValue("site.drainSeconds", "5");
+  testerSecret = await world.project.getConfig("testerSecret");
 }, SLOW_MS);
 
 afterAll(async () => {
-  await endLoad();
   await world.remove();
+  await postgres.remove();
 });
+
+interface Asked {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
 
 interface Answer {
   readonly status: number;
   readonly body: string;
 }
 
-/** A request through the front door, from the host itself. */
-async function ask(path: string, args: readonly string[] = [], stdin = ""): Promise<Answer> {
-  const { stdout } = await world.host.exec(
-    [
-      ...["curl", "--silent", "--insecure", "--resolve", `${world.domain}:443:127.0.0.1`],
-      ...["--write-out", "\n%{http_code}", ...args, `https://${world.domain}${path}`],
-    ],
-    { stdin },
-  );
-  const end = stdout.lastIndexOf("\n");
-  return { status: Number(stdout.slice(end + 1)), body: stdout.slice(0, end) };
+/** Sends one request through the front door, as a new user; resolves when the answer has begun. */
+async function begin(
+  path: string,
+  { method = "GET", headers = {}, body }: Asked = {},
+): Promise<IncomingMessage> {
+  const { address, host = "", tls } = world.loadTarget();
+  const options = { host: address, servername: host, ca: tls.ca, agent: false, method, path };
+  const outgoing = request({ ...options, headers: { host, ...headers } }).end(body);
+  const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
+  return incoming;
 }
 
-async function asTester(path: string): Promise<Answer> {
-  return ask(path, ["--header", `x-vs-tester: green:${await world.project.getConfig("testerSecret")}`]);
+async function ask(path: string, asked: Asked = {}): Promise<Answer> {
+  const incoming = await begin(path, asked);
+  let body = "";
+  for await (const chunk of incoming.setEncoding("utf8")) body += String(chunk);
+  return { status: incoming.statusCode ?? 0, body };
 }
 
-async function chunksOf(path: string): Promise<readonly string[]> {
-  const { body } = await ask(path);
-  const chunks = [...new Set(body.match(/\/_next\/static\/[^"\\]+\.js/g) ?? [])];
-  expect(chunks.length).toBeGreaterThan(2);
-  return chunks;
+const tester = (colour: string): Readonly<Record<string, string>> => ({
+  "x-vs-tester": `${colour}:${testerSecret}`,
+});
+
+/** Paths of all scripts that a page names. */
+async function scriptsOf(colour: string): Promise<string[]> {
+  const { body } = await ask("/", { headers: tester(colour) });
+  return [...new Set(body.match(/\/_next\/static\/[\w./~-]+\.js/g) ?? [])].sort();
 }
 
-/** Sends an event as Stripe does: the time and the body, signed with the endpoint's secret. */
-async function deliver(body: string, secret: string): Promise<Answer> {
+/** A delivery as Stripe sends it, signed now. */
+function delivery(id: string, amount: number, secret = signingSecret): Asked {
+  const object = { id: "pi_1", object: "payment_intent", amount };
+  const event = { id, object: "event", type: "payment_intent.succeeded", data: { object } };
+  const body = JSON.stringify(event);
   const time = Math.floor(Date.now() / 1000);
   const signature = createHmac("sha256", secret).update(`${time}.${body}`).digest("hex");
-  const header = `stripe-signature: t=${time},v1=${signature}`;
-  return ask("/api/business/wallet/webhook", ["--header", header, "--data-binary", "@-"], body);
+  const headers = { "content-type": "application/json", "stripe-signature": `t=${time},v1=${signature}` };
+  return { method: "POST", headers, body };
 }
 
-test.each(["/", "/business/wallet", "/admin"])("%s is a page of the release that serves", async (path) => {
+const WEBHOOK = "/api/business/wallet/webhook";
+
+test("the first release serves: built here, its own smoke tests passed", async () => {
+  const { stdout, stderr } = await world.up({ blueVersion: "v0.9.9" });
+  const words = stdout + stderr;
+  for (const step of ["install (npm ci)", "build (npm run build)", "prune (npm prune --omit=dev)"])
+    expect(words).toContain(`v0.9.9: ${step}`);
+  expect(words).toContain("blue: ALL SMOKE TESTS PASSED");
+  load = await startLoad({
+    ...world.loadTarget(),
+    protocol: "http1",
+    rate: RATE,
+    connections: 10,
+    users: 100,
+  });
+});
+
+test.each([
+  ["/", "Vehicle service"],
+  ["/business/wallet", "Balance: 0"],
+  ["/admin", "Database: configured"],
+])("%s shows what it is of: %s", async (path, text) => {
   const { status, body } = await ask(path);
   expect(status).toBe(200);
+  expect(body).toContain(text);
   expect(body).toContain("Version v0.9.9, blue.");
 });
 
-test("an event is taken in once by an instance, and only with Stripe's signature", async () => {
-  const event = JSON.stringify({
-    ...{ id: "evt_1", object: "event", type: "payment_intent.succeeded" },
-    data: { object: { amount: 1000 } },
+test("its health tells of its database", async () => {
+  const { status, body } = await ask("/api/health");
+  expect(status).toBe(200);
+  expect(JSON.parse(body)).toMatchObject({ status: "ok", database: "ok", version: "v0.9.9", colour: "blue" });
+});
+
+/** Scripts that the pages of the first version name. */
+let oldScripts: string[];
+
+describe("a candidate at 5 percent", () => {
+  test("is built from what is installed already, beside the one that serves", async () => {
+    oldScripts = await scriptsOf("blue");
+    const { stdout, stderr } = await world.up({ greenVersion: "v1.0.0", canaryWeight: 5 });
+    expect(stdout + stderr).toMatch(/v1\.0\.0: install: nothing to do, .* \(linked\)/);
+    const { effectiveWeight, colours } = await world.status();
+    expect(effectiveWeight).toBe(5);
+    expect(colours.green).toMatchObject({ version: "v1.0.0", healthy: true, admitted: true });
   });
-  expect((await deliver(event, "not-the-secret")).status).toBe(400);
-  const answers: Answer[] = [];
-  for (let delivery = 0; delivery < 6; delivery++) answers.push(await deliver(event, SECRET));
-  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
-  // Without a database each of the two instances has a memory of its own.
-  const fresh = answers.filter(({ body }) => !(JSON.parse(body) as { duplicate: boolean }).duplicate);
-  expect(fresh.length).toBeGreaterThan(0);
-  expect(fresh.length).toBeLessThanOrEqual(2);
+
+  test.each([
+    ["green", "v1.0.0"],
+    ["blue", "v0.9.9"],
+  ])("%s shows %s", async (colour, version) => {
+    for (const path of ["/", "/business/wallet", "/admin"]) {
+      expect((await ask(path, { headers: tester(colour) })).body).toContain(`Version ${version}, ${colour}.`);
+    }
+  });
+
+  test("has browser code of its own, and everyone gets the code of either", async () => {
+    const newScripts = await scriptsOf("green");
+    const only = (some: string[], others: string[]): string[] =>
+      some.filter((file) => !others.includes(file));
+    const changed = [...only(oldScripts, newScripts), ...only(newScripts, oldScripts)];
+    const texts: string[] = [];
+    for (const file of changed) {
+      for (const colour of ["blue", "green"]) {
+        const { status, body } = await ask(file, { headers: tester(colour) });
+        expect({ file, colour, status }).toEqual({ file, colour, status: 200 });
+        texts.push(body);
+      }
+    }
+    for (const version of ["v0.9.9", "v1.0.0"])
+      expect(texts.filter((text) => text.includes(version))).toHaveLength(2);
+  });
 });
 
-test("a canary under load, to everyone and to stable: no request fails", async () => {
-  const run = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: RATE, connections: 20 });
-  endLoad = () => run.stop();
-  await world.up({ greenVersion: "v1.0.0" });
-  expect((await asTester("/")).body).toContain("Version v1.0.0, green.");
-  for (const canaryWeight of [5, 100]) {
-    await world.up({ canaryWeight });
-    await run.afterRequests(2 * RATE);
-  }
-  await world.up({ stable: "green", canaryWeight: 0 });
-  await run.afterRequests(2 * RATE);
-  endLoad = () => Promise.resolve();
-  const { total } = await run.stop();
-  expect(total.incidents).toEqual([]);
-  expect(total.answers.byColour["green"] ?? 0).toBeGreaterThan(3 * RATE);
-  expect((await ask("/")).body).toContain("Version v1.0.0, green.");
+describe("Stripe's webhook", () => {
+  test("takes an event in once, however often and wherever it is delivered", async () => {
+    const answers = await Promise.all(Array.from({ length: 12 }, () => ask(WEBHOOK, delivery("evt_1", 500))));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    const taken = answers.filter(({ body }) => !(JSON.parse(body) as { duplicate: boolean }).duplicate);
+    expect(taken).toHaveLength(1);
+    await ask(WEBHOOK, delivery("evt_2", 25));
+    // Both colours have the one database.
+    for (const colour of ["blue", "green"])
+      expect((await ask("/business/wallet", { headers: tester(colour) })).body).toContain("Balance: 525");
+  });
+
+  test.each([
+    ["no signature", { method: "POST", body: "{}" }],
+    ["another secret's signature", delivery("evt_3", 500, "another-secret")],
+    ["another body's signature", { ...delivery("evt_3", 500), body: "{}" }],
+  ])("refuses a delivery with %s", async (_what, asked) => {
+    expect((await ask(WEBHOOK, asked)).status).toBe(400);
+    expect(postgres.asSuperuser("select count(*) from stripe_events where id = 'evt_3'")).toBe("0");
+  });
 });
 
-test("a version that starts and is not well is refused, and nothing of what serves is touched", async () => {
+test("a release that is not healthy is taken back, with the reason, and nothing that serves is touched", async () => {
   const before = await world.status();
-  const { exitCode, stdout, stderr } = await world.tryUp({ blueVersion: "v1.0.1" });
+  const { exitCode, stdout, stderr } = await world.tryUp({ greenVersion: BROKEN_VERSION });
   expect(exitCode).not.toBe(0);
-  const words = stdout + stderr;
-  expect(words).toContain("blue-act");
-  expect(words).toMatch(/v1\.0\.1 on blue did not become healthy/);
-  expect(words).toMatch(/answers \/api\/health with 500/);
+  expect(stdout + stderr).toContain(`${BROKEN_VERSION} on green did not become healthy within 15 s`);
+  expect(stdout + stderr).toMatch(/instance \d answers \/api\/health with 500: .*error/);
   const { colours, traffic } = await world.status();
-  expect({ colours, traffic }).toEqual({ colours: before.colours, traffic: before.traffic });
-  expect((await ask("/")).body).toContain("Version v1.0.0, green.");
+  expect(colours.blue).toEqual(before.colours.blue);
+  expect(colours.green).toMatchObject({ version: "v1.0.0", healthy: true });
+  expect(traffic).toMatchObject({ stable: "blue", weight: 5 });
+  const { answers } = await load.snapshot();
+  expect(Object.keys(answers.byVersion).sort()).toEqual(["v0.9.9", "v1.0.0"]);
+  await world.up({ greenVersion: "v1.0.0" });
 });
 
-test("chunks of the first version are there after two more, though no colour runs it", async () => {
-  await world.up({ blueVersion: "v1.1.0" });
-  await world.up({ stable: "blue", canaryWeight: 0, greenVersion: "v1.0.0" });
-  expect((await ask("/")).body).toContain("Version v1.1.0, blue.");
-  const now = await chunksOf("/");
-  expect(oldChunks.filter((chunk) => !now.includes(chunk)).length).toBeGreaterThan(0);
-  for (const chunk of oldChunks)
-    expect({ chunk, status: (await ask(chunk)).status }).toEqual({ chunk, status: 200 });
+test("a release that is replaced finishes what is under way, and its streams end", async () => {
+  const stream = await begin("/api/stream", { headers: tester("green") });
+  expect(String((await once(stream, "data"))[0])).toContain(": open");
+  const slow = ask("/api/orders?ms=3000", { method: "POST", headers: tester("green"), body: "order" });
+  const ended = once(stream.resume(), "close");
+  await world.up({ greenVersion: "v1.1.0" });
+  const { status, body } = await slow;
+  expect(status).toBe(200);
+  expect(JSON.parse(body)).toMatchObject({ version: "v1.0.0", bytes: 5 });
+  await ended;
+});
+
+test("the first version's scripts are there after two more, though no colour runs it", async () => {
+  await world.up({ canaryWeight: 100 });
+  await world.up({ stable: "green", canaryWeight: 0 });
+  await world.up({ blueVersion: "v1.0.0" });
+  const now = [...(await scriptsOf("blue")), ...(await scriptsOf("green"))];
+  expect(oldScripts.filter((script) => !now.includes(script)).length).toBeGreaterThan(0);
+  for (const script of oldScripts)
+    expect({ script, status: (await ask(script)).status }).toEqual({ script, status: 200 });
+});
+
+test("no request was lost in all this", async () => {
+  const { total } = await load.stop();
+  expect(total.incidents).toEqual([]);
+  expect(total.failed).toBe(0);
+  expect(Object.keys(total.answers.byVersion).sort()).toEqual(["v0.9.9", "v1.0.0", "v1.1.0"]);
+});
+
+test("an instance that is told to end finishes what is under way, ends its streams, and is not killed", async () => {
+  const unit = "vehicleservice@green.service";
+  const green = "http://127.0.0.1:3002";
+  const script = `
+    since=$(date '+%Y-%m-%d %H:%M:%S')
+    curl --silent --no-buffer ${green}/api/stream >/tmp/stream & stream=$!
+    curl --silent --data order '${green}/api/orders?ms=1500' >/tmp/order & order=$!
+    until grep -q '^id: 1$' /tmp/stream; do sleep 0.02; done
+    systemctl stop ${unit}
+    wait $order && wait $stream
+    systemctl start ${unit}
+    cat /tmp/order; rm /tmp/order /tmp/stream
+    journalctl --unit=${unit} --since="$since" --output=cat | grep 'exited with code'`;
+  const [order = "", ...exits] = (await world.host.exec(["bash", "-ec", script])).stdout.trim().split("\n");
+  expect(JSON.parse(order.replace(/\}.*/, "}"))).toMatchObject({ version: "v1.1.0", bytes: 5 });
+  expect(exits.join("\n")).not.toContain("SIGKILL");
 });

@@ -40,8 +40,8 @@ js_shared_dict_zone zone=app_traffic:64k type=string;
 js_shared_dict_zone zone=app_counters:256k type=number;
 js_set $app_pool front_door.pool;
 js_set $app_ended front_door.ended;
-# The pool that a request was counted as begun with.
-js_var $app_begun "";
+# The key that a request is counted as open under; empty for one that has no pool.
+js_var $app_open "";
 
 # What holds until the conductor has spoken: Nginx has just started and the dictionary is empty.
 map "" $app_traffic_fallback {
@@ -76,12 +76,10 @@ map $http_x_conductor_probe $app_probe {
     default "";
     "~^${probeKey}$" 1;
 }
-map $app_begun $app_colour {
+map $app_open $app_colour {
     default "";
-    app_blue blue;
-    app_blue_or_green blue;
-    app_green green;
-    app_green_or_blue green;
+    "~^open.app_blue" blue;
+    "~^open.app_green" green;
 }
 map $app_probe $app_probed_colour {
     default "";
@@ -126,14 +124,16 @@ function renderControl(paths: Paths): string {
     access_log off;
     client_body_buffer_size 4k;
     client_max_body_size 4k;
+    # Here and not above: what is imported there runs for every request.
+    js_import control from control.js;
     location = /traffic {
-        js_content front_door.traffic;
+        js_content control.traffic;
     }
     location = /counters {
-        js_content front_door.counters;
+        js_content control.counters;
     }
     location = /metrics {
-        js_content front_door.prometheus;
+        js_content control.prometheus;
     }
     location = /configuration {
         default_type text/plain;
@@ -191,7 +191,8 @@ ${renderHeaders(settings)}
     limit_req_status 429;
     limit_req_log_level notice;
     location @refused {
-        js_content front_door.refuse;
+        js_import refusal from refusal.js;
+        js_content refusal.refuse;
     }
 
 ${renderProxySettings(settings)}

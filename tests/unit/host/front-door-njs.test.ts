@@ -41,11 +41,18 @@ class SharedDictionary {
 const shared = { app_traffic: new SharedDictionary(), app_counters: new SharedDictionary() };
 Object.assign(globalThis, { ngx: { shared } });
 // njs finds its modules in one directory, by file name.
-jest.mock("metrics.js", () => jest.requireActual<object>("../../../host/nginx/metrics.js"), {
-  virtual: true,
-});
-jest.mock("split.js", () => jest.requireActual<object>("../../../host/nginx/split.js"), { virtual: true });
-const { default: njs } = jest.requireActual<{ default: Module }>("../../../host/nginx/front-door.js");
+for (const name of ["front-door.js", "metrics.js", "split.js"])
+  jest.doMock(name, () => jest.requireActual<object>(`../../../host/nginx/${name}`), { virtual: true });
+const moduleOf = (name: string): Partial<Module> =>
+  jest.requireActual<{ default: Partial<Module> }>(`../../../host/nginx/${name}`).default;
+const njs = {
+  ...moduleOf("front-door.js"),
+  ...moduleOf("control.js"),
+  ...moduleOf("refusal.js"),
+} as Module;
+const { BOUNDS } = jest.requireActual<{ default: { BOUNDS: number[] } }>(
+  "../../../host/nginx/metrics.js",
+).default;
 
 beforeEach(() => {
   shared.app_traffic.clear();
@@ -64,7 +71,7 @@ function request(
       app_id: "0".repeat(32),
       app_tester: "",
       app_pinned: "",
-      app_begun: "",
+      app_open: "",
       app_traffic_fallback: FALLBACK,
       ...variables,
     },
@@ -145,7 +152,7 @@ describe("the upstream of a request", () => {
       const expected = split.bucket(app_id, seed) < 2500 ? "green" : "blue";
       const pool = expected === "green" ? "app_green_or_blue" : "app_blue_or_green";
       expect(njs.pool(asked)).toBe(pool);
-      expect(asked.variables["app_begun"]).toBe(pool);
+      expect(asked.variables["app_open"]).toBe(`open|${pool}|${process.pid}`);
     }
   });
 
@@ -297,6 +304,17 @@ describe("the counters", () => {
     njs.pool(asked);
     end(asked, answer, seconds, status);
     expect(counts()).toEqual({ [key]: 1 });
+  });
+
+  it("put a duration into the bucket whose bound it does not exceed", () => {
+    for (const [index, bound] of [...BOUNDS, Infinity].entries()) {
+      for (const seconds of [(BOUNDS[index - 1] ?? -0.001) + 0.001, Math.min(bound, 1000)]) {
+        const asked = request();
+        njs.pool(asked);
+        end(asked, "200", seconds.toFixed(3));
+      }
+      expect(shared.app_counters.get(`ended|app_blue|2|${index}`)).toBe(2);
+    }
   });
 
   it("forget what a worker had that was killed: it never ends", () => {
