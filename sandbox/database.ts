@@ -1,0 +1,67 @@
+import * as path from "node:path";
+
+import { SandboxPostgres } from "./postgres";
+import type { SandboxProject } from "./project";
+import { repositoryRoot } from "./repository";
+import { installS3, S3_REGION, S3Server, type S3Keys } from "./s3";
+import { cacheDirectory, type World } from "./world";
+
+/** Bucket of the backups, and what the keys of a site's objects begin with. */
+const BUCKET = "backups";
+const PREFIX = "vehicleservice/";
+
+/** A site's database, and the S3 that its backups go to: both at an address of this machine's that the host reaches. */
+export class SandboxDatabase {
+  private constructor(
+    readonly postgres: SandboxPostgres,
+    readonly s3: S3Server,
+    private readonly keys: S3Keys,
+  ) {}
+
+  /** Makes and starts both, below `directory`, which {@link SandboxDatabase.remove} empties. */
+  static async start(
+    world: World,
+    { directory, address }: { directory: string; address: string },
+  ): Promise<SandboxDatabase> {
+    const software = path.join(cacheDirectory(), "s3");
+    await installS3(software);
+    const postgres = await SandboxPostgres.start(world, {
+      directory: path.join(directory, "postgres"),
+      address,
+    });
+    const s3 = await S3Server.start({ software, directory: path.join(directory, "s3"), address });
+    return new SandboxDatabase(postgres, s3, await s3.makeBucket(BUCKET, PREFIX));
+  }
+
+  /** Sets the keys of a stack's config that lead to them. */
+  async configure(project: SandboxProject): Promise<void> {
+    const secrets = {
+      databaseUrl: this.postgres.url,
+      backupAccessKeyId: this.keys.accessKeyId,
+      backupSecretAccessKey: this.keys.secretAccessKey,
+    };
+    // From standard input: an argument could be read by every user of the machine.
+    for (const [key, value] of Object.entries(secrets))
+      await project.pulumi(["config", "set", "--secret", key], { stdin: value });
+    const values = {
+      "backups.bucket": BUCKET,
+      "backups.region": S3_REGION,
+      "backups.prefix": PREFIX,
+      "backups.endpoint": this.s3.url,
+      "backups.authorityFile": this.s3.authorityFile,
+      // Relative to the project, whose directory is not the repository's.
+      "database.migrationsDirectory": path.relative(
+        project.directory,
+        path.join(repositoryRoot(), "migrations"),
+      ),
+      "source.records": path.relative(project.directory, path.join(repositoryRoot(), "releases")),
+    };
+    for (const [key, value] of Object.entries(values)) await project.setConfig(key, value, { path: true });
+  }
+
+  /** Ends both, and removes what they had. */
+  async remove(): Promise<void> {
+    await this.postgres.remove();
+    await this.s3.remove();
+  }
+}
