@@ -34,13 +34,29 @@ export class TestPostgres {
       "--encoding=UTF8",
       `--pgdata=${directory}/data`,
     );
+    postgres.up();
+    postgres.run(SUPABASE);
+    return postgres;
+  }
+
+  /** Starts it, after {@link TestPostgres.stop}. */
+  up(): void {
+    const { directory } = this;
     const options = `-c listen_addresses='' -c unix_socket_directories=${directory} -c fsync=off`;
-    postgres.asPostgres(
+    this.asPostgres(
       ...["pg_ctl", "start", "--wait", `--pgdata=${directory}/data`, `--log=${directory}/log`],
       `--options=${options}`,
     );
-    postgres.run(SUPABASE);
-    return postgres;
+  }
+
+  /** Stops it as a power cut does: whoever is connected loses the connection. */
+  stop(): void {
+    this.asPostgres("pg_ctl", "stop", "--mode=immediate", `--pgdata=${this.directory}/data`);
+  }
+
+  /** URL of one of its databases, by its unix socket. */
+  url(database = "postgres", user = "postgres"): string {
+    return `postgres://${user}@localhost/${database}?host=${encodeURIComponent(this.directory)}`;
   }
 
   /**
@@ -48,10 +64,10 @@ export class TestPostgres {
    * @returns rows as text, unaligned, a line each
    * @throws Error with what psql said
    */
-  run(sql: string): string {
+  run(sql: string, database = "postgres"): string {
     const psql = path.join(this.programs, "psql");
     const args = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--single-transaction"];
-    return execFileSync(psql, [...args, "-v", "ON_ERROR_STOP=1", "-h", this.directory, "-U", "postgres"], {
+    return execFileSync(psql, [...args, "-v", "ON_ERROR_STOP=1", "-d", this.url(database)], {
       input: sql,
       encoding: "utf8",
       stdio: ["pipe", "pipe", "pipe"],
@@ -60,7 +76,7 @@ export class TestPostgres {
 
   /** Stops it, and removes everything of it. */
   remove(): void {
-    this.asPostgres("pg_ctl", "stop", "--mode=immediate", `--pgdata=${this.directory}/data`);
+    this.stop();
     fs.rmSync(this.directory, { recursive: true });
   }
 
