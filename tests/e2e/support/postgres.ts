@@ -65,8 +65,17 @@ export class TestPostgres {
    * @throws Error with what psql said
    */
   run(sql: string, database = "postgres"): string {
+    return this.psql(sql, database, ["--single-transaction"]);
+  }
+
+  /** Runs SQL as `psql -f` does: each statement for itself, unless it says otherwise. */
+  runEach(sql: string, database: string): void {
+    this.psql(sql, database, []);
+  }
+
+  private psql(sql: string, database: string, more: readonly string[]): string {
     const psql = path.join(this.programs, "psql");
-    const args = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--single-transaction"];
+    const args = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", ...more];
     return execFileSync(psql, [...args, "-v", "ON_ERROR_STOP=1", "-d", this.url(database)], {
       input: sql,
       encoding: "utf8",
