@@ -51,6 +51,7 @@ export async function readOnly<T>(
 ): Promise<T> {
   try {
     await session.query(`begin read only; ${settings(limits, "local")} ${more}`);
+    session.hold();
     return await work();
   } finally {
     await session.abandon();

@@ -4,8 +4,11 @@ import * as fc from "fast-check";
 import { Refused } from "../../host/conductor/faults";
 import { openMigrator } from "../../host/database/migrations/migrator";
 import type { MigrationFile } from "../../host/database/protocol";
+import { addressOf } from "../../host/database/connection";
+import { Session } from "../../host/database/migrations/session";
 import { repositoryRoot } from "../../sandbox/repository";
 import { ChildProgram } from "./support/child";
+import { DeafWire } from "./support/deaf-wire";
 import { applyPending, migration, MigrationDatabase, supabase } from "./support/migrations";
 import { TestPostgres } from "./support/postgres";
 
@@ -65,7 +68,7 @@ describe("databases as they are found", () => {
       "row-level-security",
       "anon",
     ]);
-    expect(supabase(files, "db", "push", "--yes", "--db-url", database.url)).toContain("");
+    expect(supabase(files, "db", "push", "--yes", "--db-url", database.url)).toContain("up to date");
     expect((await applyPending(migrator, files)).found.pending).toEqual([]);
     await expect(migrator.apply(files[0]!, { after: null })).resolves.toMatchObject({
       outcome: "was applied",
@@ -90,7 +93,7 @@ describe("databases as they are found", () => {
       "adopted\nadopted\nadopted\napplied",
     );
     const list = supabase(files, "migration", "list", "--db-url", database.url);
-    expect(list.match(/2025\d+[^\d]+2025\d+/g)).toHaveLength(4);
+    for (const { version } of files) expect(list).toMatch(new RegExp(`${version}.*\\|.*${version}.*\\|`));
 
     const edited = migration(2, odd[1]!.sql.replace("x;y", "x;z"));
     await expect(applyPending(migrator, [odd[0]!, edited, odd[2]!, table(4)])).rejects.toThrow(
@@ -137,8 +140,8 @@ describe("databases as they are found", () => {
     expect(database.query("select origin from deployment.files order by version")).toBe(
       "baseline\nbaseline\napplied",
     );
-    expect(supabase(files, "db", "push", "--yes", "--dry-run", "--db-url", database.url)).not.toMatch(
-      /Would push/,
+    expect(supabase(files, "db", "push", "--yes", "--dry-run", "--db-url", database.url)).toContain(
+      "up to date",
     );
   });
 
@@ -325,6 +328,27 @@ describe("failures", () => {
     expect(database.query("select to_regclass('public.t2')")).toBe("");
   });
 
+  test("a statement that takes too long is ended", async () => {
+    const database = await fresh();
+    const migrator = await database.open("run-1", { statementTimeoutSeconds: 1 });
+    await expect(applyPending(migrator, [migration(1, "select 1;\nselect pg_sleep(60);")])).rejects.toThrow(
+      /statement 2, line 2: canceling statement due to statement timeout[^]*57014/,
+    );
+  });
+
+  test("a session that broke while it held something has no other in its place until that is given up", async () => {
+    const database = await fresh();
+    const session = new Session(addressOf(database.url), "held");
+    await session.query("begin");
+    session.hold();
+    database.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'held'");
+    await expect(session.query("create table public.x ()")).rejects.toThrow();
+    await expect(session.query("create table public.x ()")).rejects.toThrow("the connection broke");
+    await session.abandon();
+    expect((await session.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
+    await session.close();
+  });
+
   test.each([
     [
       "its session is ended",
@@ -363,10 +387,33 @@ describe("failures", () => {
     },
   );
 
-  test("when the answer to COMMIT is lost, the history knows", async () => {
+  test("when the answer to a COMMIT that was kept is lost, the history knows that it was", async () => {
+    const database = await fresh();
+    const wire = new DeafWire(postgres.socket, "commit");
+    try {
+      const migrator = await database.open(
+        "run-1",
+        {},
+        true,
+        postgres.url(database.name, "postgres", await wire.open()),
+      );
+      wire.deaf = true;
+      await expect(migrator.apply(table(1), { after: null })).resolves.toMatchObject({ outcome: "applied" });
+      expect(wire.lost).toBe(1);
+      await migrator.apply(table(2), { after: table(1) });
+      expect(database.told).toEqual([
+        `${table(1).version}_change.sql: the connection broke at COMMIT; asking the history`,
+      ]);
+      expect(database.history()).toEqual(["1", "2"]);
+      await migrator.close();
+    } finally {
+      await wire.close();
+    }
+  });
+
+  test("when a session dies in its COMMIT, the history knows that nothing was kept", async () => {
     const database = await fresh();
     const migrator = await database.open();
-    // The server ends the session that asked, in the middle of its COMMIT: once before anything is kept.
     const dies =
       "create function public.die() returns trigger language plpgsql as $$ begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(1); return null; end $$; create table public.d (id int); create constraint trigger d after insert on public.d deferrable initially deferred for each row execute function public.die();";
     const insert = migration(2, "insert into public.d values (1);");
@@ -398,13 +445,18 @@ describe("runs", () => {
   test("a silent one is left alone in the middle of a file", async () => {
     const database = await fresh();
     const first = await database.open("run-1");
-    const applying = applyPending(first, [migration(1, "select pg_sleep(7); create table public.x ();")]);
+    const holder = await database.session();
+    await holder.query("select pg_advisory_lock(1)");
+    const applying = applyPending(first, [
+      migration(1, "set lock_timeout = 0; select pg_advisory_xact_lock(1);"),
+    ]);
     await database.until(
-      "select 1 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()",
+      "select 1 from pg_stat_activity where wait_event = 'advisory' and datname = current_database()",
     );
     database.query("update deployment.lease set heartbeat = now() - interval '10 minutes'");
     await expect(database.open("run-2")).rejects.toThrow("changes this database");
-    await applying;
+    await holder.query("select pg_advisory_unlock(1)");
+    expect((await applying).applied).toMatchObject([{ outcome: "applied" }]);
   }, 20_000);
 
   test("two with one name, at once: each file is applied once", async () => {
@@ -417,6 +469,35 @@ describe("runs", () => {
     expect(database.history()).toHaveLength(30);
   });
 });
+
+test("what a killed run left at work is waited for, and what it did is not done again", async () => {
+  const database = await fresh();
+  const file = migration(1, "select pg_sleep(30); create table public.x ();");
+  const child = new ChildProgram(program(database, file, null));
+  try {
+    const run = child.start();
+    await database.until(
+      "select 1 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()",
+    );
+    run.kill("SIGKILL");
+    const mended = migration(1, "create table public.x ();");
+    await applyPending(await database.open(), [mended]);
+  } finally {
+    child.remove();
+  }
+  expect(database.told).toEqual(["another session changes the schema; waiting for its end"]);
+  expect(database.history()).toEqual(["1"]);
+}, 20_000);
+
+/** A program that applies one file, and tells its progress. */
+function program(database: MigrationDatabase, file: MigrationFile, after: MigrationFile | null): string {
+  return `
+    import { openMigrator } from "./host/database/migrations/migrator";
+    const limits = { lockTimeoutMs: 200, lockWaitSeconds: 20, statementTimeoutSeconds: 60 };
+    void openMigrator(${JSON.stringify(database.url)}, { limits, run: "run-1", lease: true, progress: console.log })
+      .then((migrator) => migrator.apply(${JSON.stringify(file)}, { after: ${JSON.stringify(after)} }));
+  `;
+}
 
 describe("a long transaction in the way", () => {
   const column = migration(2, "alter table public.t1 add column note text;");
@@ -449,9 +530,9 @@ describe("a long transaction in the way", () => {
     const writer = await database.session("a user");
     let written = 0;
     let failed = 0;
-    let over = false;
+    const over = new AbortController();
     const writing = (async () => {
-      for (let id = 0; !over; id += 1) {
+      for (let id = 0; !over.signal.aborted; id += 1) {
         await writer.query("insert into public.t1 (id) values ($1)", [id]).then(
           () => (written += 1),
           () => (failed += 1),
@@ -469,7 +550,7 @@ describe("a long transaction in the way", () => {
     expect(written).toBeGreaterThan(before + 3);
     await reader.query("commit");
     const { applied } = await applying;
-    over = true;
+    over.abort();
     await writing;
     expect(failed).toBe(0);
     expect(applied[0]!.locks).toEqual([
@@ -554,12 +635,7 @@ describe("files that cannot be in a transaction", () => {
     const writer = await database.session();
     await writer.query("begin");
     await writer.query("insert into public.t1 values (99)");
-    const child = new ChildProgram(`
-      import { openMigrator } from "./host/database/migrations/migrator";
-      const limits = { lockTimeoutMs: 200, lockWaitSeconds: 20, statementTimeoutSeconds: 60 };
-      void openMigrator(${JSON.stringify(database.url)}, { limits, run: "run-1", lease: true, progress: console.log })
-        .then((migrator) => migrator.apply(${JSON.stringify(file)}, { after: ${JSON.stringify(table(1))} }));
-    `);
+    const child = new ChildProgram(program(database, file, table(1)));
     try {
       const process = await child.startAndWait();
       await database.until(

@@ -1,7 +1,7 @@
 import { Failed, Refused } from "../../conductor/faults";
 import type { MigrationFile } from "../protocol";
 import type { AppliedFile, ApplyOptions } from "../surroundings";
-import { changedHalfway } from "./comparison";
+import { changedHalfway, changedSince } from "./comparison";
 import { IndexMaker, isConcurrent } from "./concurrent-index";
 import { fileFailed, needsNoTransaction, othersInTheWay } from "./failure";
 import { enter, Patience, standingOf, type Standing, type Workplace } from "./gate";
@@ -58,7 +58,6 @@ async function finish(
 
 /** The statements of one file, in order. */
 class Steps {
-  private readonly digests: readonly string[];
   private readonly done: readonly string[];
   private readonly patience: Patience;
   private readonly index: IndexMaker;
@@ -69,18 +68,17 @@ class Steps {
     private readonly script: Script,
     private readonly standing: Standing,
   ) {
-    this.digests = script.statements.map(({ text }) => statementDigest(text));
     this.done = standing.done ?? [];
     this.patience = new Patience(place.limits);
     this.index = new IndexMaker(place);
   }
 
   async all(): Promise<void> {
-    const changed = this.done.findIndex((digest, at) => digest !== this.digests[at]);
-    if (changed >= 0) throw new Refused(changedHalfway(this.file, changed, this.done.length));
+    const changed = await changedSince(this.done, this.script.statements);
+    if (changed !== null) throw new Refused(changedHalfway(this.file, changed, this.done.length));
     await this.begin();
     for (const [at, statement] of this.script.statements.entries()) {
-      if (at >= this.done.length) await this.step(statement, this.digests[at] ?? "");
+      if (at >= this.done.length) await this.step(statement, await statementDigest(statement.text));
       // What a statement sets holds for those after it, in this session only.
       else if ("VariableSetStmt" in statement.node) await this.place.session.run(statement.text);
     }
@@ -108,8 +106,10 @@ class Steps {
   private async step(statement: Statement, digest: string): Promise<void> {
     const interrupted =
       this.standing.running === digest && statement === this.script.statements[this.done.length];
-    if (interrupted && (await this.index.endedWell(statement)))
-      { await this.mark("done = done || $2, running = null", digest); return; }
+    if (interrupted && (await this.index.endedWell(statement))) {
+      await this.mark("done = done || $2, running = null", digest);
+      return;
+    }
     for (;;) {
       const { session, watch, limits } = this.place;
       const look = new LockWatch(watch, await session.open(), limits.lockTimeoutMs);

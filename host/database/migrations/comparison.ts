@@ -142,8 +142,8 @@ class Judge {
       const { statements } = await readScript(file);
       const ours = this.ours.get(file.version);
       const done = ours === undefined || ours.finished ? [] : ours.done;
-      const changed = done.findIndex((digest, index) => digest !== digestAt(statements, index));
-      if (changed >= 0) this.faults.push(changedHalfway(file, changed, done.length));
+      const changed = await changedSince(done, statements);
+      if (changed !== null) this.faults.push(changedHalfway(file, changed, done.length));
     } catch (error) {
       this.faults.push((error as Error).message);
     }
@@ -172,9 +172,20 @@ class Judge {
   }
 }
 
-function digestAt(statements: readonly { readonly text: string }[], index: number): string | null {
-  const statement = statements[index];
-  return statement === undefined ? null : statementDigest(statement.text);
+/**
+ * Finds the first statement of a file that is applied by now and was another one then.
+ * @param done Digests of the statements that are applied.
+ * @returns its index; null where the file begins as it did
+ */
+export async function changedSince(
+  done: readonly string[],
+  statements: readonly { readonly text: string }[],
+): Promise<number | null> {
+  for (const [index, digest] of done.entries()) {
+    const statement = statements[index];
+    if (statement === undefined || (await statementDigest(statement.text)) !== digest) return index;
+  }
+  return null;
 }
 
 /** Says that a half-applied file has another beginning than the one that was applied. */

@@ -6,7 +6,7 @@ import type { AppliedFile, ApplyOptions } from "../surroundings";
 import { FILE_LOCK } from "./bookkeeping";
 import { Lease } from "./lease";
 import { fileName } from "./script";
-import { endsSession, type Session } from "./session";
+import type { Session } from "./session";
 
 /** How gently a database is changed. */
 export interface Limits {
@@ -84,12 +84,7 @@ async function ask({ session, limits }: Workplace, scope: "transaction" | "sessi
       ? `begin isolation level read committed; ${settings(limits, "local")}
          select pg_try_advisory_xact_lock(${FILE_LOCK}) as mine`
       : `${settings(limits, "")} select pg_try_advisory_lock(${FILE_LOCK}) as mine`;
-  const asked = (): Promise<{ mine: boolean }[]> => session.queryLast(text);
-  // A session that broke since the last file shows it only now, when nothing was begun: a new one takes its place.
-  const [row] = await asked().catch((error: unknown) => {
-    if (error instanceof Failed || !endsSession(error)) throw error;
-    return asked();
-  });
+  const [row] = await session.queryLast<{ mine: boolean }>(text);
   return row?.mine === true;
 }
 
@@ -119,16 +114,17 @@ export async function standingOf(
   file: MigrationFile,
   { after }: ApplyOptions,
 ): Promise<AppliedFile | Standing> {
-  await assertLease(place);
   const has = (version: string): string =>
     `exists (select from supabase_migrations.schema_migrations where version = ${escapeLiteral(version)})`;
-  const [row] = await place.session.queryLast<Standing & { predecessor: boolean }>(
-    `select ${has(file.version)} as applied, ${after === null ? "true" : has(after.version)} as predecessor, files.sha256,
+  const [row] = await place.session.queryLast<Standing & { predecessor: boolean; run: string | null }>(
+    `with lease as (${place.lease === null ? "select null as run" : Lease.FENCE})
+     select (select run from lease), ${has(file.version)} as applied, ${after === null ? "true" : has(after.version)} as predecessor, files.sha256,
        case when finished_at is null then done end as done,
        case when finished_at is null then running end as running
      from (select 1) as one left join deployment.files on version = ${escapeLiteral(file.version)}`,
   );
   if (row === undefined) throw new Error("a query of one row gave none");
+  place.lease?.assertHeld(row.run);
   if (row.applied && row.sha256 !== null && row.sha256 !== file.sha256) throw edited(file);
   if (row.applied) return { outcome: "was applied", milliseconds: 0, locks: [] };
   if (!row.predecessor && after !== null) {
@@ -146,7 +142,7 @@ export async function standingOf(
 export async function assertLease({ session, lease }: Workplace): Promise<void> {
   if (lease === null) return;
   const [holder] = await session.queryLast<{ run: string }>(Lease.FENCE);
-  lease.assertHeld(holder?.run);
+  lease.assertHeld(holder?.run ?? null);
 }
 
 function edited(file: MigrationName): Refused {

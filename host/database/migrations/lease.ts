@@ -9,7 +9,7 @@ const HEARTBEAT_MS = 5_000;
 const STALE_SECONDS = 60;
 
 /** How long a run that looks dead may still be in the middle of a file before it is left alone. */
-const STILL_AT_WORK = "5s";
+const STILL_AT_WORK = "2s";
 
 interface LeaseRow {
   readonly run: string;
@@ -57,10 +57,10 @@ export class Lease {
   }
 
   /** Throws unless this run has the lease: another one took it while this one gave no sign of life. */
-  assertHeld(run: string | undefined): void {
+  assertHeld(run: string | null): void {
     if (run === this.run) return;
     throw new Refused(
-      `this run no longer has the lease of the database: ${run === undefined ? "it was given back" : `run ${run} took it over`}. ` +
+      `this run no longer has the lease of the database: ${run === null ? "it was given back" : `run ${run} took it over`}. ` +
         "Run `pulumi up` again",
     );
   }
@@ -83,6 +83,7 @@ async function takeOver(session: Session, run: string): Promise<string> {
     const [now] = await session.queryLast<LeaseRow>(
       `begin; set local lock_timeout = '${STILL_AT_WORK}'; ${READ} for update`,
     );
+    session.hold();
     if (now !== undefined && now.silent < STALE_SECONDS) throw refusal(now);
     await session.query(
       `insert into deployment.lease values (true, $1, $2, clock_timestamp(), clock_timestamp())
@@ -91,8 +92,9 @@ async function takeOver(session: Session, run: string): Promise<string> {
       [run, hostname()],
     );
     await session.query("commit");
+    await session.clean();
   } catch (error) {
-    await session.query("rollback").catch(() => undefined);
+    await session.abandon();
     if (error instanceof Refused || holder === undefined) throw error;
     throw refusal(holder);
   }

@@ -73,7 +73,8 @@ export async function readScript(file: MigrationFile): Promise<Script> {
 }
 
 /** Names a statement by what Postgres reads: neither comments nor white space nor a word's case make another one. */
-export function statementDigest(text: string): string {
+export async function statementDigest(text: string): Promise<string> {
+  await loadModule();
   return sha256(tokens(text).join("\n"));
 }
 

@@ -1,5 +1,6 @@
 import { DatabaseError, type Client, type Connection, type QueryResult, type QueryResultRow } from "pg";
 import { Lane } from "../../conductor/system/lane";
+import { Failed } from "../../conductor/faults";
 import { connect, type Address } from "../connection";
 
 /** SQLSTATEs by which a server ends a session. */
@@ -33,7 +34,10 @@ export function endsSession(error: unknown): boolean {
   return cause.code === undefined || cause.code.startsWith("08") || SESSION_ENDS.has(cause.code);
 }
 
-/** One session of a database; a new one where the last one broke. One query at a time. */
+/**
+ * One session of a database; a new one where the last one broke. One query at a time. Until {@link Session.hold} every
+ * query stands for itself, and has to be one that may be sent twice.
+ */
 export class Session {
   private client: Client | null = null;
   private held = false;
@@ -122,9 +126,19 @@ export class Session {
   }
 
   private async guarded<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    try {
+      return await this.once(work);
+    } catch (error) {
+      // A session that broke while nobody used it shows it now. What is no part of anything can be asked again.
+      if (this.held || error instanceof Failed || !endsSession(error)) throw error;
+      return await this.once(work);
+    }
+  }
+
+  private async once<T>(work: (client: Client) => Promise<T>): Promise<T> {
     if (!this.held) await this.open();
     const { client } = this;
-    if (client === null) throw new Error("the connection ended");
+    if (client === null) throw new Error("the connection broke");
     try {
       return await work(client);
     } catch (error) {

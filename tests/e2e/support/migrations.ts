@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
@@ -48,9 +48,14 @@ export class MigrationDatabase {
     return this.postgres.url(this.name);
   }
 
-  async open(run = "run-1", limits: Partial<typeof LIMITS> = {}, lease = true): Promise<Migrator> {
+  async open(
+    run = "run-1",
+    limits: Partial<typeof LIMITS> = {},
+    lease = true,
+    url = this.url,
+  ): Promise<Migrator> {
     const progress = (line: string): void => void this.told.push(line);
-    const migrator = await openMigrator(this.url, { limits: { ...LIMITS, ...limits }, run, lease, progress });
+    const migrator = await openMigrator(url, { limits: { ...LIMITS, ...limits }, run, lease, progress });
     this.migrators.push(migrator);
     return migrator;
   }
@@ -150,12 +155,14 @@ export function supabase(files: readonly MigrationFile[], ...args: string[]): st
     for (const { version, name, sql } of files) {
       writeFileSync(join(project, "supabase", "migrations", `${version}_${name}.sql`), sql);
     }
-    return execFileSync(join(repositoryRoot(), "node_modules/.bin/supabase"), [...args], {
+    const ran = spawnSync(join(repositoryRoot(), "node_modules/.bin/supabase"), args, {
       cwd: project,
       encoding: "utf8",
       env: { ...process.env, DO_NOT_TRACK: "1", SUPABASE_TELEMETRY_DISABLED: "1" },
-      stdio: ["ignore", "pipe", "pipe"],
     });
+    const said = `${ran.stdout}${ran.stderr}`;
+    if (ran.status !== 0) throw new Error(said);
+    return said;
   } finally {
     rmSync(project, { recursive: true });
   }

@@ -54,9 +54,14 @@ export class TestPostgres {
     this.asPostgres("pg_ctl", "stop", "--mode=immediate", `--pgdata=${this.directory}/data`);
   }
 
-  /** URL of one of its databases, by its unix socket. */
-  url(database = "postgres", user = "postgres"): string {
-    return `postgres://${user}@localhost/${database}?host=${encodeURIComponent(this.directory)}`;
+  /** URL of one of its databases, by its unix socket, or by one in another directory. */
+  url(database = "postgres", user = "postgres", directory = this.directory): string {
+    return `postgres://${user}@localhost/${database}?host=${encodeURIComponent(directory)}`;
+  }
+
+  /** Path of its socket. */
+  get socket(): string {
+    return path.join(this.directory, ".s.PGSQL.5432");
   }
 
   /**
