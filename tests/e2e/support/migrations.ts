@@ -9,13 +9,23 @@ import type { MigrationFile, MigrationsResult } from "../../../host/database/pro
 import type { AppliedFile, Migrator } from "../../../host/database/surroundings";
 import { repositoryRoot } from "../../../sandbox/repository";
 import { waitUntil } from "../../../host/conductor/system/wait";
-import type { TestPostgres } from "./postgres";
+import { TestPostgres } from "./postgres";
 
 /** A migration: the n-th, unless a whole version is given. */
 export function migration(version: number | string, sql: string, contract = false): MigrationFile {
   const sha256 = createHash("sha256").update(sql).digest("hex");
   const digits = typeof version === "string" ? version : `2025${String(version).padStart(10, "0")}`;
   return { version: digits, name: "change", sha256, sql, contract };
+}
+
+/** A migration that makes a table, the n-th. */
+export function table(number: number): MigrationFile {
+  return migration(number, `create table public.t${number} (id int primary key);`);
+}
+
+/** The first migrations that make a table each. */
+export function tables(count: number): MigrationFile[] {
+  return Array.from({ length: count }, (_, index) => table(index + 1));
 }
 
 /** Limits that make a test wait for milliseconds where a stack waits for seconds. */
@@ -130,6 +140,41 @@ join pg_class on pg_class.oid = indexrelid where relnamespace = 'public'::regnam
 union all
 select 'function ' || pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace
 order by 1`;
+
+/** A Postgres, and the databases that a test made in it. */
+export class MigrationWorld {
+  readonly postgres = TestPostgres.start();
+  private readonly databases: MigrationDatabase[] = [];
+
+  async fresh(): Promise<MigrationDatabase> {
+    const database = await MigrationDatabase.make(this.postgres);
+    this.databases.push(database);
+    return database;
+  }
+
+  /** Drops the databases. */
+  async clear(): Promise<void> {
+    for (const database of this.databases.splice(0)) await database.remove();
+  }
+
+  remove(): void {
+    this.postgres.remove();
+  }
+}
+
+/** TypeScript of a program that applies one file, and tells its progress. */
+export function program(
+  database: MigrationDatabase,
+  file: MigrationFile,
+  after: MigrationFile | null,
+): string {
+  return `
+    import { openMigrator } from "./host/database/migrations/migrator";
+    void openMigrator(${JSON.stringify(database.url)}, {
+      limits: ${JSON.stringify(LIMITS)}, run: "run-1", lease: true, progress: console.log,
+    }).then((migrator) => migrator.apply(${JSON.stringify(file)}, { after: ${JSON.stringify(after)} }));
+  `;
+}
 
 /** Compares, and applies what is pending. */
 export async function applyPending(
