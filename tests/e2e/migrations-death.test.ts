@@ -203,6 +203,20 @@ describe("runs", () => {
     expect((await applying).applied).toMatchObject([{ outcome: "applied" }]);
   }, 20_000);
 
+  test("a live one says so", async () => {
+    const database = await world.fresh();
+    await database.open("run-1");
+    await database.until("select 1 from deployment.lease where heartbeat > since + interval '1 second'");
+  }, 20_000);
+
+  test("a database that is nobody else's needs no lease", async () => {
+    const database = await world.fresh();
+    await database.open("run-1");
+    await applyPending(await database.open("run-2", {}, false), tables(2));
+    expect(database.history()).toEqual(["1", "2"]);
+    expect(database.query("select run from deployment.lease")).toBe("run-1");
+  });
+
   test("two with one name, at once: each file is applied once", async () => {
     const database = await world.fresh();
     const files = tables(30);
