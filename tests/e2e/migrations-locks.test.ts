@@ -142,6 +142,22 @@ describe("files that cannot be in a transaction", () => {
     );
   });
 
+  test.each([
+    [
+      "an index of that name",
+      "create index t1_note on public.t1 (note); ",
+      "create index concurrently t1_note on public.t1 (id);",
+    ],
+    ["no such index", "", "drop index concurrently public.t1_note;"],
+  ])("%s is an error each time, and not taken for a run that died", async (_, there, sql) => {
+    const database = await world.fresh();
+    const migrator = await database.open();
+    const files = [migration(1, `create table public.t1 (id int, note text); ${there}`), migration(2, sql)];
+    await expect(applyPending(migrator, files)).rejects.toThrow(/statement 1, line 1: .*t1_note/);
+    await expect(applyPending(migrator, files)).rejects.toThrow(/statement 1, line 1: .*t1_note/);
+    expect(database.history()).toEqual(["1"]);
+  });
+
   test("an index whose run was killed is made again", async () => {
     const database = await world.fresh();
     const file = migration(2, `insert into public.t1 values (1);\n${index}`);

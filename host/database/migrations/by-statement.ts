@@ -107,15 +107,15 @@ class Steps {
     const interrupted =
       this.standing.running === digest && statement === this.script.statements[this.done.length];
     if (interrupted && (await this.index.endedWell(statement))) {
-      await this.mark("done = done || $2, running = null", digest);
+      await this.mark("done", digest);
       return;
     }
     for (;;) {
       const { session, watch, limits } = this.place;
       const look = new LockWatch(watch, await session.open(), limits.lockTimeoutMs);
       try {
-        if (interrupted || !(await this.inTransaction(statement, digest)))
-          await this.alone(statement, digest);
+        const done = !interrupted && (await this.inTransaction(statement, digest));
+        if (!done) await this.alone(statement, digest);
         return;
       } catch (error) {
         await look.stop();
@@ -132,7 +132,7 @@ class Steps {
     try {
       await session.query("begin");
       await session.run(text);
-      await this.mark("done = done || $2, running = null", digest);
+      await this.mark("done", digest);
       await session.query("commit");
       return true;
     } catch (error) {
@@ -143,15 +143,23 @@ class Steps {
   }
 
   private async alone(statement: Statement, digest: string): Promise<void> {
-    await this.mark("running = $2", digest);
-    await (isConcurrent(statement) ? this.index.run(statement) : this.place.session.run(statement.text));
-    await this.mark("done = done || $2, running = null", digest);
+    await this.mark("begun", digest);
+    try {
+      await (isConcurrent(statement) ? this.index.run(statement) : this.place.session.run(statement.text));
+    } catch (error) {
+      // What the server refused is not under way: an index of that name which is there now is another one.
+      if (!endsSession(error)) await this.mark("failed", digest);
+      throw error;
+    }
+    await this.mark("done", digest);
   }
 
-  private async mark(change: string, digest: string): Promise<void> {
+  private async mark(what: "begun" | "failed" | "done", digest: string): Promise<void> {
     await this.place.session.query(
-      `update deployment.files set ${change} where version = $1 and $2::text <> ''`,
-      [this.file.version, digest],
+      `update deployment.files set running = case when $3 = 'begun' then $2::text end,
+         done = case when $3 = 'done' then done || $2::text else done end
+       where version = $1`,
+      [this.file.version, digest, what],
     );
   }
 
