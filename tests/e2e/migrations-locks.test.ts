@@ -1,4 +1,6 @@
+import { waitUntil } from "../../host/conductor/system/wait";
 import type { MigrationFile } from "../../host/database/protocol";
+import { statementDigest } from "../../host/database/migrations/script";
 import { ChildProgram } from "./support/child";
 import { applyPending, migration, MigrationWorld, program, table } from "./support/migrations";
 
@@ -60,8 +62,8 @@ describe("a long transaction in the way", () => {
     );
     const before = written;
     // Three pauses, in which those who queued behind the file write.
-    while (database.told.filter((line) => line.includes("trying again")).length < 3)
-      await new Promise(setImmediate);
+    const pauses = (): number => database.told.filter((line) => line.includes("trying again")).length;
+    expect(await waitUntil(10_000, 10, () => Promise.resolve(pauses() >= 3))).toBe(true);
     expect(written).toBeGreaterThan(before + 3);
     await reader.query("commit");
     const { applied } = await applying;
@@ -158,6 +160,27 @@ describe("files that cannot be in a transaction", () => {
     expect(database.history()).toEqual(["1"]);
   });
 
+  test.each([
+    ["made", "", index, "t1_id_idx"],
+    ["dropped", "create index t1_id_idx on public.t1 (id);", "drop index concurrently public.t1_id_idx;", ""],
+  ])(
+    "an index that was %s when its run died before it could say so is not asked for again",
+    async (_, first, sql, there) => {
+      const database = await world.fresh();
+      const files = [migration(1, `create table public.t1 (id int); ${first}`), migration(2, sql)];
+      await applyPending(await database.open(), files);
+      // As it is between the end of the statement and the word that it is done.
+      database.query(`
+      delete from supabase_migrations.schema_migrations where version = '${files[1]!.version}';
+      update deployment.files set finished_at = null, done = '{}', running = '${await statementDigest(sql)}'
+      where version = '${files[1]!.version}'`);
+      const { applied } = await applyPending(await database.open(), files);
+      expect(applied).toMatchObject([{ outcome: "applied" }]);
+      expect(database.query("select to_regclass('public.t1_id_idx')")).toBe(there);
+      expect(database.history()).toEqual(["1", "2"]);
+    },
+  );
+
   test("an index whose run was killed is made again", async () => {
     const database = await world.fresh();
     const file = migration(2, `insert into public.t1 values (1);\n${index}`);
@@ -180,6 +203,9 @@ describe("files that cannot be in a transaction", () => {
       child.remove();
     }
     await writer.query("rollback");
+    expect(database.query("select running is not null from deployment.files where finished_at is null")).toBe(
+      "t",
+    );
     expect(database.query("select indisvalid from pg_index where indexrelid = 't1_id_idx'::regclass")).toBe(
       "f",
     );
