@@ -1,16 +1,19 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
+import type { DatabaseSpec } from "./components/database";
 import type { SiteArgs } from "./components/front-door";
 import type { HostArgs } from "./components/host";
 import type { ReleaseSpec, Strategy } from "./components/release-spec";
 import { checkAgreement } from "./config/cross-rules";
+import { type FoundDatabase, findDatabase } from "./config/database";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
 import { SECRETS, type StackValues } from "./config/schema";
 import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
 import type { Colour, SiteSettings, TlsSettings, TrafficIntent } from "./host/conductor/protocol";
+import type { DatabaseSettings } from "./host/database/protocol";
 
 /** The configuration of a stack, in the words of the components that take it. */
 export interface StackConfig {
@@ -20,6 +23,8 @@ export interface StackConfig {
   readonly site: SiteArgs;
   /** The application's variables, value by name. Secrets, all of them. */
   readonly variables: Readonly<Record<string, pulumi.Input<string>>>;
+  /** The database, and what shall become of its schema; null for none. */
+  readonly database: DatabaseSpec | null;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** How a release comes to users where the other colour could not take them over meanwhile. */
@@ -35,6 +40,7 @@ interface PlainConfig extends StackConfig {
   readonly host: HostArgs & { readonly privateKey: string };
   readonly site: SiteSettings;
   readonly variables: Readonly<Record<string, string>>;
+  readonly database: (DatabaseSpec & { readonly settings: DatabaseSettings }) | null;
 }
 
 /**
@@ -44,8 +50,14 @@ interface PlainConfig extends StackConfig {
  * @throws {ConfigError} naming every fault at once: key, value (secrets masked), rule, remedy.
  */
 export function loadConfig(config: pulumi.Config, projectDirectory: string): StackConfig {
-  const machine = { projectDirectory, home: homedir(), read: (path: string) => readFileSync(path, "utf8") };
-  const { host, site, variables, ...rest } = validate(readRaw(config), machine);
+  const machine: Machine = {
+    projectDirectory,
+    home: homedir(),
+    read: (path) => readFileSync(path, "utf8"),
+    bytes: (path) => readFileSync(path),
+    list: (path) => readdirSync(path),
+  };
+  const { host, site, variables, database, ...rest } = validate(readRaw(config), machine);
   const { name, secret } = site.testers;
   return {
     host: { ...host, privateKey: pulumi.secret(host.privateKey) },
@@ -53,6 +65,7 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
     variables: Object.fromEntries(
       Object.entries(variables).map(([variable, value]) => [variable, pulumi.secret(value)]),
     ),
+    database: database && { ...database, settings: pulumi.secret(database.settings) },
     ...rest,
   };
 }
@@ -66,9 +79,13 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const { values, faults } = checkValues(raw);
   const keys = findKeys(raw, machine);
   const texts = findTexts(raw, machine);
-  const all = firstOfEachKey([...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults]);
+  const database = findDatabase(raw, machine);
+  const all = firstOfEachKey([
+    ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
+    ...database.faults,
+  ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
-  return arranged(values, keys, texts);
+  return { ...arranged(values, keys, texts), database: databaseSpec(values, texts, database.found) };
 }
 
 /** Of several faults of one key the first, which is the most basic one. */
@@ -99,7 +116,7 @@ function readRaw(config: pulumi.Config): RawConfig {
   };
 }
 
-function arranged(values: StackValues, keys: Keys, texts: Texts): PlainConfig {
+function arranged(values: StackValues, keys: Keys, texts: Texts): Omit<PlainConfig, "database"> {
   const { hostKey, privateKey } = keys;
   if (hostKey === undefined || privateKey === undefined) throw new Error("a key is missing without a fault");
   const { address, port, user } = values.host;
@@ -155,6 +172,53 @@ function siteSettings(values: StackValues, texts: Texts): SiteSettings {
     releasesKept,
     builds: { assets: assets.directory, cache: buildCache, minFreeMegabytes },
     smokeTests: smokeTests.map(({ contains = null, ...test }) => ({ ...test, contains })),
+  };
+}
+
+function databaseSpec(
+  values: StackValues,
+  texts: Texts,
+  found: FoundDatabase | undefined,
+): PlainConfig["database"] {
+  if (found === undefined) return null;
+  const { epoch, backupGeneration, baseline, accept } = values.database;
+  const { migrations, checks, ranges } = found.schema;
+  const rangeOf = (version: string) => ranges.get(version) ?? null;
+  return {
+    settings: databaseSettings(values, texts),
+    identity: found.address.identity,
+    migrations: migrations.map(({ version, name, sha256, sql, contract }) => {
+      return { version, name, sha256, sql, contract };
+    }),
+    holdsSecrets: migrations.some(({ secret }) => secret),
+    checks,
+    accept: accept.map(({ version, sha256, reason }) => ({ version, sha256: sha256 || null, reason })),
+    baseline: baseline || null,
+    epoch,
+    backupGeneration,
+    ranges: { blue: rangeOf(values.blueVersion), green: rangeOf(values.greenVersion) },
+  };
+}
+
+function databaseSettings(values: StackValues, texts: Texts): DatabaseSettings {
+  const { schemas, lockTimeoutMs, lockWaitSeconds, statementTimeoutSeconds, rowTolerancePercent } =
+    values.database;
+  const { bucket, region, endpoint, prefix } = values.backups;
+  const { backupAccessKeyId: accessKeyId, backupSecretAccessKey: secretAccessKey } = values;
+  return {
+    url: values.databaseUrl,
+    schemas,
+    limits: { lockTimeoutMs, lockWaitSeconds, statementTimeoutSeconds },
+    bucket: {
+      name: bucket,
+      region,
+      endpoint: endpoint || null,
+      prefix,
+      credentials: accessKeyId === "" ? null : { accessKeyId, secretAccessKey },
+      authority: texts.backupAuthority,
+    },
+    rehearsal: { url: values.rehearsalUrl || null },
+    rowTolerancePercent,
   };
 }
 

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Certificate } from "./components/certificate";
+import { Database } from "./components/database";
 import { EnvironmentFile } from "./components/environment-file";
 import { FrontDoor } from "./components/front-door";
 import { Host } from "./components/host";
@@ -13,6 +14,7 @@ const {
   host: hostSettings,
   site,
   variables,
+  database: databaseSpec,
   releases,
   strategy,
   traffic: shares,
@@ -27,12 +29,17 @@ const certificate = new Certificate("certificate", { host, frontDoor, site });
 // What the application is told. Another value reaches users by another release, never by a restart of what serves.
 const environment = new EnvironmentFile("environment", { host, variables });
 
-// Nothing is touched before the host agrees that the whole can be reached from what is live.
 const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
+
+// Schema before code, and behind a backup that was restored: both releases have to run on it.
+const database = new Database("database", { host, environment, maintenance, database: databaseSpec });
+
+// No release is touched before the host agrees that the whole can be reached from what is live.
 const plan = new SitePlan("plan", {
   host,
   certificate,
   maintenance,
+  database,
   environment,
   releases,
   ...strategy,
@@ -61,5 +68,6 @@ maintenance.endAfter(traffic);
 
 export const { url } = frontDoor;
 export const { serving, effectiveWeight, stable } = traffic;
+export const { schemaVersion, measuredRestoreSeconds, lastBackup } = database;
 // Colours that serve users by an environment that has changed since: they get the new one by their next release.
 export const pending = { blue: blue.pending, green: green.pending };

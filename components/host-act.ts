@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { Command } from "@pulumi/command/remote";
 import type { z } from "zod";
 import type { Act, DriftPart } from "../host/conductor/protocol";
+import type { DatabaseActs } from "../host/database/protocol";
 import type { Host } from "./host";
 
 /** Arguments of {@link hostAct}. */
@@ -9,16 +10,25 @@ export interface HostActArgs<R> {
   /** Where the conductor runs. */
   readonly host: Host;
   /** What the conductor is asked to do. Any change in it, and nothing else of the act, sends it again. */
-  readonly act: Act | pulumi.Output<Act>;
+  readonly act: Act | DatabaseActs | pulumi.Output<Act | DatabaseActs>;
   /** What the conductor answers. */
   readonly result: z.ZodType<R>;
   /** The part of the host that the act looks after: where somebody changed it by hand, the act is sent again. */
   readonly part?: DriftPart;
   /**
+   * The part of the host whose change by hand, or by the course of time, makes the act due again, although the act does
+   * not look after it: other host software does not.
+   */
+  readonly due?: DriftPart;
+  /** What the act is about, beside its own words: another text sends it again. Stands in a comment of the command. */
+  readonly about?: string;
+  /**
    * What has to be done before, and what makes the act due again when it changes. Values that are known in a preview
    * although they resolve late, such as {@link HostAct.done}.
    */
   readonly after?: readonly pulumi.Input<string>[];
+  /** What has to be done before, and does not make the act due again, whatever its value is. */
+  readonly waitFor?: readonly pulumi.Input<unknown>[];
 }
 
 /** An act that the conductor was sent. */
@@ -40,17 +50,23 @@ export interface HostAct<R> {
  */
 export function hostAct<R>(
   name: string,
-  { host, act, result, part, after = [] }: HostActArgs<R>,
+  { host, act, result, part, due, about, after = [], waitFor = [] }: HostActArgs<R>,
   opts: pulumi.CustomResourceOptions & { parent: pulumi.Resource },
 ): HostAct<R> {
   const sends = `${host.asRoot}${host.conductor} act`;
+  const reasons = [
+    ...(part === undefined ? [] : [host.asLeft(part)]),
+    ...(due === undefined ? [] : [host.mended(due)]),
+    ...(about === undefined ? [] : [about]),
+  ];
+  const ready = pulumi.all([host.ready, ...waitFor]).apply(([known]) => known);
   const command = new Command(
     name,
     {
       connection: host.connection,
-      create: part === undefined ? sends : host.again(sends, part),
+      create: pulumi.all(reasons).apply((known) => withComment(sends, known)),
       stdin: pulumi.output(act).apply((settled) => canonicalJson(settled)),
-      triggers: [host.ready, ...after],
+      triggers: [ready, ...after],
       // The last answer is no input of the next act.
       addPreviousOutputInEnv: false,
       // Progress; standard output is the result, and is read, not shown.
@@ -60,8 +76,14 @@ export function hostAct<R>(
   );
   return {
     result: command.stdout.apply((stdout) => parseResult(name, result, stdout)),
-    done: (value) => pulumi.all([value, command.id]).apply(([known]) => known),
+    // Its URN: a preview knows the one of an act that is new, while its id would make all that waits for it look changed.
+    done: (value) => pulumi.all([value, command.urn]).apply(([known]) => known),
   };
+}
+
+/** A command line with what it is sent again for, in a comment, which the shell skips. */
+export function withComment(command: string, reasons: readonly string[]): string {
+  return reasons.length === 0 ? command : `${command} # ${reasons.join(", ")}`;
 }
 
 /** JSON with the keys of every object in alphabetical order: equal values are equal texts. */

@@ -5,6 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { Command, CopyToRemote } from "@pulumi/command/remote";
 import type { HostConnection } from "./ask-host";
 import type { Part } from "./drift-provider";
+import { withComment } from "./host-act";
 import { HostDrift } from "./host-drift";
 
 /** Arguments of {@link Host}. */
@@ -73,12 +74,17 @@ export class Host extends pulumi.ComponentResource {
   }
 
   /**
-   * A command line with a comment, which changes when somebody changed `part` on the host, or when the host software
-   * is another, which may have another idea of how the part shall be. A change here is an update in place: a changed
-   * trigger would replace the command, and a preview would show everything that waits for it as changed, too.
+   * Changes when somebody changed `part` on the host, or when the host software is another, which may have another idea of
+   * how the part shall be. Meant for {@link withComment}: a change there is an update in place, while a changed trigger
+   * would replace the command, and a preview would show everything that waits for it as changed, too.
    */
-  again(command: string, part: Part): pulumi.Output<string> {
-    return pulumi.interpolate`${command} # software ${this.software.sha256}, ${part} put right ${this.drift.mends[part]} times`;
+  asLeft(part: Part): pulumi.Output<string> {
+    return pulumi.interpolate`software ${this.software.sha256}, ${this.mended(part)}`;
+  }
+
+  /** Changes when somebody changed `part` on the host, and only then. */
+  mended(part: Part): pulumi.Output<string> {
+    return pulumi.interpolate`${part} put right ${this.drift.mends[part]} times`;
   }
 
   private askForDrift(name: string): HostDrift {
@@ -110,9 +116,8 @@ export class Host extends pulumi.ComponentResource {
       name,
       {
         connection: this.connection,
-        create: this.again(
-          `${this.asRoot}sh -s -- ${this.app} ${sha256} ${archiveName(this.app)}`,
-          "software",
+        create: this.asLeft("software").apply((reason) =>
+          withComment(`${this.asRoot}sh -s -- ${this.app} ${sha256} ${archiveName(this.app)}`, [reason]),
         ),
         stdin: readFileSync(INSTALL_SCRIPT, "utf8"),
         // Not the hash: a changed trigger replaces the command, and a preview would then show everything that waits for

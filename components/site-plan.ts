@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import type { Colour, PlanResult, TrafficIntent } from "../host/conductor/protocol";
 import type { Certificate } from "./certificate";
+import type { Database } from "./database";
 import type { EnvironmentFile } from "./environment-file";
 import type { Host } from "./host";
 import { hostAct } from "./host-act";
@@ -16,6 +17,8 @@ export interface SitePlanArgs extends Strategy {
   readonly certificate: Certificate;
   /** Keeps users out first, where it is asked to. */
   readonly maintenance: Maintenance;
+  /** The database: schema before code, and no release that the schema does not fit. */
+  readonly database: Database;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** The variables that the releases are built and run with. */
@@ -42,15 +45,19 @@ export class SitePlan extends pulumi.ComponentResource {
 
   constructor(name: string, args: SitePlanArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:SitePlan", name, {}, opts);
-    const { host, certificate, maintenance, environment, traffic } = args;
+    const { host, certificate, maintenance, database, environment, traffic } = args;
     const strategy = strategyOf(args);
     if (strategy.inPlace) void pulumi.log.warn(IN_PLACE, this);
+    const schema = database.ranges === null ? {} : { schema: database.ranges };
     const act = pulumi
       .all([intentOf(args.releases.blue, environment), intentOf(args.releases.green, environment)])
-      .apply(([blue, green]) => ({ act: "plan", releases: { blue, green }, ...strategy, traffic }) as const);
+      .apply(([blue, green]) => {
+        return { act: "plan", releases: { blue, green }, ...strategy, ...schema, traffic } as const;
+      });
+    const after = [certificate.certified, maintenance.closed];
     const plan = hostAct(
       `${name}-act`,
-      { host, act, result, after: [certificate.certified, maintenance.closed] },
+      { host, act, result, after, waitFor: [database.ready] },
       { parent: this },
     );
 

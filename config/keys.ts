@@ -11,6 +11,10 @@ export interface Machine {
   readonly home: string;
   /** Returns a file's text. Throws what Node's `readFileSync` throws. */
   readonly read: (path: string) => string;
+  /** Returns a file's bytes. Throws what Node's `readFileSync` throws. */
+  readonly bytes: (path: string) => Buffer;
+  /** Returns the names in a folder, in any order. Throws what Node's `readdirSync` throws. */
+  readonly list: (path: string) => readonly string[];
 }
 
 /** The keys that an SSH connection needs; a key that is at fault is undefined. */

@@ -1,14 +1,17 @@
 import { z } from "zod";
 import { areDifferentHeaders } from "../host/conductor/front-door/nginx-values";
 import {
+  accessKeyOrNone,
   answerHeader,
   applicationName,
   argumentList,
   bodyText,
+  bucketOrNone,
   commandLine,
   commit,
   cookieName,
   domain,
+  endpointOrNone,
   fitsEnvironment,
   flag,
   headerName,
@@ -17,12 +20,19 @@ import {
   hostFile,
   httpsUrl,
   integer,
+  keyPrefix,
   localFile,
   mailOrNone,
+  migrationVersion,
+  migrationVersionOrNone,
   network,
+  reason,
+  region,
   releaseFile,
   repository,
   ruled,
+  schemaName,
+  sha256OrNone,
   smokeTestName,
   statuses,
   tagPattern,
@@ -44,6 +54,10 @@ import {
 
 /** Directory of the authority whose certificates cost nothing. */
 const LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory";
+
+/** {@link parseDatabaseUrl} reads it. */
+const databaseUrl = () =>
+  ruled(z.string().max(4096), "postgres://USER:PASSWORD@HOST:PORT/DATABASE", "< url-file");
 
 const colour = () => ruled(z.enum(["blue", "green"]), "blue or green", "blue");
 
@@ -296,6 +310,66 @@ const source = z.strictObject({
     "commit hashes by version",
     "{ v1.0.0: 0123456789abcdef0123456789abcdef01234567 }",
   ).default({}),
+  /** Local folder with a record for each release, `<version>.yaml`. Read where there is a database. */
+  records: localFile("releases").default("releases"),
+});
+
+const acceptance = z.strictObject({
+  /** The migration that was edited, removed or put in between. */
+  version: migrationVersion(),
+  /** SHA-256 of its file as it is accepted; empty where the file is gone. */
+  sha256: sha256OrNone().default(""),
+  /** Why; kept in the database. */
+  reason: reason(),
+});
+
+const database = z.strictObject({
+  /** Local folder with the migrations, `<digits>_<name>.sql`, and `checks/`. */
+  migrationsDirectory: localFile("migrations").default("migrations"),
+  /** Schemas that backups hold; empty for all of them. */
+  schemas: ruled(
+    z.array(schemaName()).max(100),
+    "a list of at most 100 names of schemas",
+    "[public]",
+  ).default([]),
+  /** Longest wait for one lock, in milliseconds: as long as that, users' writes may queue behind it. */
+  lockTimeoutMs: integer(10, 600_000, "milliseconds", 2000).default(2000),
+  /** How long a file is tried again where others hold its locks, in seconds. */
+  lockWaitSeconds: integer(0, 86_400, "seconds", 60).default(60),
+  /** Longest statement of a migration, in seconds; a file's own `set statement_timeout` goes before it. */
+  statementTimeoutSeconds: integer(1, 86_400, "seconds", 300).default(300),
+  /** Rows of a table that may be missing after the migrations, in percent of those in the backup. */
+  rowTolerancePercent: integer(0, 100, "percent", 0).default(0),
+  /** Another number sends all migrations again, after a restore. */
+  epoch: integer(0, 1_000_000_000, "", 1).default(0),
+  /** Another number than 0, and than before, asks for a backup. */
+  backupGeneration: integer(0, 1_000_000_000, "", 1).default(0),
+  /** Migrations up to this version count as applied where the history is empty; empty for none. */
+  baseline: migrationVersionOrNone().default(""),
+  /** Migrations up to this version are not linted: they are applied everywhere, and nobody may edit them; empty for none. */
+  lintAfter: migrationVersionOrNone().default(""),
+  /** Differences between the files and the history that are meant. */
+  accept: ruled(
+    z
+      .array(acceptance)
+      .max(100)
+      .refine((all) => new Set(all.map(({ version, sha256 }) => `${version} ${sha256}`)).size === all.length),
+    "a list of at most 100 acceptances, each of them once",
+    "[{ version: '20250103000000', sha256: '', reason: 'never reached any database' }]",
+  ).default([]),
+});
+
+const backups = z.strictObject({
+  /** S3 bucket that backups go to; a database needs one. */
+  bucket: bucketOrNone().default(""),
+  /** Region of the bucket. */
+  region: region().default("us-east-1"),
+  /** URL of another S3 than Amazon's; empty for Amazon's. */
+  endpoint: endpointOrNone().default(""),
+  /** What every object's key begins with, ending in `/`; may be empty. */
+  prefix: keyPrefix().default(""),
+  /** Local file with the authority, in PEM, that signed the endpoint's certificate, if it is no public one. */
+  authorityFile: localFile("s3-authority.pem").optional(),
 });
 
 /** The whole configuration of a stack, as it stands under the project's namespace. */
@@ -335,6 +409,13 @@ export const stackSchema = z.strictObject({
     "an unencrypted private SSH key, whole, in OpenSSH's or PEM format",
     "< ~/.ssh/id_ed25519",
   ).default(""),
+  /** URL of the database, in session mode, as a role that owns the schema; empty for no database. */
+  databaseUrl: databaseUrl().default(""),
+  /** URL of a Postgres server to rehearse on, as a role that may make databases; empty for one on the host. */
+  rehearsalUrl: databaseUrl().default(""),
+  /** Key for the backups' bucket; empty, both of them, for the host's own role. */
+  backupAccessKeyId: accessKeyOrNone().default(""),
+  backupSecretAccessKey: accessKeyOrNone().default(""),
   host,
   site,
   /** The application's environment, value by name. */
@@ -345,13 +426,21 @@ export const stackSchema = z.strictObject({
   ).default({}),
   application: application.prefault({}),
   source,
+  database: database.prefault({}),
+  backups: backups.prefault({}),
 });
 
 /** A configuration in which every value keeps its own rule. */
 export type StackValues = z.infer<typeof stackSchema>;
 
 /** Keys that are groups of keys. Pulumi hands them over as JSON. */
-export const GROUPS: ReadonlySet<string> = new Set(["host", "site", "variables", "application", "source"]);
+export const GROUPS: ReadonlySet<string> = new Set([
+  ...["host", "site", "variables", "application", "source"],
+  ...["database", "backups"],
+]);
 
 /** Keys whose values no message ever shows. */
-export const SECRETS: ReadonlySet<string> = new Set(["testerSecret", "hostPrivateKey", "variables"]);
+export const SECRETS: ReadonlySet<string> = new Set([
+  ...["testerSecret", "hostPrivateKey", "variables"],
+  ...["databaseUrl", "rehearsalUrl", "backupAccessKeyId", "backupSecretAccessKey"],
+]);

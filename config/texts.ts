@@ -13,6 +13,8 @@ export interface Texts {
   readonly maintenancePage: string | null;
   /** PEM of the authority behind the ACME server's own certificate. */
   readonly acmeAuthority: string | null;
+  /** PEM of the authority behind the S3 server's own certificate. */
+  readonly backupAuthority: string | null;
   readonly faults: readonly Fault[];
 }
 
@@ -58,6 +60,7 @@ export function findTexts(raw: RawConfig, machine: Machine): Texts {
     nginxSnippet: findText(raw, ["site", "nginxSnippet"], machine, faults),
     maintenancePage: findText(raw, ["site", "maintenance", "page"], machine, faults),
     acmeAuthority: findText(raw, ["site", "tls", "acme", "authority"], machine, faults, certificatesAt),
+    backupAuthority: findText(raw, ["backups", "authorityFile"], machine, faults, certificatesAt),
     faults,
   };
 }

@@ -98,10 +98,13 @@ function remedyFor(raw: RawConfig, path: Path): string {
 export function faultAt(raw: RawConfig, path: Path, rule?: string, remedy?: string): Fault {
   const value = valueAt(raw.values, path);
   const key = String(path[0]);
+  const isSecret = SECRETS.has(key) || raw.encrypted.has(key);
+  const whole = rule ?? ruleAt(path).rule;
   return {
     key: `${raw.namespace}:${pathText(path)}`,
-    value: shown(value, SECRETS.has(key) || raw.encrypted.has(key)),
-    rule: placeholderRule(value, rule ?? ruleAt(path).rule),
+    value: shown(value, isSecret),
+    // A secret may hold what only looks like a placeholder.
+    rule: isSecret ? whole : placeholderRule(value, whole),
     remedy: remedy ?? remedyFor(raw, path),
   };
 }

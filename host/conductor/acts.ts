@@ -179,6 +179,10 @@ const settings = z
     message: "holds a wildcard, for which an ACME server gives no certificate by HTTP",
   });
 
+/** Digits that a migration's file begins with. */
+const migration = z.string().regex(/^[0-9]{1,20}$/);
+const schemaRange = z.strictObject({ first: migration, last: migration.nullable() });
+
 const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("configure"), site: settings }),
   z.strictObject({ act: z.literal("environment"), hash: environmentHash, variables }),
@@ -187,6 +191,7 @@ const act = z.discriminatedUnion("act", [
     act: z.literal("plan"),
     releases: z.strictObject({ blue: releaseIntent.nullable(), green: releaseIntent.nullable() }),
     inPlace: z.literal(true).exactOptional(),
+    schema: z.strictObject({ blue: schemaRange.nullable(), green: schemaRange.nullable() }).exactOptional(),
     traffic: z.strictObject({ stable: colour, weight: percent }),
   }),
   z.strictObject({

@@ -11,10 +11,11 @@ import { isAdmitted, isSameIntent, keepsEnvironment, routeOf, shareNow, shareOf,
 
 /**
  * Finds the steps from what is live to what is asked for. Pure.
+ * @param schemaVersion The newest migration in the database; null where that is not known, or there is none.
  * @returns the steps in words; none where all is as asked.
  * @throws Refused where it cannot be reached without taking users to something unproven, with the way out.
  */
-export function planSteps(site: Site, plan: PlanAct): string[] {
+export function planSteps(site: Site, plan: PlanAct, schemaVersion: string | null = null): string[] {
   const { releases, traffic, inPlace } = plan;
   const candidate = otherColour(traffic.stable);
   if (releases[traffic.stable] === null) {
@@ -32,12 +33,38 @@ export function planSteps(site: Site, plan: PlanAct): string[] {
   for (const colour of inPlace === true ? closing.filter((one) => releases[one] === null) : closing) {
     requireReplaceable(site, colour, changed);
   }
+  for (const colour of changed) requireFit(plan, colour, schemaVersion);
   requireServable(site, traffic, changed);
   return [
     ...changed.map((colour) => describeChange(site, colour, releases[colour]?.version ?? "", closing)),
     ...keeping.map((colour) => describePending(site, colour)),
     ...describeTraffic(site, plan),
   ];
+}
+
+/**
+ * A release is started only on a schema that it runs on.
+ * @throws Refused otherwise, with what would fit.
+ */
+function requireFit({ releases, schema }: PlanAct, colour: Colour, schemaVersion: string | null): void {
+  const range = schema?.[colour] ?? null;
+  if (range === null || schemaVersion === null) {
+    return;
+  }
+  const version = releases[colour]?.version ?? "";
+  const now = `the schema is at ${schemaVersion}`;
+  if (BigInt(schemaVersion) < BigInt(range.first)) {
+    throw new Refused(
+      `${colour}: ${version} needs the schema from migration ${range.first} on, and ${now}; have that migration applied ` +
+        "first: a migration that takes something away, and all after it, wait until no other release is on the host",
+    );
+  }
+  if (range.last !== null && BigInt(schemaVersion) > BigInt(range.last)) {
+    throw new Refused(
+      `${colour}: ${version} runs on the schema up to migration ${range.last}, and ${now}; take a release that runs on ` +
+        "it, or put back what was taken away by a migration of its own, and say so in the release's record",
+    );
+  }
 }
 
 function runs(site: Site, colour: Colour, wanted: ReleaseIntent | null): boolean {

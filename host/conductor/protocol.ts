@@ -212,7 +212,17 @@ export interface PlanAct {
   readonly releases: Readonly<Record<Colour, ReleaseIntent | null>>;
   /** As in {@link ReleaseAct.inPlace}. */
   readonly inPlace?: true;
+  /** Migrations that each release runs on; null for a colour without one. Absent where there is no database. */
+  readonly schema?: Readonly<Record<Colour, SchemaRange | null>>;
   readonly traffic: TrafficIntent;
+}
+
+/** The part of the schema's history that a release runs on. */
+export interface SchemaRange {
+  /** Version of the migration that the release needs at least. */
+  readonly first: string;
+  /** Version of the last migration that it runs on; null for as long as none is known that it does not run on. */
+  readonly last: string | null;
 }
 
 /** `release`: what one colour shall run. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { Certificate } from "../../components/certificate";
 import type { Part } from "../../components/drift-provider";
+import { Database } from "../../components/database";
 import { EnvironmentFile } from "../../components/environment-file";
 import { FrontDoor, type SiteArgs } from "../../components/front-door";
 import { Host, type HostArgs } from "../../components/host";
@@ -65,10 +66,12 @@ function makeSite({
   };
   const environment = new EnvironmentFile("environment", { host, variables });
   const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
+  const database = new Database("database", { host, environment, maintenance, database: null });
   const plan = new SitePlan("plan", {
     host,
     certificate,
     maintenance,
+    database,
     environment,
     releases: wanted,
     traffic: shares,
@@ -77,7 +80,18 @@ function makeSite({
   const green = new Release("green", { host, plan, environment, colour: "green", release: wanted.green });
   const split = new Traffic("traffic", { host, blue, green, ...shares });
   maintenance.endAfter(split);
-  return { host, frontDoor, certificate, environment, maintenance, plan, blue, green, traffic: split };
+  return {
+    host,
+    frontDoor,
+    certificate,
+    environment,
+    maintenance,
+    database,
+    plan,
+    blue,
+    green,
+    traffic: split,
+  };
 }
 
 const named = (registrations: readonly Registration[], name: string): Registration => {
@@ -108,6 +122,7 @@ describe("acts", () => {
     expect(acts.map(({ act }) => act).sort()).toEqual([
       "certify",
       "configure",
+      "database",
       "environment",
       "maintenance",
       "plan",
@@ -220,6 +235,7 @@ describe("what an `up` touches", () => {
     const names = [
       "blue-act",
       "certificate-act",
+      "database-act",
       "environment-act",
       "front-door-act",
       "green-act",
@@ -239,6 +255,7 @@ describe("what an `up` touches", () => {
     writeFileSync(other, "another archive");
     expect(await changedBy({ host: { software: other } })).toEqual([
       "blue-act",
+      "database-act",
       "environment-act",
       "front-door-act",
       "green-act",
@@ -254,7 +271,7 @@ describe("what an `up` touches", () => {
   it("is forgotten and left on the host by `destroy`", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const custom = registrations.filter(({ type }) => type.startsWith("command:"));
-    expect(custom).toHaveLength(11);
+    expect(custom).toHaveLength(12);
     expect(custom.map(({ retained }) => retained)).toEqual(custom.map(() => true));
   });
 });
@@ -270,6 +287,7 @@ describe("what somebody changed on the host", () => {
   it.each<[Part, string]>([
     ["frontDoor", "front-door-act"],
     ["environment", "environment-act"],
+    ["database", "database-act"],
     ["blue", "blue-act"],
     ["green", "green-act"],
     ["software", "web-bootstrap"],
@@ -299,7 +317,7 @@ describe("order", () => {
     ["environment-act", ["web-bootstrap"]],
     ["maintenance-before", ["front-door-act"]],
     ["certificate-act", ["front-door-act"]],
-    ["plan-act", ["certificate-act", "environment-act", "maintenance-before"]],
+    ["plan-act", ["certificate-act", "database-act", "environment-act", "maintenance-before"]],
     ["blue-act", ["plan-act"]],
     ["green-act", ["plan-act"]],
     ["traffic-act", ["blue-act", "green-act"]],
@@ -341,6 +359,7 @@ describe("structure", () => {
     expect(registrations.map(({ type, name, parent }) => [type, name, parent]).sort()).toEqual([
       ["command:remote:Command", "blue-act", "blue"],
       ["command:remote:Command", "certificate-act", "certificate"],
+      ["command:remote:Command", "database-act", "database"],
       ["command:remote:Command", "environment-act", "environment"],
       ["command:remote:Command", "front-door-act", "front-door"],
       ["command:remote:Command", "green-act", "green"],
@@ -352,6 +371,7 @@ describe("structure", () => {
       ["command:remote:CopyToRemote", "web-software", "web"],
       ["pulumi-nodejs:dynamic/vehicleservice:HostDrift", "web-drift", "web"],
       ["random:index/randomPassword:RandomPassword", "environment-key", "environment"],
+      ["vehicleservice:database:Database", "database", ""],
       ["vehicleservice:host:EnvironmentFile", "environment", ""],
       ["vehicleservice:host:Host", "web", ""],
       ["vehicleservice:site:Certificate", "certificate", ""],
@@ -366,7 +386,7 @@ describe("structure", () => {
 
   it("previews without an answer, an id or a fault", async () => {
     const { registrations } = await registrationsOf(makeSite, { preview: true });
-    expect(registrations).toHaveLength(22);
+    expect(registrations).toHaveLength(24);
   });
 
   it("tells what the host confirmed", async () => {
@@ -412,7 +432,7 @@ describe("secrets", () => {
   it("pin the host's key in every connection", async () => {
     const { registrations } = await registrationsOf(makeSite);
     const connections = registrations.flatMap(({ inputs }) => plain(inputs.connection) ?? []);
-    expect(connections).toHaveLength(12);
+    expect(connections).toHaveLength(13);
     for (const connection of connections) expect(connection).toMatchObject({ hostKey: hostSettings.hostKey });
   });
 });

@@ -2,12 +2,14 @@ import fc from "fast-check";
 import { z } from "zod";
 import { validate } from "../../config";
 import { ConfigError, type Path } from "../../config/faults";
+import type { Machine } from "../../config/keys";
 import { stackSchema } from "../../config/schema";
 import { schemaAt } from "../../config/validation";
 import { canonicalJson } from "../../components/host-act";
 import { parseAct } from "../../host/conductor/acts";
 import { pathsOf } from "../../host/conductor/paths";
 import type { Act, Colour } from "../../host/conductor/protocol";
+import type { DatabaseActs } from "../../host/database/protocol";
 import { renderSiteConfiguration } from "../../host/conductor/front-door/site-configuration";
 import { changed, hostKey, machineWith, rawConfig, settings } from "./support/configuration";
 
@@ -61,11 +63,13 @@ const climbs = (text: string) => text.split("/").includes("..");
 const AS_THEY_ARE = [
   ...["install", "build", "prune", "args", "variables"],
   ...["headers", "page", "nginxSnippet", "contains"],
+  // A client of the database or of S3 gets them, or the database itself.
+  ...["url", "credentials", "reason", "sql"],
 ];
 
 /** Values that are not read by a rule of characters alone: those, names of files here, and keys. */
 const READ_OTHERWISE =
-  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority))$/;
+  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority)|databaseUrl|rehearsalUrl|source\.records|database\.(migrationsDirectory|accept\.0\.reason)|backups\.authorityFile)$/;
 
 /** A key that each record takes; versions where it is not named. */
 const KEYS: Readonly<Record<string, string>> = { headers: "X-Frame-Options", variables: "LOG_LEVEL" };
@@ -100,6 +104,17 @@ function validAt(path: Path): string {
     "source.repository": "git://10.77.1.1/sample.git",
     "source.tagPattern": "{version}-production",
     "source.commits.v1.0.0": "0123456789abcdef0123456789abcdef01234567",
+    databaseUrl: "postgres://postgres@db.example.com/postgres",
+    rehearsalUrl: "postgres://postgres@rehearsal.example.com/postgres",
+    "database.schemas.0": "public",
+    "database.baseline": "001",
+    "database.lintAfter": "001",
+    "database.accept.0.version": "001",
+    "database.accept.0.sha256": "0".repeat(64),
+    "database.accept.0.reason": "it is meant, and harmless",
+    "backups.endpoint": "https://s3.example.com:9000",
+    "backups.prefix": "sites/vehicleservice/",
+    "backups.region": "eu-central-1",
     testerSecret: "0123456789abcdef",
     blueVersion: "v0.9.9",
     greenVersion: "v1.0.0",
@@ -120,14 +135,32 @@ const hostile = (path: Path) => {
 };
 
 /** Settings with one of everything that is a list of groups. */
-const everything = () => changed(settings(), ["application", "smokeTests"], [{ name: "npm", path: "/npm" }]);
+const everything = () => ({
+  ...changed(settings(), ["application", "smokeTests"], [{ name: "npm", path: "/npm" }]),
+  databaseUrl: "postgres://postgres:secret@db.example.com/postgres",
+  backupAccessKeyId: "npm",
+  backupSecretAccessKey: "npm",
+  backups: { bucket: "npm" },
+  database: {
+    // No file is linted: that has tests of its own, and takes another program.
+    lintAfter: "001",
+    accept: [{ version: "001", sha256: "0".repeat(64), reason: "it is meant, and harmless" }],
+  },
+});
+
+const RECORD = "schema: { first: '001', last: null, needs: [] }";
 
 type Loaded = ReturnType<typeof validate>;
 
 /** The configuration, or undefined where it is refused. */
 function accepted(values: Record<string, unknown>): Loaded | undefined {
   // A file of any name is there, so that only its name decides.
-  const machine = { ...machineWith(), read: () => machineWith().read("/project/keys/id") };
+  const machine: Machine = {
+    ...machineWith(),
+    read: () => machineWith().read("/project/keys/id"),
+    list: () => ["001_a.sql", "v0.9.9.yaml", "v1.0.0.yaml"],
+    bytes: (path) => Buffer.from(path.endsWith(".sql") ? "select 1" : RECORD),
+  };
   try {
     return validate(rawConfig(values), machine);
   } catch (error) {
@@ -152,6 +185,16 @@ function actsOf({ site, variables, releases: specs, traffic, maintenance }: Load
     { act: "release", colour: "green", release: releases.green },
     { act: "traffic", ...traffic },
     { act: "environment", hash, variables },
+  ];
+}
+
+/** What goes to the database's worker. */
+function databaseActsOf({ database }: Loaded): DatabaseActs[] {
+  if (database === null) return [];
+  const { settings: known, epoch, baseline, migrations: files, checks, accept } = database;
+  return [
+    { act: "database", database: known },
+    { act: "migrations", epoch, baseline, files, checks, accept },
   ];
 }
 
@@ -190,7 +233,7 @@ describe.each(textPaths().map((path) => [path.join("."), path] as const))("%s", 
         const { privateKey, hostKey: pinned, ...host } = config.host;
         expect(privateKey).toBe(machineWith().read("/project/keys/id"));
         // One blank, between type and key.
-        const texts = textsIn([host, pinned.replace(" ", ""), actsOf(config)]);
+        const texts = textsIn([host, pinned.replace(" ", ""), actsOf(config), databaseActsOf(config)]);
         expect(texts.filter((inert) => DANGEROUS.test(inert) || climbs(inert))).toEqual([]);
       }),
       { numRuns: 40 },

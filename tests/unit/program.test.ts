@@ -160,20 +160,25 @@ describe("index.ts", () => {
     const order = commands.map(({ name }) => name);
     const first = ["web-software", "web-bootstrap"];
     // These wait for the host's software, and some of them for one another.
-    const middle = ["front-door-act", "environment-act", "certificate-act", "maintenance-before"];
+    const middle = [
+      ...["front-door-act", "environment-act", "certificate-act", "maintenance-before", "database-act"],
+    ];
     const last = ["plan-act", "blue-act", "green-act", "traffic-act", "maintenance-after"];
     expect(order.slice(0, 2)).toEqual(first);
-    expect(order.slice(2, 6).sort()).toEqual(middle.sort());
+    expect(order.slice(2, 7).sort()).toEqual(middle.sort());
     expect(order.indexOf("front-door-act")).toBeLessThan(order.indexOf("certificate-act"));
     expect(order.indexOf("front-door-act")).toBeLessThan(order.indexOf("maintenance-before"));
-    expect(order.slice(6).map((name) => name.replace("green", "blue"))).toEqual(
+    expect(order.slice(7).map((name) => name.replace("green", "blue"))).toEqual(
       last.map((name) => name.replace("green", "blue")),
     );
   });
 
   it("exports what the host confirmed", async () => {
     const { result } = await isolated(config());
-    expect(Object.keys(result).sort()).toEqual(["effectiveWeight", "pending", "serving", "stable", "url"]);
+    expect(Object.keys(result).sort()).toEqual([
+      ...["effectiveWeight", "lastBackup", "measuredRestoreSeconds", "pending"],
+      ...["schemaVersion", "serving", "stable", "url"],
+    ]);
     const outputs = Object.entries(result).filter(([name]) => name !== "pending");
     const values = outputs.map(async ([, output]) => new Promise((resolve) => output.apply(resolve)));
     expect(await Promise.all(values)).toEqual(

@@ -50,6 +50,7 @@ export interface HostView {
 const CHANGED_BY: Readonly<Record<SitePart, string>> = {
   frontDoor: "configure",
   environment: "environment",
+  database: "migrations",
   blue: "release blue",
   green: "release green",
 };
@@ -94,6 +95,9 @@ export function inspectorOf(view: HostView): Inspector {
           return findAtFrontDoor(view, site);
         case "environment":
           return findInFiles(view, [view.environmentFile(site)]);
+        case "database":
+          // None of the conductor's own files is about it.
+          return Promise.resolve(null);
         default:
           return findOnColour(view, site, part);
       }

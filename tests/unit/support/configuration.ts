@@ -81,13 +81,21 @@ export function rawConfig(values: Record<string, unknown>, encrypted: readonly s
 /** A machine whose files are these, below the project's directory `/project` and the home directory `/home/me`. */
 export function machineWith(files: Record<string, string> = {}): Machine {
   const all: Record<string, string> = { "/project/keys/id": privateKey, ...files };
+  const missing = (path: string) => Object.assign(new Error(`no ${path}`), { code: "ENOENT" });
+  const read = (path: string) => {
+    const text = all[path];
+    if (text === undefined) throw missing(path);
+    return text;
+  };
   return {
     projectDirectory: "/project",
     home: "/home/me",
-    read: (path) => {
-      const text = all[path];
-      if (text === undefined) throw Object.assign(new Error(`no ${path}`), { code: "ENOENT" });
-      return text;
+    read,
+    bytes: (path) => Buffer.from(read(path)),
+    list: (path) => {
+      const below = Object.keys(all).filter((file) => file.startsWith(`${path}/`));
+      if (below.length === 0) throw missing(path);
+      return [...new Set(below.map((file) => file.slice(path.length + 1).split("/")[0] ?? ""))];
     },
   };
 }

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { MockMonitor } from "@pulumi/pulumi/runtime/mocks";
 import { PARTS, type Part } from "../../../components/drift-provider";
 import type { Act } from "../../../host/conductor/protocol";
+import type { DatabaseActs } from "../../../host/database/protocol";
 
 /** A resource as a program registered it. */
 export interface Registration {
@@ -31,6 +32,14 @@ interface RegisterRequest {
 const ANSWERS: Readonly<Record<string, unknown>> = {
   configure: { configuration: "c0ffee" },
   environment: { hash: "0123456789abcdef" },
+  database: { server: null },
+  migrations: { schemaVersion: null, pending: ["001", "002"], waiting: [] },
+  backup: {
+    backup: { name: "20260101/vehicleservice-20260101T000000Z", takenAt: "2026-01-01T00:00:00.000Z" },
+  },
+  rehearse: { rehearsal: { restoreSeconds: 12.5, migrateSeconds: 0.5 } },
+  migrate: { version: "001", outcome: "applied" },
+  check: { schemaVersion: "002", passed: ["row-level-security"] },
   certify: {
     source: "files",
     domains: ["vehicleservice.test"],
@@ -65,9 +74,11 @@ export function plain(input: unknown): unknown {
 }
 
 /** The act that a command sends, or undefined for one that sends none. */
-export function actIn(inputs: Readonly<Record<string, unknown>>): Act | undefined {
+export function actIn(inputs: Readonly<Record<string, unknown>>): Act | DatabaseActs | undefined {
   const stdin = plain(inputs.stdin);
-  return typeof stdin === "string" && stdin.startsWith("{") ? (JSON.parse(stdin) as Act) : undefined;
+  return typeof stdin === "string" && stdin.startsWith("{")
+    ? (JSON.parse(stdin) as Act | DatabaseActs)
+    : undefined;
 }
 
 /** What a provider gives to a resource of its kind, always the same. */
@@ -146,7 +157,7 @@ export async function registrationsOf<T>(
 }
 
 /** The acts that `program` sends, in order. */
-export async function actsOf(program: () => unknown): Promise<readonly Act[]> {
+export async function actsOf(program: () => unknown): Promise<readonly (Act | DatabaseActs)[]> {
   const { registrations } = await registrationsOf(program);
   return registrations.flatMap(({ inputs }) => actIn(inputs) ?? []);
 }
