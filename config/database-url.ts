@@ -58,6 +58,7 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
   if (!/^(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,63}$/.test(database)) {
     throw new KeyFault(`${FORM}; behind the host comes / and the name of the database`);
   }
+  requireDecodable("name of the database", database);
   const server = `${hostOf(name, parameters)} ${String(port)}`;
   const identity = createHash("sha256").update(`${server} ${user} ${database}`).digest("hex").slice(0, 12);
   return { server, identity };
@@ -66,9 +67,19 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
 /** Characters that mean something in a URL would cut the password, or lead to another host. */
 function requireEncoded(part: "user" | "password", text: string): void {
   const odd = [...new Set(text.replace(PLAIN, ""))];
-  if (odd.length === 0) return;
+  if (odd.length === 0) return requireDecodable(part, text);
   const names = odd.map((character) => `${shown(character, false)} as ${encoded(character)}`).join(", ");
   throw new KeyFault(`${FORM}; the ${part} has characters that are written in another way: ${names}`);
+}
+
+/** `%XX` stands for a byte, and bytes can be no text. */
+function requireDecodable(part: string, text: string): void {
+  try {
+    if (!decodeURIComponent(text).includes("\0")) return;
+  } catch {
+    // Told below.
+  }
+  throw new KeyFault(`${FORM}; the ${part} has %XX that are no characters of UTF-8: write % itself as %25`);
 }
 
 /** `encodeURIComponent` leaves out half a surrogate pair. */

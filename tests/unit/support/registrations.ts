@@ -92,8 +92,8 @@ function nameIn(urn: string): string {
 
 /** Where a program runs that has no engine. */
 export interface Circumstances {
-  /** No resource has an id, and no command an answer, before it is there. */
-  readonly preview?: boolean;
+  /** No resource has an id, and no command an answer, before it is there: of all of them, or of some. */
+  readonly preview?: boolean | { readonly isNew: (name: string) => boolean };
   /** What the conductor answers to an act, instead of the usual. */
   readonly answers?: Readonly<Record<string, unknown>>;
   /** End of every resource's id. */
@@ -108,6 +108,7 @@ export async function registrationsOf<T>(
   { preview = false, answers = {}, idEnd = "id", mends = {} }: Circumstances = {},
 ): Promise<{ registrations: readonly Registration[]; result: T }> {
   const registrations: Registration[] = [];
+  const isNew = typeof preview === "object" ? preview.isNew : () => preview;
   const { prototype } = MockMonitor;
   // The mocks proper see neither parents nor dependencies.
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the monitor that it is spied on
@@ -139,14 +140,14 @@ export async function registrationsOf<T>(
           const { act } = actIn(inputs as Record<string, unknown>) ?? {};
           const stdout = JSON.stringify({ ...ANSWERS, ...answers }[String(act)] ?? {});
           return {
-            id: preview ? undefined : `${name}-${idEnd}`,
-            state: preview ? inputs : { ...inputs, ...outputsOf(type), stdout },
+            id: isNew(name) ? undefined : `${name}-${idEnd}`,
+            state: isNew(name) ? inputs : { ...inputs, ...outputsOf(type), stdout },
           };
         },
       },
       "vehicleservice",
       "test",
-      preview,
+      preview !== false,
     );
     const result = program();
     await pulumi.runtime.disconnect();
