@@ -69,23 +69,36 @@ function takings(migrations: readonly Migration[], parsed: ReadonlyMap<string, P
   );
 }
 
-/** Postgres decides what is SQL; squawk's own parser may not know all of it. */
+/**
+ * Postgres decides what is SQL. squawk's own parser may not know all of it, and then says nothing else of the file: that is
+ * told, too, for such a file is not linted.
+ */
 function syntaxFaults(
   folder: string,
   migration: Migration,
   findings: readonly Finding[],
   parsed: ReadonlyMap<string, ParsedSql>,
 ): Fault[] {
-  const isPuzzling = findings.some(({ file, rule }) => file === migration.file && rule === "syntax-error");
-  const sql = parsed.get(migration.file) ?? (isPuzzling ? parseSql([migration.sql])[0] : undefined);
-  if (sql?.error === undefined || sql.error === null) return [];
-  const { line, message } = sql.error;
+  const { file, sql } = migration;
+  const puzzling = findings.find((finding) => finding.file === file && finding.rule === "syntax-error");
+  const { error = null } = parsed.get(file) ?? (puzzling && parseSql([sql])[0]) ?? {};
+  if (error !== null) {
+    return [
+      {
+        key: `${folder}/${file}:${String(error.line)}`,
+        value: lineOf(migration, error.line),
+        rule: `SQL as Postgres takes it: ${error.message}`,
+        remedy: "put it right; psql's own commands, such as \\i, are no SQL",
+      },
+    ];
+  }
+  if (puzzling === undefined || /^-- squawk-ignore-file\s*$/m.test(sql)) return [];
   return [
     {
-      key: `${folder}/${migration.file}:${String(line)}`,
-      value: lineOf(migration, line),
-      rule: `SQL as Postgres takes it: ${message}`,
-      remedy: "put it right; psql's own commands, such as \\i, are no SQL",
+      key: `${folder}/${file}:${String(puzzling.line)}`,
+      value: lineOf(migration, puzzling.line),
+      rule: `SQL that squawk can read: it knows less than Postgres, and has linted nothing of the file (${puzzling.message})`,
+      remedy: "give that statement a file of its own, with its reason and the line `-- squawk-ignore-file`",
     },
   ];
 }

@@ -32,6 +32,12 @@ const SOUND: readonly Act[] = [
     traffic: { stable: "blue", weight: 100 },
   },
   release,
+  {
+    act: "plan",
+    releases: { blue: intentOf("v1.0.0"), green: null },
+    schema: { blue: { first: "001", last: null }, green: null },
+    traffic: { stable: "blue", weight: 100 },
+  },
   certify,
   { ...certify, tls: { acme: { ...acme, authority: AUTHORITY.repeat(3) } } },
   { ...certify, tls: { acme: { ...acme, email: "", authority: null } } },

@@ -1,6 +1,6 @@
 import { Refused } from "../../../host/conductor/faults";
 import { planSteps, requireReplaceable } from "../../../host/conductor/plan";
-import type { Colour, PlanAct, ReleaseIntent } from "../../../host/conductor/protocol";
+import type { Colour, PlanAct, ReleaseIntent, SchemaRange } from "../../../host/conductor/protocol";
 import { emptySite, type Site } from "../../../host/conductor/site";
 import { intentOf, released, serving, siteOf } from "./support/fixtures";
 
@@ -157,6 +157,55 @@ describe("planSteps", () => {
     const copy = structuredClone(canary);
     planSteps(canary, plan("v1", "v3", "green", 5));
     expect(canary).toEqual(copy);
+  });
+});
+
+describe("the schema", () => {
+  const range = { first: "20250107000000", last: "20250124000000" };
+  const withSchema = (act: PlanAct, blue: SchemaRange | null, green: SchemaRange | null): PlanAct => ({
+    ...act,
+    schema: { blue, green },
+  });
+  const candidate = withSchema(plan("v1", "v2", "blue", 0), null, range);
+  const steps = ["green: nothing -> v2"];
+
+  it.each<[string, PlanAct, string | null]>([
+    ["is where the range begins", candidate, "20250107000000"],
+    ["is where the range ends", candidate, "20250124000000"],
+    ["is in between", candidate, "20250110000000"],
+    ["is not known", candidate, null],
+    [
+      "is far on, and the range has no end",
+      withSchema(candidate, null, { ...range, last: null }),
+      "20990101000000",
+    ],
+    ["is nobody's business", plan("v1", "v2", "blue", 0), "20250103000000"],
+    [
+      "has fewer digits, and is in between as a number",
+      withSchema(candidate, null, { first: "9", last: "11" }),
+      "010",
+    ],
+  ])("fits where it %s", (_, act, version) => {
+    expect(planSteps(alone, act, version)).toEqual(steps);
+  });
+
+  it.each([
+    ["before the range", "20250103000000", "green: v2 needs the schema from migration 20250107000000 on"],
+    ["behind the range", "20250125000000", "green: v2 runs on the schema up to migration 20250124000000"],
+  ])("refuses a release that is started %s", (_, version, reason) => {
+    expect(() => planSteps(alone, candidate, version)).toThrow(Refused);
+    expect(() => planSteps(alone, candidate, version)).toThrow(reason);
+    expect(() => planSteps(alone, candidate, version)).toThrow(`the schema is at ${version}`);
+  });
+
+  it("is not held against a release that runs already, nor against its way out", () => {
+    const out = { ...range, last: "20250107000000" };
+    expect(planSteps(canary, withSchema(plan("v1", "v2", "blue", 0), null, out), "20250124000000")).toEqual([
+      "traffic: 100 % to blue, 0 % to green",
+    ]);
+    expect(planSteps(tested, withSchema(plan("v1", "", "blue", 0), out, null), "20250124000000")).toEqual([
+      "green: retire v2",
+    ]);
   });
 });
 

@@ -67,6 +67,11 @@ describe("squawk", () => {
       "3 require-concurrent-index-creation",
     ],
     [
+      "an index that keeps writes away, behind a byte order mark",
+      `\uFEFF${LIMITS}create index on a (b);`,
+      "3 require-concurrent-index-creation",
+    ],
+    [
       "an index that needs no transaction, in one",
       `${LIMITS}create index concurrently i on a (b);`,
       "3 ban-concurrent-index-creation-in-transaction",
@@ -98,7 +103,7 @@ describe("squawk", () => {
     ],
     [
       "a byte order mark and CRLF",
-      `\uFEFF${LIMITS}create table a (id bigint primary key);\n-- end`.replaceAll("\n", "\r\n"),
+      `\uFEFF${LIMITS}alter table a add column b text;\n-- end`.replaceAll("\n", "\r\n"),
     ],
     [
       "BEGIN and COMMIT around the whole",
