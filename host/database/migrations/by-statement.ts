@@ -4,7 +4,7 @@ import type { AppliedFile, ApplyOptions } from "../surroundings";
 import { changedHalfway, changedSince } from "./comparison";
 import { IndexMaker, isConcurrent } from "./concurrent-index";
 import { fileFailed, needsNoTransaction, othersInTheWay } from "./failure";
-import { enter, Patience, standingOf, type Standing, type Workplace } from "./gate";
+import { enterFor, Patience, type Standing, type Workplace } from "./gate";
 import { LockWatch } from "./lock-watch";
 import { fileName, statementDigest, type Script, type Statement } from "./script";
 import { endsSession } from "./session";
@@ -23,8 +23,7 @@ export async function applyByStatement(
 ): Promise<AppliedFile> {
   const { session } = place;
   try {
-    await enter(place, "session");
-    const standing = await standingOf(place, file, options);
+    const standing = await enterFor(place, "session", file, options);
     if ("outcome" in standing) return standing;
     const began = performance.now();
     await new Steps(place, file, script, standing).all();

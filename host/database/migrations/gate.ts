@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { escapeLiteral } from "pg";
+import { escapeLiteral, type QueryResultRow } from "pg";
 import { Failed, Refused } from "../../conductor/faults";
 import type { MigrationFile, MigrationName } from "../protocol";
 import type { AppliedFile, ApplyOptions } from "../surroundings";
@@ -60,15 +60,22 @@ const ASK_AGAIN_MS = 100;
 /**
  * Gets the lock that whoever changes the schema holds, in a transaction that is begun here or for the session. It is asked
  * for, not waited for: who waits in a transaction would be waited for by an index that is made concurrently.
+ * @param question Query that is asked behind the lock, on the same way there and back.
+ * @returns rows of the question
  * @throws Failed that says who has it
  */
-export async function enter(place: Workplace, scope: "transaction" | "session"): Promise<void> {
+export async function enter<R extends QueryResultRow>(
+  place: Workplace,
+  scope: "transaction" | "session",
+  question = "",
+): Promise<R[]> {
   const end = performance.now() + Math.max(place.limits.lockWaitSeconds * 1000, ASK_AGAIN_MS);
   let told = false;
   for (;;) {
-    if (await ask(place, scope)) {
+    const answer = await ask<R>(place, scope, question);
+    if (answer !== null) {
       place.session.hold();
-      return;
+      return answer;
     }
     if (scope === "transaction") await place.session.query("rollback");
     if (!told) place.progress("another session changes the schema; waiting for its end");
@@ -78,14 +85,20 @@ export async function enter(place: Workplace, scope: "transaction" | "session"):
   }
 }
 
-async function ask({ session, limits }: Workplace, scope: "transaction" | "session"): Promise<boolean> {
+/** @returns null where another session has the lock */
+async function ask<R extends QueryResultRow>(
+  { session, limits }: Workplace,
+  scope: "transaction" | "session",
+  question: string,
+): Promise<R[] | null> {
   const text =
     scope === "transaction"
       ? `begin isolation level read committed; ${settings(limits, "local")}
          select pg_try_advisory_xact_lock(${FILE_LOCK}) as mine`
       : `${settings(limits, "")} select pg_try_advisory_lock(${FILE_LOCK}) as mine`;
-  const [row] = await session.queryLast<{ mine: boolean }>(text);
-  return row?.mine === true;
+  const answers = await session.queryAll(`${text}; ${question}`);
+  const lock = answers.findIndex((rows) => rows[0] !== undefined && "mine" in rows[0]);
+  return answers[lock]?.[0]?.["mine"] === true ? ((answers[lock + 1] ?? []) as R[]) : null;
 }
 
 async function occupied({ watch, limits }: Workplace): Promise<string> {
@@ -105,18 +118,21 @@ async function occupied({ watch, limits }: Workplace): Promise<string> {
 }
 
 /**
- * Reads what the database says of a file. Call it after {@link enter}.
+ * Gets the lock, see {@link enter}, and reads what the database says of a file.
  * @returns what to answer where the file is applied, else how it stands
- * @throws Refused where the lease is lost, the file before it is not applied, or the file was edited
+ * @throws Failed, Refused where the lease is lost, the file before it is not applied, or the file was edited
  */
-export async function standingOf(
+export async function enterFor(
   place: Workplace,
+  scope: "transaction" | "session",
   file: MigrationFile,
   { after }: ApplyOptions,
 ): Promise<AppliedFile | Standing> {
   const has = (version: string): string =>
     `exists (select from supabase_migrations.schema_migrations where version = ${escapeLiteral(version)})`;
-  const [row] = await place.session.queryLast<Standing & { predecessor: boolean; run: string | null }>(
+  const [row] = await enter<Standing & { predecessor: boolean; run: string | null }>(
+    place,
+    scope,
     `with lease as (${place.lease === null ? "select null as run" : Lease.FENCE})
      select (select run from lease), ${has(file.version)} as applied, ${after === null ? "true" : has(after.version)} as predecessor, files.sha256,
        case when finished_at is null then done end as done,

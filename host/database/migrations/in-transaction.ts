@@ -3,7 +3,7 @@ import type { MigrationFile } from "../protocol";
 import type { AppliedFile, ApplyOptions } from "../surroundings";
 import { endsSession, StatementError } from "./session";
 import { fileFailed, needsNoTransaction, othersInTheWay } from "./failure";
-import { enter, isHalfApplied, Patience, standingOf, type Workplace } from "./gate";
+import { enterFor, isHalfApplied, Patience, type Workplace } from "./gate";
 import { LockWatch } from "./lock-watch";
 import { fileName, type Script } from "./script";
 
@@ -58,8 +58,7 @@ async function attempt(
   let committing = false;
   let watch: LockWatch | null = null;
   try {
-    await enter(place, "transaction");
-    const standing = await standingOf(place, file, options);
+    const standing = await enterFor(place, "transaction", file, options);
     if ("outcome" in standing || isHalfApplied(standing)) {
       await session.abandon();
       return "outcome" in standing ? standing : null;
@@ -151,8 +150,7 @@ async function lookWhatBecame(
   place.progress(`${fileName(file)}: the connection broke at COMMIT; asking the history`);
   let standing;
   try {
-    await enter(place, "transaction");
-    standing = await standingOf(place, file, options);
+    standing = await enterFor(place, "transaction", file, options);
     await place.session.abandon();
   } catch (second) {
     throw fileFailed(

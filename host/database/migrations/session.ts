@@ -75,10 +75,17 @@ export class Session {
     );
   }
 
-  /** Runs several statements, and gives the rows of the last one that has any. */
+  /** Runs several statements, and gives the rows of each that has columns. */
+  async queryAll(text: string): Promise<QueryResultRow[][]> {
+    const results = (await this.query(text)) as unknown as QueryResult | QueryResult[];
+    return [results]
+      .flat()
+      .flatMap(({ fields, rows }) => (fields.length > 0 ? [rows as QueryResultRow[]] : []));
+  }
+
+  /** Runs several statements, and gives the rows of the last one that has columns. */
   async queryLast<R extends QueryResultRow>(text: string): Promise<R[]> {
-    const results = (await this.query<R>(text)) as unknown as QueryResult<R> | QueryResult<R>[];
-    return [results].flat().findLast(({ fields }) => fields.length > 0)?.rows ?? [];
+    return ((await this.queryAll(text)).at(-1) ?? []) as R[];
   }
 
   /**
