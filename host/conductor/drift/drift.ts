@@ -50,7 +50,6 @@ export interface HostView {
 const CHANGED_BY: Readonly<Record<SitePart, string>> = {
   frontDoor: "configure",
   environment: "environment",
-  database: "migrations",
   blue: "release blue",
   green: "release green",
 };
@@ -95,9 +94,6 @@ export function inspectorOf(view: HostView): Inspector {
           return findAtFrontDoor(view, site);
         case "environment":
           return findInFiles(view, [view.environmentFile(site)]);
-        case "database":
-          // None of the conductor's own files is about it.
-          return Promise.resolve(null);
         default:
           return findOnColour(view, site, part);
       }
