@@ -240,8 +240,8 @@ export interface CheckResult {
 }
 
 /**
- * `restore`: puts a backup in the place of the database. Takes a backup first, closes the site, restores into a new
- * database, compares it with its manifest, swaps the two, opens the site.
+ * `restore`: puts a backup in the place of the database. Gets the dump, closes the site, backs up what is there, restores into a
+ * new database, compares it with its manifest, swaps the two, opens the site.
  */
 export interface RestoreAct {
   readonly act: "restore";
@@ -307,8 +307,10 @@ export interface DatabaseStatusResult {
       readonly by: readonly number[];
       readonly seconds: number;
     }[];
-    /** Backups in the bucket, newest first. */
+    /** The newest backups in the bucket, newest first. */
     readonly backups: readonly BackupManifest[];
+    /** Why the bucket does not answer; null if it does. */
+    readonly bucketUnreachable: string | null;
   } | null;
 }
 

@@ -15,6 +15,8 @@ export interface Surroundings {
   readonly store: DatabaseStore;
   /** Directory on a disk, for dumps that are restored; empty when no job runs. */
   readonly scratch: string;
+  /** Directory with one directory of Postgres' programs for each major version; Debian's by default. */
+  readonly programs?: string;
   /** Tells one line of progress. Never holds a secret. */
   readonly progress: (line: string) => void;
   /** Why files that take something away, and all after them, have to wait; null if they need not. */
@@ -25,7 +27,7 @@ export interface Surroundings {
   closeSite(): Promise<boolean>;
   /** Lets users in again. */
   openSite(): Promise<void>;
-  now(): Date;
+  readonly now: () => Date;
 }
 
 /** A file that was applied. */
