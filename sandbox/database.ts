@@ -1,3 +1,4 @@
+import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { SandboxPostgres } from "./postgres";
@@ -25,6 +26,9 @@ export class SandboxDatabase {
   ): Promise<SandboxDatabase> {
     const software = path.join(cacheDirectory(), "s3");
     await installS3(software);
+    fs.mkdirSync(directory, { recursive: true });
+    // Postgres runs as a user of its own, who has to find the way through.
+    fs.chmodSync(directory, 0o711);
     const postgres = await SandboxPostgres.start(world, {
       directory: path.join(directory, "postgres"),
       address,
@@ -49,12 +53,9 @@ export class SandboxDatabase {
       "backups.prefix": PREFIX,
       "backups.endpoint": this.s3.url,
       "backups.authorityFile": this.s3.authorityFile,
-      // Relative to the project, whose directory is not the repository's.
-      "database.migrationsDirectory": path.relative(
-        project.directory,
-        path.join(repositoryRoot(), "migrations"),
-      ),
-      "source.records": path.relative(project.directory, path.join(repositoryRoot(), "releases")),
+      // The project's directory is not the repository's.
+      "database.migrationsDirectory": path.join(repositoryRoot(), "migrations"),
+      "source.records": path.join(repositoryRoot(), "releases"),
     };
     for (const [key, value] of Object.entries(values)) await project.setConfig(key, value, { path: true });
   }

@@ -38,6 +38,7 @@ mkdirSync("dist/host", { recursive: true });
 for (const [name, entry] of Object.entries({
   acme: "host/acme/main.ts",
   conductor: "host/conductor/main.ts",
+  database: "host/database/main.ts",
   launcher: "host/launcher/launcher.ts",
 })) {
   await build({
@@ -48,6 +49,8 @@ for (const [name, entry] of Object.entries({
     sourcemap: false,
   });
 }
+// The parser of SQL; its program looks for it beside itself.
+cpSync("node_modules/libpg-query/wasm/libpg-query.wasm", "dist/host/libpg-query.wasm");
 for (const folder of ["bin", "bootstrap", "pm2", "systemd"]) {
   cpSync(`host/${folder}`, `dist/host/${folder}`, { recursive: true });
 }

@@ -165,7 +165,8 @@ export class Conductor {
   private async carryOut(act: QueuedAct, progress: Progress): Promise<ActResult> {
     const { store, frontDoor } = this.host;
     if (act.act === "plan") {
-      return { steps: planSteps(store.site, act) };
+      const { schemaVersion } = await this.database.state();
+      return { steps: planSteps(store.site, act, schemaVersion) };
     }
     if (act.act === "environment") {
       return await this.keepEnvironment(act);

@@ -24,6 +24,8 @@ export interface DatabaseState {
   readonly backupFor: string | null;
   /** The last rehearsal that passed. */
   readonly rehearsal: Rehearsal | null;
+  /** `<version>:<sha256>` of the files that may be applied: they were rehearsed on a backup of what is there. */
+  readonly proven: readonly string[];
 }
 
 const EMPTY: DatabaseState = {
@@ -33,6 +35,7 @@ const EMPTY: DatabaseState = {
   backup: null,
   backupFor: null,
   rehearsal: null,
+  proven: [],
 };
 
 /** What was staged by the last {@link MigrationsAct}. */

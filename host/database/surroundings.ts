@@ -48,6 +48,8 @@ export interface ApplyOptions {
 export interface Migrator {
   /** The newest version in the history; null for none. */
   schemaVersion(): Promise<string | null>;
+  /** Is this version in the history? */
+  has(version: string): Promise<boolean>;
   /**
    * Compares files with the history, and writes down what is accepted or adopted.
    * @throws Refused that names every file that does not fit, and the way out

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import fc from "fast-check";
 import { parseDocument } from "yaml";
 import { startLoad } from "../../sandbox/load/run";
+import { argumentsDuring } from "./support/argument-watch";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -68,36 +68,6 @@ async function digestOn(port: number, name: string): Promise<string | null> {
   const url = `http://127.0.0.1:${port}/api/environment?name=${name}`;
   const { stdout } = await world.host.exec(["curl", "--silent", "--fail", url]);
   return (JSON.parse(stdout) as { sha256: string | null }).sha256;
-}
-
-/** Looks at every process of this machine and of the host on it for as long as `work` takes. */
-async function argumentsDuring(text: string, work: () => Promise<unknown>): Promise<string[]> {
-  const found: string[] = [];
-  let looks = 0;
-  let done = false;
-  const watch = async (): Promise<void> => {
-    while (!done) {
-      for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-        const line = commandLineOf(pid);
-        if (line.includes(text)) found.push(line);
-      }
-      looks++;
-      await pause(5);
-    }
-  };
-  const watching = watch();
-  await work().finally(() => (done = true));
-  await watching;
-  expect(looks).toBeGreaterThan(20);
-  return found;
-}
-
-function commandLineOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
-  } catch {
-    return ""; // Ended meanwhile.
-  }
 }
 
 /** Files of the host that hold a text. */

@@ -12,7 +12,7 @@ import { identify, isAlive, waitFor } from "../../sandbox/processes";
 import { BackupWorld, migration, TestHost } from "./support/backups";
 import { ChildProgram } from "./support/child";
 import { contentOf } from "./support/database-content";
-import { openSmallMigrator } from "./support/small-migrator";
+import { openMigrator } from "../../host/database/migrations/migrator";
 
 /* Rehearsals on what comes back from S3: only what was restored, and worked there, may touch the database. */
 
@@ -57,7 +57,7 @@ async function expectFailure(
   message: RegExp,
   surroundings: Partial<Surroundings> = {},
 ): Promise<void> {
-  await expect(rehearse(host.surroundings(surroundings), openSmallMigrator)).rejects.toThrow(message);
+  await expect(rehearse(host.surroundings(surroundings), openMigrator)).rejects.toThrow(message);
   expect((await host.state()).rehearsal).toBeNull();
   expect(host.leftovers()).toEqual([]);
 }
@@ -65,7 +65,7 @@ async function expectFailure(
 describe("a rehearsal", () => {
   test("is nothing where nothing is pending, and needs a backup", async () => {
     const host = await world.host(url);
-    expect(await rehearse(host.surroundings(), openSmallMigrator)).toEqual({ rehearsal: null });
+    expect(await rehearse(host.surroundings(), openMigrator)).toEqual({ rehearsal: null });
     await host.stage([ADD]);
     await expectFailure(host, /there is no backup/);
   });
@@ -74,7 +74,7 @@ describe("a rehearsal", () => {
     const files = [ADD, migration("20260102000000", "insert into shop.more values (1)")];
     const before = await contentOf(url);
     const host = await hostWithBackup(files);
-    const { rehearsal } = await rehearse(host.surroundings(), openSmallMigrator);
+    const { rehearsal } = await rehearse(host.surroundings(), openMigrator);
     expect(rehearsal).toMatchObject({
       key: (await host.state()).backup!.key,
       files: files.map(({ version, sha256 }) => `${version}:${sha256}`),
@@ -103,7 +103,7 @@ describe("a rehearsal", () => {
     const databases = (): string => world.postgres.run("select datname from pg_database order by 1");
     const before = databases();
     const host = await hostWithBackup([ADD], { rehearsal: { url: world.postgres.url("postgres") } });
-    const { rehearsal } = await rehearse(host.surroundings(), openSmallMigrator);
+    const { rehearsal } = await rehearse(host.surroundings(), openMigrator);
     expect(rehearsal!.files).toHaveLength(1);
     expect(databases()).toBe(before);
     const failing = await hostWithBackup([migration("1", "select 1 / 0")], {
@@ -129,7 +129,7 @@ describe("a rehearsal fails", () => {
           "alter table shop.kinds alter name drop not null; update shop.kinds set name = null where id = 1; alter table shop.kinds disable trigger touch; update shop.kinds set name = null where id = 1",
         ),
       ],
-      /the check named found 1 rows/,
+      /named: 1 rows/,
     ],
     [
       "rows that the files take away",
@@ -142,10 +142,7 @@ describe("a rehearsal fails", () => {
 
   test("for as many rows as may not be missing, and for no fewer", async () => {
     const files = [migration("1", "delete from shop.kinds where id <= 20")];
-    await rehearse(
-      (await hostWithBackup(files, { rowTolerancePercent: 1 })).surroundings(),
-      openSmallMigrator,
-    );
+    await rehearse((await hostWithBackup(files, { rowTolerancePercent: 1 })).surroundings(), openMigrator);
     await expectFailure(await hostWithBackup(files, { rowTolerancePercent: 0.5 }), /takes? rows away/);
   });
 
@@ -303,7 +300,7 @@ describe("a rehearsal that was killed", () => {
       await exited;
       await waitFor("the server to end with it", 10, () => (isAlive(server) ? undefined : true));
       expect(host.leftovers().sort()).toEqual(["restore.dump", "server"]);
-      await rehearse(host.surroundings(), openSmallMigrator);
+      await rehearse(host.surroundings(), openMigrator);
       expect(host.leftovers()).toEqual([]);
     } finally {
       child.remove();

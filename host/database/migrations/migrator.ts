@@ -40,6 +40,15 @@ class PostgresMigrator implements Migrator {
     return newestVersion(this.place.session);
   }
 
+  async has(version: string): Promise<boolean> {
+    await this.prepare();
+    const { rowCount } = await this.place.session.query(
+      "select from supabase_migrations.schema_migrations where version = $1",
+      [version],
+    );
+    return rowCount === 1;
+  }
+
   async compare(order: Wanted): Promise<MigrationsResult> {
     await this.prepare();
     const { session, run, progress } = this.place;
