@@ -62,8 +62,9 @@ if (first === undefined || first === "--quick") {
   await Promise.all(CHECKS.map(check));
   suite(["--selectProjects", "unit"]);
   if (first === undefined) {
-    // One file at a time: hosts share the machine's two processors with the load that measures them.
-    suite(["--selectProjects", "e2e", "--runInBand"]);
+    // What looks at the whole machine runs alone; the others mostly wait for their hosts, and need no more than half of it.
+    suite(["tests/e2e/machine/", "--runInBand"]);
+    suite(["--selectProjects", "e2e", "--testPathIgnorePatterns", "tests/e2e/machine/", "--maxWorkers=2"]);
   }
 } else {
   suite([first, ...rest, "--runInBand"]);

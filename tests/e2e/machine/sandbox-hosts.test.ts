@@ -3,12 +3,12 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
-import { bootHost, findHost, type SandboxHost } from "../../sandbox/hosts/host";
-import { closeOutbound, openOutbound } from "../../sandbox/hosts/network";
-import { identify, isAlive, waitFor } from "../../sandbox/processes";
-import { worldNamed } from "../../sandbox/world";
-import { forwarding, NO_TRACES, tracesOf } from "./support/machine";
-import { SLOW_MS } from "./support/world";
+import { bootHost, findHost, type SandboxHost } from "../../../sandbox/hosts/host";
+import { closeOutbound, openOutbound } from "../../../sandbox/hosts/network";
+import { identify, isAlive, waitFor } from "../../../sandbox/processes";
+import { worldNamed } from "../../../sandbox/world";
+import { forwarding, NO_TRACES, tracesOf } from "../support/machine";
+import { SLOW_MS } from "../support/world";
 
 jest.setTimeout(SLOW_MS);
 

@@ -4,16 +4,16 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { takeDown } from "../../sandbox/down";
-import { cgroupOf, killCgroup } from "../../sandbox/hosts/cgroup";
-import { bootHost, findHost } from "../../sandbox/hosts/host";
-import { identify, isAlive, waitFor } from "../../sandbox/processes";
-import { findService } from "../../sandbox/services";
-import { Site } from "../../sandbox/site";
-import { worldNamed } from "../../sandbox/world";
-import { ChildProgram } from "./support/child";
-import { forwarding, NO_TRACES, tracesOf } from "./support/machine";
-import { SLOW_MS } from "./support/world";
+import { takeDown } from "../../../sandbox/down";
+import { cgroupOf, killCgroup } from "../../../sandbox/hosts/cgroup";
+import { bootHost, findHost } from "../../../sandbox/hosts/host";
+import { identify, isAlive, waitFor } from "../../../sandbox/processes";
+import { findService } from "../../../sandbox/services";
+import { Site } from "../../../sandbox/site";
+import { worldNamed } from "../../../sandbox/world";
+import { ChildProgram } from "../support/child";
+import { forwarding, NO_TRACES, tracesOf } from "../support/machine";
+import { SLOW_MS } from "../support/world";
 
 jest.setTimeout(SLOW_MS);
 

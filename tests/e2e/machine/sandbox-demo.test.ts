@@ -4,11 +4,11 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { run, type CommandResult } from "../../sandbox/command";
-import { repositoryRoot } from "../../sandbox/repository";
-import { worldNamed } from "../../sandbox/world";
-import { forwarding, NO_TRACES, tracesOf } from "./support/machine";
-import { SLOW_MS } from "./support/world";
+import { run, type CommandResult } from "../../../sandbox/command";
+import { repositoryRoot } from "../../../sandbox/repository";
+import { worldNamed } from "../../../sandbox/world";
+import { forwarding, NO_TRACES, tracesOf } from "../support/machine";
+import { SLOW_MS } from "../support/world";
 
 jest.setTimeout(SLOW_MS);
 

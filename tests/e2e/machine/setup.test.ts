@@ -2,8 +2,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { run, type CommandResult } from "../../sandbox/command";
-import { repositoryRoot } from "../../sandbox/repository";
+import { run, type CommandResult } from "../../../sandbox/command";
+import { repositoryRoot } from "../../../sandbox/repository";
 
 jest.setTimeout(60_000);
 
