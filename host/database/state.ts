@@ -60,6 +60,7 @@ export class DatabaseStore {
 
   /** Keeps where the database is; null forgets it. */
   async writeSettings(settings: DatabaseSettings | null): Promise<void> {
+    await mkdir(this.directory, { recursive: true, mode: 0o700 });
     if (settings === null) await removeDurably(join(this.directory, "settings.json"));
     else await this.write("settings.json", settings);
   }
