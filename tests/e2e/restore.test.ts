@@ -297,6 +297,6 @@ function propertiesOf(name: string): string {
 }
 
 function without<T extends { rows: Readonly<Record<string, string>> }>(content: T, table: string): T {
-  const { [table]: _, ...rows } = content.rows;
+  const rows = Object.fromEntries(Object.entries(content.rows).filter(([name]) => name !== table));
   return { ...content, rows };
 }

@@ -228,7 +228,7 @@ function describe(error: unknown): string {
 
 function wayOut(name: string, status: number | null, message: string): string {
   if (name === "CredentialsProviderError")
-    return "Set backups.backupAccessKeyId and its secret, or give the host a role that may use the bucket";
+    return "Set backupAccessKeyId and its secret, or give the host a role that may use the bucket";
   if (status === 404) return "Check backups.bucket and backups.endpoint";
   if (status === 403 || status === 401) {
     return "Check the keys, and that they may put and get objects below backups.prefix, list the bucket and abort uploads";

@@ -115,8 +115,8 @@ export function rowDifferences(
     .sort()
     .map((table) => {
       const count = (rows: number | undefined): string =>
-        rows === undefined ? "no such table" : String(rows);
-      return `${table}: ${count(now[table])} rows, in the backup ${count(then[table])}`;
+        rows === undefined ? "no such table" : `${String(rows)} rows`;
+      return `${table}: ${count(now[table])}, in the backup ${count(then[table])}`;
     });
 }
 

@@ -66,7 +66,7 @@ export async function clientPrograms(root: string, server: number): Promise<Prog
 export async function serverPrograms(root: string, server: number): Promise<Programs> {
   const found = await installed(root, ["initdb", "postgres", "pg_restore"]);
   const what = "the server that a rehearsal starts";
-  return fitting(found, server, what, `postgresql-${String(server)}, or set backups.rehearsalUrl`);
+  return fitting(found, server, what, `postgresql-${String(server)}, or set rehearsalUrl`);
 }
 
 /** Version of a program, e.g. `17.6`. */

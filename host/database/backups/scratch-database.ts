@@ -115,20 +115,18 @@ async function onServer(
       [name],
     );
     if (rows[0]?.free !== true) {
-      throw new Refused(
-        `another rehearsal of ${app} runs on the server of backups.rehearsalUrl: wait for its end`,
-      );
+      throw new Refused(`another rehearsal of ${app} runs on the server of rehearsalUrl: wait for its end`);
     }
     const facts = await databaseFacts(session);
     if (majorOf(facts.server) < majorOf(manifest.server)) {
       throw new Refused(
-        `the server of backups.rehearsalUrl has version ${facts.server}, older than ${manifest.server}`,
+        `the server of rehearsalUrl has version ${facts.server}, older than ${manifest.server}`,
       );
     }
     const owners = await isSuperuser(session);
-    await requireExtensions(session, manifest, "install them on the server of backups.rehearsalUrl");
+    await requireExtensions(session, manifest, "install them on the server of rehearsalUrl");
     await session.query(drop);
-    progress(`making the database ${name} on the server of backups.rehearsalUrl`);
+    progress(`making the database ${name} on the server of rehearsalUrl`);
     await session.query(
       `create database ${escapeIdentifier(name)} template template0 encoding '${facts.encoding}'`,
     );
@@ -149,9 +147,7 @@ async function onServer(
   } catch (error) {
     await session.end();
     if (error instanceof Refused || error instanceof Failed) throw error;
-    throw new Failed(
-      `no database can be made on the server of backups.rehearsalUrl: ${(error as Error).message}`,
-    );
+    throw new Failed(`no database can be made on the server of rehearsalUrl: ${(error as Error).message}`);
   }
 }
 
@@ -168,6 +164,6 @@ async function requireExtensions(session: Client, manifest: StoredManifest, wayO
   if (missing.length === 0) return;
   throw new Refused(
     `the backup holds extensions that the server to rehearse on has not: ${missing.join(", ")}; ${wayOut}, or set ` +
-      "backups.rehearsalUrl to a server that has them",
+      "rehearsalUrl to a server that has them",
   );
 }
