@@ -127,6 +127,8 @@ export class Monitor {
   }
 
   private log(request: engine.LogRequest): Empty {
+    // Once a resource failed the SDK closes its channel: what the program still asks for fails by that alone.
+    if (this.deployment.failed && CHANNEL_CLOSED.test(request.getMessage())) return new Empty();
     this.events.message(SEVERITIES[request.getSeverity()] ?? "info", request.getUrn(), request.getMessage());
     return new Empty();
   }
@@ -142,6 +144,9 @@ export class Monitor {
     return new StoppedError(text);
   }
 }
+
+/** How gRPC refuses a call on a channel that its own side closed. */
+const CHANNEL_CLOSED = /\bChannel has been shut down\b/;
 
 function structOf(properties: PropertyMap): Struct {
   return Struct.fromJavaScript(properties);

@@ -144,6 +144,21 @@ it("keeps what failed, deletes nothing, and takes it up again", async () => {
   expect(log().slice(3)).toEqual(["create after", "delete old"]);
 });
 
+it("tells what failed, and nothing of what the program could not register because of that", async () => {
+  // The program wants `after` only when `slow` is done, and that is after `bad` ended the run.
+  const waiting = "until grep -q pending pending 2>/dev/null; do sleep 0.02; done";
+  workspace.table([
+    { name: "bad", args: { create: "echo pending >pending; exit 3" } },
+    { name: "slow", args: { create: `${waiting}; sleep 0.5; echo done` } },
+    { name: "after", args: { create: "true", environment: { SEEN: { $output: "slow.stdout" } } } },
+  ]);
+  const end = await workspace.pulumi(up);
+  expect(end.code).toBe(1);
+  expect(end.stdout).toContain("exit status 3");
+  expect(end.stdout + end.stderr).not.toMatch(/unhandled exception|Channel/);
+  expect(workspace.names()).toEqual(["slow"]);
+});
+
 it("keeps the old inputs of an update that failed", async () => {
   workspace.table([{ name: "c", args: { create: "true" } }]);
   await workspace.succeed(up);
