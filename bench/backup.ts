@@ -30,16 +30,19 @@ import { timed } from "./timed";
 
 const MEGABYTES = Number(process.argv[2] ?? 500);
 /** What the memory of a large backup is compared with: enough for all parts that are under way at once. */
-const SMALL_MEGABYTES = 40;
+const SMALL_MEGABYTES = 100;
 const ROW_BYTES = 10_000;
-const RSS_EVERY_MS = 10;
+
+/** Word by which this program makes one backup, in a process of its own. */
+const BACKUP = "--backup";
 
 /** A kind of data, as the SQL that makes one value of {@link ROW_BYTES} from the number `i`. */
 const KINDS = {
   // A hash of every number: nothing in it repeats.
   incompressible: `(select string_agg(sha256((i * 1000 + j)::text::bytea), '') from generate_series(1, ${String(ROW_BYTES / 32)}) j)`,
-  text: `(select string_agg('order ' || (i * 37 + j) % 9973 || ' of the garage, paid by ' || md5((j % 50)::text), e'\\n')
-    from generate_series(1, ${String(Math.round(ROW_BYTES / 65))}) j)`,
+  text: `(select string_agg('order ' || i * 1000 + j || ' of ' || (array['Anna', 'Ben', 'Eve', 'Zoe'])[1 + (i * 7 + j) % 4]
+      || ', two tyres and an oil change, paid by card ' || substr(md5((i * 1000 + j)::text), 1, 12), e'\\n')
+    from generate_series(1, ${String(Math.round(ROW_BYTES / 75))}) j)`,
 } as const;
 
 /** What one database gave. */
@@ -93,12 +96,15 @@ class Bench {
       return Promise.resolve();
     });
     progress(`${kind}: backup`);
-    const surroundings = await this.surroundings(address);
-    const memory = new PeakMemory();
-    const backupMs = await timed(() =>
-      backup(surroundings, { act: "backup", reason: "migrations", generation: 0 }),
-    );
-    const peakBytes = memory.stop();
+    const surroundings = surroundingsOf(this.directory, address.database);
+    await this.prepare(surroundings.store, address);
+    // In a process of its own: what this one had before is no backup's.
+    let peakBytes = 0;
+    const backupMs = await timed(() => {
+      const argv = [process.argv[1] ?? "", BACKUP, this.directory, address.database];
+      peakBytes = Number(execFileSync(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] }));
+      return Promise.resolve();
+    });
     const made = (await surroundings.store.state()).backup;
     if (made === null) throw new Error("nothing was pending");
     const restoreMs = await this.restoreByHand(made.key, file);
@@ -129,8 +135,7 @@ class Bench {
     return address;
   }
 
-  private async surroundings(address: Address): Promise<Surroundings> {
-    const store = new DatabaseStore(path.join(this.directory, "store", address.database));
+  private async prepare(store: DatabaseStore, address: Address): Promise<void> {
     await store.writeSettings({
       url: urlOf(address),
       schemas: [],
@@ -144,14 +149,6 @@ class Bench {
     const file = { version: "1", name: "bench", sha256, sql, contract: false };
     await store.stage({ epoch: 0, baseline: null, files: [file], checks: [], accept: [] });
     await store.update({ pending: ["1"] });
-    return {
-      ...{ app: address.database.replaceAll("_", "-"), store, run: "bench", holdContract: null },
-      scratch: path.join(this.directory, "scratch"),
-      progress,
-      closeSite: () => Promise.reject(new Error("a backup closes no site")),
-      openSite: () => Promise.reject(new Error("a backup opens no site")),
-      now: () => new Date(),
-    };
   }
 
   /** What somebody does by hand: gets the object, and has pg_restore put it into a server with the rehearsal's settings. */
@@ -184,21 +181,22 @@ class Bench {
   }
 }
 
-/** The most memory that this process had, since it was made. */
-class PeakMemory {
-  private peak = process.memoryUsage.rss();
-  private readonly timer = setInterval(() => this.look(), RSS_EVERY_MS);
+function surroundingsOf(directory: string, database: string): Surroundings {
+  return {
+    ...{ app: database.replaceAll("_", "-"), run: "bench", holdContract: null },
+    store: new DatabaseStore(path.join(directory, "store", database)),
+    scratch: path.join(directory, "scratch"),
+    progress,
+    closeSite: () => Promise.reject(new Error("a backup closes no site")),
+    openSite: () => Promise.reject(new Error("a backup opens no site")),
+    now: () => new Date(),
+  };
+}
 
-  /** Returns it, in bytes. */
-  stop(): number {
-    clearInterval(this.timer);
-    this.look();
-    return this.peak;
-  }
-
-  private look(): void {
-    this.peak = Math.max(this.peak, process.memoryUsage.rss());
-  }
+/** Makes a backup, and writes the most memory that this process had, in bytes. */
+async function backupOnly(directory: string, database: string): Promise<void> {
+  await backup(surroundingsOf(directory, database), { act: "backup", reason: "migrations", generation: 0 });
+  process.stdout.write(String(process.resourceUsage().maxRSS * 1024));
 }
 
 async function main(): Promise<BenchResult> {
@@ -244,4 +242,5 @@ async function main(): Promise<BenchResult> {
   });
 }
 
-void runBench(main);
+const [command, directory = "", database = ""] = process.argv.slice(2);
+void (command === BACKUP ? backupOnly(directory, database) : runBench(main));

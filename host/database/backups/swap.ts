@@ -18,7 +18,7 @@ const LISTS = ["search_path", "session_preload_libraries", "local_preload_librar
 /** A name that begins like another one, cut so that it fits. */
 export function derivedName(name: string, suffix: string): string {
   let kept = name;
-  while (Buffer.byteLength(`${kept}_${suffix}`) > LONGEST_NAME) kept = [...kept].slice(0, -1).join("");
+  while (Buffer.byteLength(`${kept}_${suffix}`) > LONGEST_NAME) kept = Array.from(kept).slice(0, -1).join("");
   return `${kept}_${suffix}`;
 }
 
