@@ -72,8 +72,7 @@ class Bench {
     for (const name of ["source", "hand", "scratch"]) fs.mkdirSync(path.join(directory, name));
     fs.chmodSync(directory, 0o711);
     const programs = await serverPrograms(PROGRAMS_ROOT, 1);
-    const software = path.join(directory, "s3-software");
-    await installS3(software);
+    const software = await installS3();
     const server = await ScratchServer.start(path.join(directory, "source"), programs, "UTF8");
     const s3 = await S3Server.start({ software, directory: path.join(directory, "s3") });
     return new Bench(directory, programs, server, s3, await s3.makeBucket("backups", ""));

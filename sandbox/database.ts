@@ -5,7 +5,7 @@ import { SandboxPostgres } from "./postgres";
 import type { SandboxProject } from "./project";
 import { repositoryRoot } from "./repository";
 import { installS3, S3_REGION, S3Server, type S3Keys } from "./s3";
-import { cacheDirectory, type World } from "./world";
+import type { World } from "./world";
 
 /** Bucket of the backups, and what the keys of a site's objects begin with. */
 const BUCKET = "backups";
@@ -24,8 +24,7 @@ export class SandboxDatabase {
     world: World,
     { directory, address }: { directory: string; address: string },
   ): Promise<SandboxDatabase> {
-    const software = path.join(cacheDirectory(), "s3");
-    await installS3(software);
+    const software = await installS3();
     fs.mkdirSync(directory, { recursive: true });
     // Postgres runs as a user of its own, who has to find the way through.
     fs.chmodSync(directory, 0o711);

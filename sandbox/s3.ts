@@ -7,8 +7,10 @@ import * as path from "node:path";
 
 import { certificatesIn, makeCertificates } from "./certificates";
 import { run } from "./command";
+import { withLock } from "./lock";
 import { waitFor } from "./processes";
 import { repositoryRoot } from "./repository";
+import { cacheDirectory } from "./world";
 
 /** The emulator, from the Python package index. */
 const PACKAGES = ["ministack==1.5.33"];
@@ -27,10 +29,19 @@ export interface S3Keys {
 }
 
 /**
- * Installs the emulator into a directory, unless it is there: a virtual environment of Python's own, filled from the
+ * Installs the emulator into the machine's cache, unless it is there: a virtual environment of Python's own, filled from the
  * package index as pip is configured. Needs the Debian package `python3-venv`.
+ * @returns where it is
  */
-export async function installS3(directory: string): Promise<void> {
+export async function installS3(): Promise<string> {
+  const directory = path.join(cacheDirectory(), "s3");
+  fs.mkdirSync(directory, { recursive: true });
+  // Who comes second finds what the first one installed.
+  await withLock(path.dirname(directory), () => install(directory));
+  return directory;
+}
+
+async function install(directory: string): Promise<void> {
   const stamp = path.join(directory, ".installed");
   const wanted = PACKAGES.join("\n");
   if (fs.existsSync(stamp) && fs.readFileSync(stamp, "utf8") === wanted) return;

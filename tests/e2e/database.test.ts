@@ -215,7 +215,7 @@ test("a restore brings every row back, keeps users out meanwhile, and lets them 
   expect(asked.restored).toBeNull();
   expect(query("select count(*) from public.notes")).toBe("0");
   const { restored } = await send(true);
-  expect(restored?.how).toBe("swap");
+  expect(restored?.how).toBe("in place");
   expect(query("select words from public.notes")).toBe("kept");
   expect((await world.status()).closed).toBe(false);
   await world.setGroupValue("database.epoch", "1");

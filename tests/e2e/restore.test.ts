@@ -157,6 +157,40 @@ describe("a restore", () => {
   });
 });
 
+describe("where something belongs to others, as on a platform,", () => {
+  test("what is the role's own comes back in place, and theirs stays as it is", async () => {
+    world.postgres.run("create role tenant login createdb bypassrls; grant pg_read_all_data to tenant");
+    world.postgres.runEach("create database platform owner tenant", "postgres");
+    world.postgres.run(
+      `create schema auth; grant usage on schema auth to tenant;
+       create table auth.users (id int primary key, email text); grant all on auth.users to tenant;
+       create function auth.uid() returns int language sql stable as 'select 1';
+       insert into auth.users values (1, 'a@b')`,
+      "platform",
+    );
+    const url = world.postgres.url("platform", "tenant");
+    const sql = new Client({ connectionString: url });
+    await sql.connect();
+    await sql.query(`
+      create schema "own ""one"; comment on schema "own ""one" is 'mine'; grant usage on schema "own ""one" to anon;
+      create extension pg_trgm schema "own ""one";
+      create table public.t (id int primary key references auth.users, words text); alter table public.t enable row level security;
+      create policy own on public.t using (id = auth.uid()); insert into public.t values (1, 'kept');
+      create table "own ""one".u (id int references public.t); insert into "own ""one".u values (1);
+      create index on public.t using gin (words "own ""one".gin_trgm_ops)`);
+    const host = await world.host(url);
+    await backup(host.surroundings(), { act: "backup", reason: "asked", generation: 0 });
+    const before = await contentOf(url);
+    await sql.query(`delete from "own ""one".u; delete from public.t; create table public.later (id int);
+      update auth.users set email = 'b@c'; drop policy own on public.t`);
+    await sql.end();
+    expect(await run(host)).toMatchObject({ restored: { how: "in place" } });
+    const after = await contentOf(url);
+    expect(after.rows["auth.users"]).not.toBe(before.rows["auth.users"]);
+    expect(without(after, "auth.users")).toEqual(without(before, "auth.users"));
+  });
+});
+
 describe("a restore that fails", () => {
   /** Expects that what was there is there, and that the site is open again. */
   async function expectUnchanged(

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { escapeIdentifier, escapeLiteral, type Client } from "pg";
 import { Failed } from "../../conductor/faults";
+import { runCommand } from "../../conductor/system/command";
 import { libpqEnvironment, type Address } from "../connection";
 import type { StoredManifest } from "./manifest";
 import { BARE_ENVIRONMENT, bound, majorOf, type Programs } from "./programs";
@@ -16,6 +17,9 @@ const HEAD = 4096;
 /** How much of its end is held back, in bytes: its last words are in it. */
 const TAIL = 4096;
 
+/** Longest time that pg_restore takes to write what schemas are made by, in seconds: it reads the dump to its end. */
+const SCRIPT_SECONDS = 600;
+
 /** What is asked before a database is changed in place. */
 export interface InPlaceOrder {
   readonly file: string;
@@ -24,19 +28,25 @@ export interface InPlaceOrder {
   readonly programs: Programs;
   /** Schemas that go: see {@link schemasToReplace}. */
   readonly schemas: readonly string[];
+  /** List of the schemas' own entries, where the dump holds others beside them; null where all of it is restored. */
+  readonly list: string | null;
   /** Version of the server now. */
   readonly server: string;
   /** Longest wait for who still uses the database, in seconds. */
   readonly lockWaitSeconds: number;
 }
 
-/** The schemas that a restore in place replaces: those of the backup, or all but the system's. */
-export async function schemasToReplace(session: Client, manifest: StoredManifest): Promise<string[]> {
+/** The schemas that a restore in place replaces: those of the backup, or all but the system's and `left`. */
+export async function schemasToReplace(
+  session: Client,
+  manifest: StoredManifest,
+  left: readonly string[],
+): Promise<string[]> {
   if (manifest.schemas.length > 0) return manifest.schemas;
   const { rows } = await session.query<{ name: string }>(`
     select nspname as name from pg_namespace
     where nspname !~ '^pg_' and nspname <> 'information_schema' order by 1`);
-  return rows.map(({ name }) => name);
+  return rows.map(({ name }) => name).filter((name) => !left.includes(name));
 }
 
 /**
@@ -46,11 +56,14 @@ export async function schemasToReplace(session: Client, manifest: StoredManifest
  * @throws Failed with what Postgres said; the database is as it was
  */
 export async function restoreInPlace(order: InPlaceOrder): Promise<void> {
-  const { file, address, programs, server } = order;
+  const { file, address, programs, server, list, schemas } = order;
+  // Before the reader starts, whose output nobody would keep meanwhile.
+  const ofSchemas = Buffer.from(list === null ? "" : await scriptOfSchemas(programs, list, file));
+  const part = list === null ? [] : schemas.map((name) => `--schema=${name}`);
   const [restore = "", ...restoreArgs] = bound([
     join(programs.directory, "pg_restore"),
     // In one transaction, or its large objects would have transactions of their own.
-    ...["--file=-", "--single-transaction", "--no-subscriptions", file],
+    ...["--file=-", "--single-transaction", "--no-subscriptions", ...part, file],
   ]);
   const [psql = "", ...psqlArgs] = bound([
     join(programs.directory, "psql"),
@@ -69,6 +82,7 @@ export async function restoreInPlace(order: InPlaceOrder): Promise<void> {
     };
     await write(prelude(order));
     let head = majorOf(server) < 17;
+    await write(head ? withoutUnknownSettings(ofSchemas) : ofSchemas);
     let held: Buffer = Buffer.alloc(0);
     for await (const chunk of reader.stdout as AsyncIterable<Buffer>) {
       held = Buffer.concat([held, chunk]);
@@ -93,6 +107,11 @@ export async function restoreInPlace(order: InPlaceOrder): Promise<void> {
     writer.stdin.destroy();
     await Promise.all(ends);
   }
+}
+
+function scriptOfSchemas(programs: Programs, list: string, file: string): Promise<string> {
+  const argv = bound([join(programs.directory, "pg_restore"), "--file=-", `--use-list=${list}`, file]);
+  return runCommand({ argv, env: BARE_ENVIRONMENT, timeoutSeconds: SCRIPT_SECONDS });
 }
 
 /** pg_restore sets, since version 17, what older servers do not know. */
@@ -186,12 +205,12 @@ end
 $restore$;
 `;
 
-function prelude({ schemas, manifest, server, lockWaitSeconds }: InPlaceOrder): string {
+function prelude({ schemas, manifest, list, server, lockWaitSeconds }: InPlaceOrder): string {
   const names = schemas.map((name) => escapeIdentifier(name)).join(", ");
   const whole = manifest.schemas.length === 0;
   // A dump of everything takes the schema public, with its first grants, as there.
   const publicAgain =
-    whole && schemas.includes("public")
+    (whole || list !== null) && schemas.includes("public")
       ? "create schema public authorization pg_database_owner; grant usage on schema public to public;"
       : "";
   const largeObjects = whole

@@ -6,11 +6,12 @@ import type { Surroundings } from "../surroundings";
 import { findBackup, secondsSince, settingsOf, takeBackup } from "./backup";
 import { Bucket } from "./bucket";
 import { clearDownloads, download } from "./download";
-import { restoreInPlace, schemasToReplace } from "./in-place";
+import { restoreInPlace, schemasToReplace, type InPlaceOrder } from "./in-place";
 import { compareWithManifest, load } from "./load";
 import { namesIn, timeStamp, told, type StoredManifest } from "./manifest";
+import { manifestOfPart, schemasOfOthers, writeListOfSchemas } from "./part";
 import { clientPrograms, majorOf, PROGRAMS_ROOT, type Programs } from "./programs";
-import { countRows, databaseFacts, newestVersion } from "./snapshot";
+import { countRows, databaseFacts, extensionsOf, newestVersion } from "./snapshot";
 import { createLike, derivedName, dropLeftovers, maySwap, openMaintenance, swapNames } from "./swap";
 
 /**
@@ -104,22 +105,43 @@ async function put(
   try {
     const facts = await databaseFacts(session);
     const programs = await clientPrograms(surroundings.programs ?? PROGRAMS_ROOT, majorOf(facts.server));
-    // A new database would lack the schemas that the backup does not hold.
-    if (fetched.manifest.schemas.length === 0 && (await maySwap(session))) {
+    const others = fetched.manifest.schemas.length === 0 ? await schemasOfOthers(session) : [];
+    // A new database would lack the schemas that the backup does not hold, or that this role can give to nobody.
+    if (fetched.manifest.schemas.length === 0 && others.length === 0 && (await maySwap(session))) {
       await restoreBeside(surroundings, address, programs, fetched);
       return "swap";
     }
     surroundings.progress(`restoring ${fetched.manifest.name} in place`);
-    const schemas = await schemasToReplace(session, fetched.manifest);
-    const { server } = facts;
-    const { lockWaitSeconds } = settings.limits;
-    await restoreInPlace({ ...fetched, address, programs, schemas, server, lockWaitSeconds });
-    await compareWithManifest(session, fetched.manifest, { owners: true });
-    await session.query("analyze");
+    if (others.length > 0)
+      surroundings.progress(`left as it is, for it belongs to others: ${others.join(", ")}`);
+    const limits = { server: facts.server, lockWaitSeconds: settings.limits.lockWaitSeconds };
+    await putInPlace(surroundings, session, { ...fetched, ...limits, address, programs, others });
     return "in place";
   } finally {
     // A swap ends it, as every other session.
     await session.end().catch(() => undefined);
+  }
+}
+
+async function putInPlace(
+  { scratch }: Surroundings,
+  session: Client,
+  { others, ...order }: Omit<InPlaceOrder, "schemas" | "list"> & { readonly others: readonly string[] },
+): Promise<void> {
+  const schemas = await schemasToReplace(session, order.manifest, others);
+  const { file, programs } = order;
+  const extensions = await extensionsOf(session, schemas);
+  const list =
+    others.length === 0
+      ? null
+      : await writeListOfSchemas({ file, programs, schemas, extensions, directory: scratch });
+  try {
+    const manifest = list === null ? order.manifest : manifestOfPart(order.manifest, schemas, extensions);
+    await restoreInPlace({ ...order, manifest, schemas, list });
+    await compareWithManifest(session, manifest, { owners: true });
+    await session.query("analyze");
+  } finally {
+    if (list !== null) await rm(list, { force: true });
   }
 }
 
