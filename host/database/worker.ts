@@ -190,10 +190,7 @@ export class Worker {
 
 /** Keeps the settings once the database was reached by them. */
 async function keepSettings(store: DatabaseStore, { database }: DatabaseAct): Promise<DatabaseResult> {
-  if (database === null) {
-    await store.writeSettings(null);
-    return { server: null };
-  }
+  if (database === null) throw new Error("a worker is only told of a database that there is");
   const client = await connect(addressOf(database.url), "settings");
   try {
     const { rows } = await client.query<{ version: string }>(

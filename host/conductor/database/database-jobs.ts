@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { DatabaseActs } from "../../database/protocol";
+import type { DatabaseActs, DatabaseResult } from "../../database/protocol";
 import type { DatabaseState, DatabaseStore } from "../../database/state";
 import { ActQueue, type Progress } from "../act-queue";
 import { COLOURS } from "../protocol";
@@ -23,7 +23,7 @@ export class DatabaseJobs {
   /** @param mark File that is there while the site is closed for one of these acts. */
   constructor(
     private readonly worker: DatabaseWorker,
-    private readonly store: Pick<DatabaseStore, "state">,
+    private readonly store: Pick<DatabaseStore, "state" | "writeSettings">,
     private readonly mark: string,
   ) {}
 
@@ -42,12 +42,14 @@ export class DatabaseJobs {
    * @throws Refused, Failed
    */
   take(act: DatabaseActs, site: () => Site, maintenance: Maintenance, progress: Progress): Promise<unknown> {
-    const carryOut = (tell: Progress): Promise<unknown> =>
-      this.worker.take(act, {
+    const carryOut = async (tell: Progress): Promise<unknown> => {
+      if (act.act === "database" && act.database === null) return this.forget();
+      return this.worker.take(act, {
         holdContract: whyContractsWait(site()),
         door: this.doorOf(maintenance),
         progress: tell,
       });
+    };
     return act.act === "database-status"
       ? carryOut(progress)
       : this.queue.take(act.act, act, progress, carryOut);
@@ -66,6 +68,12 @@ export class DatabaseJobs {
     const { waiting } = await this.store.state();
     if (waiting.length === 0 || whyContractsWait(site) !== null) return null;
     return `the older release is gone, and the migrations that waited for that may go (${waiting.join(", ")})`;
+  }
+
+  /** A site without a database needs no worker to be one. */
+  private async forget(): Promise<DatabaseResult> {
+    await this.store.writeSettings(null);
+    return { server: null };
   }
 
   private doorOf(maintenance: Maintenance): SiteDoor {

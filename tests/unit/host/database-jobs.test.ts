@@ -59,6 +59,12 @@ describe("an act about the database", () => {
     expect(events).toEqual(["backup begins", "backup ends", "check begins", "check ends"]);
   });
 
+  it("that tells of no database needs no worker", async () => {
+    const host = new FakeHost();
+    const { conductor } = await host.become(site);
+    expect(await conductor.take({ act: "database", database: null }, silent)).toEqual({ server: null });
+  });
+
   it("that keeps users out lets them in again", async () => {
     const host = new FakeHost();
     const seen: boolean[] = [];
