@@ -48,7 +48,9 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
   requireEncoded("user", user);
   requireEncoded("password", password.join(":"));
   const [, name = "", portText = "", database = "", query = ""] =
-    /^(\[[^\]]*\]|[^:/?#]*)(?::(\d{1,5}))?\/([^/?#]*)(?:\?([^#]*))?$/.exec(text.slice(at + 1)) ?? [];
+    /^(\[[^\]]*\]|[^:/?#]*)(?::(\d{1,5}))?\/([^/?#]*)(?:\?([\x21\x22\x24-\x7e]*))?$/.exec(
+      text.slice(at + 1),
+    ) ?? [];
   const parameters = new URLSearchParams(query);
   const port = portText === "" ? 5432 : Number(portText);
   if (port === TRANSACTION_POOLER_PORT || parameters.get("pgbouncer") === "true") {

@@ -28,13 +28,13 @@ export interface MigrationsFolder {
 }
 
 /** Longest file, in bytes. */
-export const FILE_BYTES = 4 * 1024 * 1024;
+export const FILE_BYTES = 8 * 1024 * 1024;
 
 /** Most that all files together may be as JSON, in bytes: they reach the host in one act, which takes no more. */
-export const FOLDER_BYTES = 6 * 1024 * 1024;
+export const FOLDER_BYTES = 32 * 1024 * 1024;
 
-const NAME = /^([0-9]{1,20})_([A-Za-z0-9][A-Za-z0-9_.-]{0,199})\.sql$/;
-const CHECK_NAME = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,199})\.sql$/;
+const NAME = /^([0-9]{1,20})_([A-Za-z0-9][A-Za-z0-9_.-]{0,127})\.sql$/;
+const CHECK_NAME = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,127})\.sql$/;
 
 /**
  * Reads a folder of migrations and its checks. Pure. What is no `.sql` file is none of its business.

@@ -169,7 +169,18 @@ function accepted(values: Record<string, unknown>): Loaded | undefined {
   }
 }
 
-function actsOf({ site, variables, releases: specs, traffic, maintenance }: Loaded): Act[] {
+/** What goes to the database's worker. */
+function databaseActsOf({ database }: Loaded): DatabaseActs[] {
+  if (database === null) return [{ act: "database", database }];
+  const { settings: known, epoch, baseline, migrations: files, checks, accept } = database;
+  return [
+    { act: "database", database: known },
+    { act: "migrations", epoch, baseline, files, checks, accept },
+  ];
+}
+
+function actsOf(loaded: Loaded): Act[] {
+  const { site, variables, releases: specs, traffic, maintenance, database } = loaded;
   const hash = "0123456789abcdef";
   const intent = (colour: Colour) => {
     const spec = specs[colour];
@@ -180,21 +191,12 @@ function actsOf({ site, variables, releases: specs, traffic, maintenance }: Load
     { act: "maintenance", on: maintenance },
     { act: "configure", site },
     { act: "certify", domains: site.domains, tls: site.tls },
-    { act: "plan", releases, traffic },
+    { act: "plan", releases, traffic, ...(database === null ? {} : { schema: database.ranges }) },
     { act: "release", colour: "blue", release: releases.blue },
     { act: "release", colour: "green", release: releases.green },
     { act: "traffic", ...traffic },
     { act: "environment", hash, variables },
-  ];
-}
-
-/** What goes to the database's worker. */
-function databaseActsOf({ database }: Loaded): DatabaseActs[] {
-  if (database === null) return [];
-  const { settings: known, epoch, baseline, migrations: files, checks, accept } = database;
-  return [
-    { act: "database", database: known },
-    { act: "migrations", epoch, baseline, files, checks, accept },
+    ...databaseActsOf(loaded),
   ];
 }
 
@@ -233,7 +235,7 @@ describe.each(textPaths().map((path) => [path.join("."), path] as const))("%s", 
         const { privateKey, hostKey: pinned, ...host } = config.host;
         expect(privateKey).toBe(machineWith().read("/project/keys/id"));
         // One blank, between type and key.
-        const texts = textsIn([host, pinned.replace(" ", ""), actsOf(config), databaseActsOf(config)]);
+        const texts = textsIn([host, pinned.replace(" ", ""), actsOf(config)]);
         expect(texts.filter((inert) => DANGEROUS.test(inert) || climbs(inert))).toEqual([]);
       }),
       { numRuns: 40 },

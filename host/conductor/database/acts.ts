@@ -22,7 +22,10 @@ const url = line.regex(/^postgres(ql)?:\/\//);
 
 const bucket = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/),
-  region: z.string().regex(/^[a-z]{2}(-[a-z0-9]+)+$/),
+  region: z
+    .string()
+    .max(32)
+    .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/),
   endpoint: line.regex(/^https?:\/\/[A-Za-z0-9.[\]:-]+(\/[A-Za-z0-9._~/-]*)?$/).nullable(),
   prefix: z.string().regex(/^([A-Za-z0-9._-]+\/)*$/),
   credentials: z.strictObject({ accessKeyId: line, secretAccessKey: line }).nullable(),

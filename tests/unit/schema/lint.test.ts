@@ -162,3 +162,39 @@ it("looks at all files in one go, and tells every one of them", () => {
     ["008", "108", "208"].map((version) => `migrations/${version}_a.sql:3 require-concurrent-index-creation`),
   );
 });
+
+describe("SQL that Postgres takes and squawk cannot read", () => {
+  const puzzled = (sql: string) => {
+    jest.resetModules();
+    const finding = { line: 2, rule: "syntax-error", message: "expected a name", help: null };
+    jest.doMock("../../../schema/lint", () => ({
+      lint: (files: readonly { file: string }[]) => files.map(({ file }) => ({ ...finding, file })),
+    }));
+    const { lintMigrations: withPuzzle } = jest.requireActual<typeof import("../../../schema/lint-faults")>(
+      "../../../schema/lint-faults",
+    );
+    const files = [{ name: "001_a.sql", bytes: Buffer.from(sql) }];
+    return withPuzzle(
+      "migrations",
+      readMigrations("migrations", { files, checks: [] }).migrations,
+      () => false,
+    );
+  };
+  afterAll(() => {
+    jest.dontMock("../../../schema/lint");
+  });
+
+  it("is told, for nothing of such a file is linted", () => {
+    expect(puzzled("select 1;\nselect 2;").faults).toEqual([
+      expect.objectContaining({
+        key: "migrations/001_a.sql:2",
+        value: '"select 2;"',
+        remedy: expect.stringContaining("`-- squawk-ignore-file`"),
+      }),
+    ]);
+  });
+
+  it("may be meant", () => {
+    expect(puzzled("-- squawk-ignore-file\nselect 2;").faults).toEqual([]);
+  });
+});
