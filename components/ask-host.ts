@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { createInterface } from "node:readline";
 import { Client, type ConnectConfig, type ServerHostKeyAlgorithm } from "ssh2";
 
 /** How to reach a host over SSH: as much of the command provider's `connection` as this program sets. */
@@ -19,15 +20,23 @@ export interface HostAnswer {
   readonly stderr: string;
 }
 
-/** Longest waits, in milliseconds. */
-export interface Patience {
-  /** Until the connection is made and the user let in. */
-  readonly connectMs: number;
-  /** From then until the command has ended. */
-  readonly answerMs: number;
+/** How a command is run. */
+export interface AskOptions {
+  /** Longest wait until the connection is made and the user let in, in milliseconds; default 5000. */
+  readonly connectMs?: number;
+  /**
+   * Longest wait from then until the command has ended, in milliseconds; default 20,000. Null waits as long as the host
+   * is there.
+   */
+  readonly answerMs?: number | null;
+  /** What the command reads; default: nothing. */
+  readonly stdin?: string;
+  /** Gets each line of standard error as it comes. */
+  readonly onProgress?: (line: string) => void;
 }
 
-const PATIENCE: Patience = { connectMs: 5000, answerMs: 20_000 };
+/** How often a silent host is asked whether it is there, in milliseconds, and how often in a row it may fail to answer. */
+const KEEPALIVE = { keepaliveInterval: 10_000, keepaliveCountMax: 3 };
 
 /**
  * Runs a command on a host, on a connection of its own.
@@ -36,7 +45,7 @@ const PATIENCE: Patience = { connectMs: 5000, answerMs: 20_000 };
 export function askHost(
   connection: HostConnection,
   command: string,
-  { connectMs, answerMs }: Patience = PATIENCE,
+  { connectMs = 5000, answerMs = 20_000, ...input }: AskOptions = {},
 ): Promise<HostAnswer> {
   return new Promise((resolve, reject) => {
     const client = new Client();
@@ -56,8 +65,10 @@ export function askHost(
     client.on("close", () => unreachable("it closed the connection"));
     client.on("ready", () => {
       clearTimeout(timer);
-      timer = setTimeout(() => fail(`\`${command}\` did not end within ${answerMs / 1000} s`), answerMs);
-      execute(client, command).then(
+      if (answerMs !== null) {
+        timer = setTimeout(() => fail(`\`${command}\` did not end within ${answerMs / 1000} s`), answerMs);
+      }
+      execute(client, command, input).then(
         (answer) => {
           clearTimeout(timer);
           client.end();
@@ -106,6 +117,7 @@ function connectConfig(
     privateKey,
     // The caller's own timer is the limit.
     readyTimeout: 0,
+    ...KEEPALIVE,
     algorithms: { serverHostKey: [type as ServerHostKeyAlgorithm] },
     hostVerifier: (key: Buffer): boolean => {
       const matches = key.equals(pinned);
@@ -120,7 +132,11 @@ function connectConfig(
   };
 }
 
-function execute(client: Client, command: string): Promise<HostAnswer> {
+function execute(
+  client: Client,
+  command: string,
+  { stdin = "", onProgress }: Pick<AskOptions, "stdin" | "onProgress">,
+): Promise<HostAnswer> {
   return new Promise((resolve, reject) => {
     client.exec(command, (error, channel) => {
       if (error !== undefined) {
@@ -130,6 +146,7 @@ function execute(client: Client, command: string): Promise<HostAnswer> {
       const output = { stdout: "", stderr: "" };
       channel.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
       channel.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
+      if (onProgress !== undefined) createInterface({ input: channel.stderr }).on("line", onProgress);
       let exitCode: number | null = null;
       channel.on("exit", (code: number | null) => (exitCode = code));
       channel.on("close", () => {
@@ -139,7 +156,7 @@ function execute(client: Client, command: string): Promise<HostAnswer> {
           resolve({ ...output, exitCode });
         }
       });
-      channel.end();
+      channel.end(stdin);
     });
   });
 }

@@ -1,6 +1,6 @@
 /**
  * Builds everything that runs without the TypeScript sources beside it, into `dist/`:
- *   engine.js, sandbox.js, load.js   programs of this machine
+ *   engine.js, ops.js, sandbox.js, load.js   programs of this machine
  *   drift-provider.js                what Pulumi's process for dynamic providers loads
  *   host/, host.tar                  what a host gets; the archive is the same for the same sources
  */
@@ -21,6 +21,7 @@ await buildEngine(resolve("dist"));
 for (const [name, entry] of Object.entries({
   "drift-provider": "components/drift-provider.ts",
   load: "sandbox/load/main.ts",
+  ops: "operations/main.ts",
   sandbox: "sandbox/main.ts",
 })) {
   await build({
