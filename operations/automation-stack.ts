@@ -49,7 +49,9 @@ export class AutomationStack implements Stack {
 function reasonOf(error: unknown): string {
   if (error instanceof SyntaxError)
     return "the Pulumi CLI answered with what is no JSON; see `pulumi version`";
-  const result = (error as { commandResult?: { stderr?: string } }).commandResult;
-  if (result === undefined) return (error as Error).message;
-  return (result.stderr ?? "").trim().replace(/^error: /, "") || "the Pulumi CLI failed without a word";
+  const { commandResult } = error as { commandResult?: { err?: { stderr?: string } } };
+  if (commandResult === undefined) return (error as Error).message.split("\n", 1)[0] ?? "";
+  // Not the result's own `stderr`, which is all that was printed, standard output too.
+  const said = commandResult.err?.stderr ?? "";
+  return said.trim().replace(/^error: /, "") || "the Pulumi CLI failed without a word";
 }

@@ -1,5 +1,5 @@
 /** The entry of `bin/ops`. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { styleText } from "node:util";
 import { askHost } from "../components/ask-host";
@@ -25,7 +25,12 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 void run(process.argv.slice(2), {
   openStack: (reference) => openStack(reference, process.env),
   askHost,
-  machine: { home: homedir(), read: (path) => readFileSync(path, "utf8") },
+  machine: {
+    home: homedir(),
+    read: (path) => readFileSync(path, "utf8"),
+    bytes: (path) => readFileSync(path),
+    list: (path) => readdirSync(path),
+  },
   directory: process.cwd(),
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),

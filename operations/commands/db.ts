@@ -50,7 +50,12 @@ function bodyText(database: DatabaseStatusResult, now: Date, paint: Paint): stri
     ],
     ["long queries", attention(details.longQueries.length, paint)],
     ["blocked sessions", attention(details.blocked.length, paint)],
-    ["backups", String(details.backups.length)],
+    [
+      "backups",
+      details.bucketUnreachable === null
+        ? String(details.backups.length)
+        : paint("red", `the bucket does not answer: ${details.bucketUnreachable}`),
+    ],
   ]);
   return [
     facts,

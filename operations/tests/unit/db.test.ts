@@ -35,10 +35,19 @@ it("shows little on a quiet day", async () => {
     longQueries: [],
     blocked: [],
     backups: [],
+    bucketUnreachable: null,
   };
   const { stdout } = await db({ ...database, details: quiet });
   expect(stdout).toContain("connections       5 of 60\nlong queries      none\n");
   expect(stdout).not.toMatch(/PID|BACKUP/);
+});
+
+it("tells why there are no backups to be seen", async () => {
+  const { stdout } = await db({
+    ...closeUp,
+    details: { ...closeUp.details!, backups: [], bucketUnreachable: "access denied" },
+  });
+  expect(stdout).toMatch(/backups +<red>the bucket does not answer: access denied/);
 });
 
 it("cuts a long query, and shows no character that a terminal would act on", async () => {

@@ -59,9 +59,9 @@ export async function ops(argv: readonly string[], given: Given = {}): Promise<E
         outputs: () => Promise.resolve({}),
       };
     },
-    askHost: (connection, command, options = {}) => {
-      const act = JSON.parse(options.stdin ?? "null") as Sent["act"];
-      sent.push({ connection, command, act, isPatient: options.answerMs === null });
+    askHost: (connection, command, options) => {
+      const act = JSON.parse(options?.stdin ?? "null") as Sent["act"];
+      sent.push({ connection, command, act, isPatient: options?.answerMs === null });
       return answer(host[String(act["act"])], act, options);
     },
     machine: machineWith(),
@@ -85,11 +85,11 @@ export async function ops(argv: readonly string[], given: Given = {}): Promise<E
 function answer(
   reply: Reply | Error | ((act: Sent["act"]) => Reply) | undefined,
   act: Sent["act"],
-  { onProgress = () => undefined }: AskOptions,
+  options: AskOptions | undefined,
 ): Promise<HostAnswer> {
   if (reply instanceof Error) return Promise.reject(reply);
   const { exitCode = 0, result, says = [] } = typeof reply === "function" ? reply(act) : (reply ?? {});
-  for (const line of says) onProgress(line);
+  for (const line of says) options?.onProgress?.(line);
   const stdout = result === undefined ? "" : `${JSON.stringify(result)}\n`;
   return Promise.resolve({ exitCode, stdout, stderr: says.map((line) => `${line}\n`).join("") });
 }
