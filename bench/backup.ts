@@ -23,6 +23,7 @@ import { openMigrator } from "../host/database/migrations/migrator";
 import type { BucketSettings } from "../host/database/protocol";
 import { DatabaseStore } from "../host/database/state";
 import type { Surroundings } from "../host/database/surroundings";
+import { worldNamed } from "../sandbox/world";
 import { installS3, S3_REGION, S3Server, type S3Keys } from "../sandbox/s3";
 import { guarded } from "./guarded";
 import { type BenchResult, progress, runBench } from "./result";
@@ -74,7 +75,7 @@ class Bench {
     const programs = await serverPrograms(PROGRAMS_ROOT, 1);
     const software = await installS3();
     const server = await ScratchServer.start(path.join(directory, "source"), programs, "UTF8");
-    const s3 = await S3Server.start({ software, directory: path.join(directory, "s3") });
+    const s3 = await S3Server.start({ world: worldNamed(), software, directory: path.join(directory, "s3") });
     return new Bench(directory, programs, server, s3, await s3.makeBucket("backups", ""));
   }
 

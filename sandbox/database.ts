@@ -4,12 +4,16 @@ import * as path from "node:path";
 import { SandboxPostgres } from "./postgres";
 import type { SandboxProject } from "./project";
 import { repositoryRoot } from "./repository";
+import { serviceNames, stopService } from "./services";
 import { installS3, S3_REGION, S3Server, type S3Keys } from "./s3";
 import type { World } from "./world";
 
 /** Bucket of the backups, and what the keys of a site's objects begin with. */
 const BUCKET = "backups";
 const PREFIX = "vehicleservice/";
+
+/** What the names of their services begin with. */
+const SERVICES = ["postgres", "s3"];
 
 /** A site's database, and the S3 that its backups go to: both at an address of this machine's that the host reaches. */
 export class SandboxDatabase {
@@ -19,12 +23,20 @@ export class SandboxDatabase {
     private readonly keys: S3Keys,
   ) {}
 
-  /** Makes and starts both, below `directory`, which {@link SandboxDatabase.remove} empties. */
+  /**
+   * Makes and starts both, below `directory`, which {@link SandboxDatabase.remove} empties. What an earlier run left there, and
+   * at that address, is ended and removed.
+   */
   static async start(
     world: World,
     { directory, address }: { directory: string; address: string },
   ): Promise<SandboxDatabase> {
     const software = await installS3();
+    for (const name of serviceNames(world).filter((one) =>
+      SERVICES.some((kind) => one.startsWith(`${kind}-${address}-`)),
+    ))
+      await stopService(world, name);
+    fs.rmSync(directory, { recursive: true, force: true });
     fs.mkdirSync(directory, { recursive: true });
     // Postgres runs as a user of its own, who has to find the way through.
     fs.chmodSync(directory, 0o711);
@@ -32,7 +44,7 @@ export class SandboxDatabase {
       directory: path.join(directory, "postgres"),
       address,
     });
-    const s3 = await S3Server.start({ software, directory: path.join(directory, "s3"), address });
+    const s3 = await S3Server.start({ world, software, directory: path.join(directory, "s3"), address });
     return new SandboxDatabase(postgres, s3, await s3.makeBucket(BUCKET, PREFIX));
   }
 

@@ -17,8 +17,14 @@ const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
-async function up({ app }: { readonly app?: ApplicationName }): Promise<void> {
-  const options = { ...HOST, projectDirectory: projectDirectory() };
+async function up({
+  app,
+  database,
+}: {
+  readonly app?: ApplicationName;
+  readonly database?: boolean;
+}): Promise<void> {
+  const options = { ...HOST, projectDirectory: projectDirectory(), database: database === true };
   const { faults, total } = await runDemo(
     app === undefined ? options : { ...options, application: app },
     print,
@@ -45,6 +51,10 @@ function commands(): Command {
       new Option("--app <name>", "what to ship; by default what was shipped last, or plain").choices(
         APPLICATION_NAMES,
       ),
+    )
+    .option(
+      "--database",
+      "with a Postgres and an S3 of its own, both new: migrations behind a rehearsed backup",
     )
     .action(up);
   program

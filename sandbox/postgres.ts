@@ -105,7 +105,16 @@ export class SandboxPostgres {
    * @throws Error with what psql said
    */
   asSuperuser(sql: string, database = "postgres"): string {
-    const options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--single-transaction"];
+    return this.psql(["--single-transaction"], sql, database);
+  }
+
+  /** Runs statements as a superuser, each in a transaction of its own: what makes databases can be in no other. */
+  each(sql: string): void {
+    this.psql([], sql, "postgres");
+  }
+
+  private psql(how: readonly string[], sql: string, database: string): string {
+    const options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", ...how];
     const where = ["-h", this.directory, "-p", String(this.port), "-U", SUPERUSER, "-d", database];
     return execFileSync(program("psql"), [...options, "-v", "ON_ERROR_STOP=1", ...where], {
       input: sql,

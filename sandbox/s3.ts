@@ -1,23 +1,21 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import * as fs from "node:fs";
 import * as https from "node:https";
-import * as net from "node:net";
 import * as path from "node:path";
 
 import { certificatesIn, makeCertificates } from "./certificates";
 import { run } from "./command";
 import { withLock } from "./lock";
 import { waitFor } from "./processes";
+import { freePorts } from "./reachable";
 import { repositoryRoot } from "./repository";
-import { cacheDirectory } from "./world";
+import { findService, serviceLog, startService, stopService } from "./services";
+import { cacheDirectory, type World } from "./world";
 
 /** The emulator, from the Python package index. */
 const PACKAGES = ["ministack==1.5.33"];
 
-/** Longest wait for it to answer, and to end, in seconds. */
+/** Longest wait for it to answer, in seconds. */
 const ANSWER_SECONDS = 30;
-const STOP_SECONDS = 10;
 
 /** Region that it says it is in. */
 export const S3_REGION = "us-east-1";
@@ -54,6 +52,8 @@ async function install(directory: string): Promise<void> {
 
 /** How an {@link S3Server} is reached, and where it keeps what it has. */
 export interface S3Options {
+  /** World that it belongs to. */
+  readonly world: World;
   /** Where {@link installS3} put the emulator. */
   readonly software: string;
   /** For its objects, its users and its TLS certificate; made, and removed by {@link S3Server.remove}. */
@@ -67,8 +67,6 @@ export interface S3Options {
  * those who are given {@link S3Server.authorityFile}. What it has outlives {@link S3Server.stop}.
  */
 export class S3Server {
-  private child: ChildProcess | null = null;
-
   private constructor(
     private readonly options: S3Options,
     private readonly address: string,
@@ -79,7 +77,8 @@ export class S3Server {
   static async start(options: S3Options): Promise<S3Server> {
     const address = options.address ?? "127.0.0.1";
     await makeCertificates(path.join(options.directory, "tls"), [address, "localhost"]);
-    const server = new S3Server(options, address, await freePort(address));
+    const [port = 0] = await freePorts(address, 1);
+    const server = new S3Server(options, address, port);
     await server.resume();
     return server;
   }
@@ -94,25 +93,17 @@ export class S3Server {
     return certificatesIn(path.join(this.options.directory, "tls")).authority;
   }
 
-  /** The argument list that runs it in the foreground; nothing in it is a secret. */
-  get argv(): string[] {
-    return [
-      "/usr/bin/env",
-      ...Object.entries(this.environment()).map(([name, value]) => `${name}=${value}`),
-      path.join(this.options.software, "bin", "ministack"),
-    ];
-  }
-
   /** Starts it again after {@link S3Server.stop}, under the same URL, with what it had. */
   async resume(): Promise<void> {
-    if (this.child !== null) throw new Error("the S3 server runs already");
-    const log = fs.openSync(this.log, "a");
-    const [program = "", ...args] = this.argv;
-    const child = spawn(program, args, { stdio: ["ignore", log, log], cwd: "/" });
-    fs.closeSync(log);
-    this.child = child;
-    await waitFor(`the S3 server (see ${this.log})`, ANSWER_SECONDS, async () => {
-      if (child.exitCode !== null) throw new Error(`the S3 server ended at once; see ${this.log}`);
+    const { world, software } = this.options;
+    // Nothing in it is a secret.
+    const environment = Object.entries(this.environment()).map(([name, value]) => `${name}=${value}`);
+    const program = path.join(software, "bin", "ministack");
+    startService(world, this.service, ["/usr/bin/env", ...environment, program]);
+    const log = serviceLog(world, this.service);
+    await waitFor(`the S3 server (see ${log})`, ANSWER_SECONDS, async () => {
+      if (findService(world, this.service) === null)
+        throw new Error(`the S3 server ended at once; see ${log}`);
       return (await this.answers()) ? true : undefined;
     });
   }
@@ -146,14 +137,7 @@ export class S3Server {
 
   /** Ends it; the URL then refuses connections. */
   async stop(): Promise<void> {
-    const { child } = this;
-    this.child = null;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGTERM");
-    const late = setTimeout(() => child.kill("SIGKILL"), STOP_SECONDS * 1000);
-    await ended;
-    clearTimeout(late);
+    await stopService(this.options.world, this.service);
   }
 
   /** Ends it, and removes what it had. */
@@ -162,13 +146,8 @@ export class S3Server {
     fs.rmSync(this.options.directory, { recursive: true, force: true });
   }
 
-  /** Id of its process; null while it does not run. */
-  get pid(): number | null {
-    return this.child?.pid ?? null;
-  }
-
-  private get log(): string {
-    return path.join(this.options.directory, "log");
+  private get service(): string {
+    return `s3-${this.address}-${String(this.port)}`;
   }
 
   private environment(): Record<string, string> {
@@ -205,13 +184,4 @@ export class S3Server {
       request.on("error", () => resolve(false));
     });
   }
-}
-
-/** A port that nobody listens on at `address`, as the kernel gives it. */
-async function freePort(address: string): Promise<number> {
-  const server = net.createServer().listen(0, address);
-  await once(server, "listening");
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

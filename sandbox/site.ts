@@ -5,6 +5,7 @@ import { parse } from "yaml";
 import type { SiteStatus } from "../host/conductor/protocol";
 import { applicationNamed, applicationOf, type Application, type ApplicationName } from "./applications";
 import { certificatesIn, makeCertificates, type Certificates } from "./certificates";
+import { SandboxDatabase } from "./database";
 import { bootHost, findHost, type SandboxHost } from "./hosts/host";
 import type { Suite } from "./image/image";
 import { SandboxProject, STACK } from "./project";
@@ -25,6 +26,8 @@ export interface SiteOptions {
   readonly projectDirectory: string;
   /** What it ships; by default what its project ships already, and `plain` for a new one. */
   readonly application?: ApplicationName;
+  /** Whether it has a database, made anew, with an S3 for its backups; none by default. */
+  readonly database?: boolean;
   /** World that it belongs to; the default one by default. */
   readonly world?: World;
   /** Called with a line for each slow step. */
@@ -67,6 +70,13 @@ export class Site {
     const { address, hostKey, privateKeyFile } = host;
     const values = { address, hostKey, privateKeyFile, application, repository };
     const project = await SandboxProject.prepare(options.projectDirectory, values);
+    if (options.database === true) {
+      const database = await SandboxDatabase.start(world, {
+        directory: path.join(directory, "database"),
+        address: host.gateway,
+      });
+      await database.configure(project);
+    }
     const certificates = certificatesIn(path.join(directory, "certificates"));
     return new Site(world, host, project, source, certificates, domains[0] ?? "", present !== null);
   }

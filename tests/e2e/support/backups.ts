@@ -13,6 +13,7 @@ import {
 import type { DatabaseSettings, MigrationFile } from "../../../host/database/protocol";
 import { digestOf, DatabaseStore, type DatabaseState } from "../../../host/database/state";
 import type { Surroundings } from "../../../host/database/surroundings";
+import { worldNamed } from "../../../sandbox/world";
 import { installS3, S3_REGION, S3Server, type S3Keys } from "../../../sandbox/s3";
 import { TestPostgres } from "./postgres";
 
@@ -48,7 +49,7 @@ export class BackupWorld {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), "backups-"));
     fs.chmodSync(directory, 0o755);
     const software = await installS3();
-    const s3 = await S3Server.start({ software, directory: path.join(directory, "s3") });
+    const s3 = await S3Server.start({ world: worldNamed(), software, directory: path.join(directory, "s3") });
     const keys = await s3.makeBucket(BUCKET, PREFIX);
     const postgres = TestPostgres.start();
     postgres.runEach(`create database ${TEMPLATE} template postgres`, "template1");
