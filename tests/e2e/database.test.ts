@@ -2,7 +2,9 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DatabaseStatusResult, RestoreResult } from "../../host/database/protocol";
+import { run, type CommandOptions, type CommandResult } from "../../sandbox/command";
 import { SandboxDatabase } from "../../sandbox/database";
+import { startLoad } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
 import { repositoryRoot } from "../../sandbox/repository";
 import { worldNamed } from "../../sandbox/world";
@@ -201,23 +203,41 @@ test("what takes something away waits, with all after it, until one release is l
   expect((await world.up()).stdout).toMatch(/\b\d+ unchanged/);
 });
 
+/** Runs `bin/ops` on the project, and returns its one document. */
+async function ops(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+  const program = join(repositoryRoot(), "bin", "ops");
+  return run([program, "-C", world.project.directory, "-s", "sandbox", "--json", ...args], options);
+}
+
+test("ops status: releases, schema and backup on one screen", async () => {
+  const { stdout } = await ops(["status"]);
+  expect(JSON.parse(stdout)).toMatchObject({
+    site: { colours: { green: { version: "v1.0.0" } } },
+    database: { schemaVersion: "20250502000000", pending: [], unreachable: null },
+  });
+});
+
 test("a restore brings every row back, keeps users out meanwhile, and lets them in again", async () => {
   query("insert into public.notes (id, words) values (1, 'kept')");
-  await world.host.exec(["vehicleservice-conductor", "backup"]);
+  await ops(["backup"]);
   query("delete from public.notes");
-  const send = async (confirmed: boolean): Promise<RestoreResult> => {
-    const act = JSON.stringify({ act: "restore", backup: "latest", confirmed });
-    const { stdout } = await world.host.exec(["vehicleservice-conductor", "act"], { stdin: act });
-    return JSON.parse(stdout) as RestoreResult;
-  };
-  const asked = await send(false);
-  expect(asked.loss.tables["public.notes"]).toEqual({ now: 0, then: 1 });
-  expect(asked.restored).toBeNull();
+
+  const asked = await ops(["restore", "--backup", "latest"], { check: false });
+  expect(asked.exitCode).toBe(3);
   expect(query("select count(*) from public.notes")).toBe("0");
-  const { restored } = await send(true);
-  expect(restored?.how).toBe("in place");
+
+  const load = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 100, connections: 10 });
+  const { stdout } = await ops(["restore", "--backup", "latest", "--yes", "--i-accept-data-loss"]);
+  const { total } = await load.stop();
+  const answer = JSON.parse(stdout) as RestoreResult;
+  expect(answer.loss.tables["public.notes"]).toEqual({ now: 0, then: 1 });
+  // Supabase's own schemas belong to others.
+  expect(answer.restored?.how).toBe("in place");
   expect(query("select words from public.notes")).toBe("kept");
+  expect(total.failed).toBeGreaterThan(0);
   expect((await world.status()).closed).toBe(false);
+
   await world.setGroupValue("database.epoch", "1");
   await world.up();
+  expect((await databaseStatus()).pending).toEqual([]);
 });
