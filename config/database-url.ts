@@ -69,7 +69,10 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
 /** Characters that mean something in a URL would cut the password, or lead to another host. */
 function requireEncoded(part: "user" | "password", text: string): void {
   const odd = [...new Set(text.replace(PLAIN, ""))];
-  if (odd.length === 0) return requireDecodable(part, text);
+  if (odd.length === 0) {
+    requireDecodable(part, text);
+    return;
+  }
   const names = odd.map((character) => `${shown(character, false)} as ${encoded(character)}`).join(", ");
   throw new KeyFault(`${FORM}; the ${part} has characters that are written in another way: ${names}`);
 }
