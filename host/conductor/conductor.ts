@@ -165,7 +165,8 @@ export class Conductor {
   private async carryOut(act: QueuedAct, progress: Progress): Promise<ActResult> {
     const { store, frontDoor } = this.host;
     if (act.act === "plan") {
-      const { schemaVersion } = await this.database.state();
+      // A site without a database does not depend on what is written down of one.
+      const schemaVersion = act.schema === undefined ? null : (await this.database.state()).schemaVersion;
       return { steps: planSteps(store.site, act, schemaVersion) };
     }
     if (act.act === "environment") {

@@ -157,7 +157,7 @@ export interface BackupManifest {
   readonly reason: BackupAct["reason"];
 }
 
-/** Answer to {@link BackupAct}: null where nothing was pending. */
+/** Answer to {@link BackupAct}: where nothing was pending, the newest one that this host made before; null for none. */
 export interface BackupResult {
   readonly backup: BackupManifest | null;
 }
@@ -170,7 +170,7 @@ export interface RehearseAct {
   readonly act: "rehearse";
 }
 
-/** Answer to {@link RehearseAct}: null where nothing was pending. */
+/** Answer to {@link RehearseAct}: where nothing was pending, the last one that passed; null for none. */
 export interface RehearseResult {
   readonly rehearsal: Rehearsal | null;
 }

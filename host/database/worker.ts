@@ -8,6 +8,8 @@ import { countRows, schemasOfDump } from "./backups/snapshot";
 import { addressOf, connect } from "./connection";
 import { openMigrator } from "./migrations/migrator";
 import type {
+  BackupAct,
+  BackupResult,
   CheckAct,
   CheckResult,
   DatabaseAct,
@@ -94,7 +96,7 @@ export class Worker {
         return this.check(act, surroundings);
       case "backup":
         await this.close();
-        return backup(surroundings, act);
+        return this.backup(surroundings, act);
       case "rehearse":
         await this.close();
         return this.rehearse(surroundings);
@@ -161,10 +163,17 @@ export class Worker {
     return { version, outcome };
   }
 
+  private async backup(surroundings: Surroundings, act: BackupAct): Promise<BackupResult> {
+    const result = await backup(surroundings, act);
+    return { backup: result.backup ?? (await surroundings.store.state()).backup };
+  }
+
   private async rehearse(surroundings: Surroundings): Promise<RehearseResult> {
-    const result = await rehearse(surroundings, openMigrator);
-    if (result.rehearsal !== null) await surroundings.store.update({ proven: result.rehearsal.files });
-    return result;
+    const { store } = surroundings;
+    const { rehearsal } = await rehearse(surroundings, openMigrator);
+    if (rehearsal === null) return { rehearsal: (await store.state()).rehearsal };
+    await store.update({ proven: rehearsal.files });
+    return { rehearsal };
   }
 
   private async restore(surroundings: Surroundings, act: RestoreAct): Promise<RestoreResult> {
