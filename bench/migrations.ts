@@ -76,7 +76,9 @@ async function byOurs(url: string, files: readonly MigrationFile[]): Promise<voi
 async function bySupabase(url: string, project: string): Promise<void> {
   const cli = join(repositoryRoot(), "node_modules", ".bin", "supabase");
   const environment = { ...process.env, DO_NOT_TRACK: "1", SUPABASE_TELEMETRY_DISABLED: "1" };
-  await run([cli, "db", "push", "--db-url", `${url}?sslmode=disable`, "--yes", "--workdir", project], { env: environment });
+  await run([cli, "db", "push", "--db-url", `${url}?sslmode=disable`, "--yes", "--workdir", project], {
+    env: environment,
+  });
 }
 
 type Measures = Record<"ours" | "supabase" | "without" | "idle" | "one" | "many", number[]>;
