@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { Client, type ClientConfig } from "pg";
 import { Failed, Refused } from "../conductor/faults";
 
@@ -102,7 +103,26 @@ export function libpqEnvironment({
  * @throws Failed with what the server said, and where it was looked for; never with the password
  */
 export async function connect(address: Address, name: string): Promise<Client> {
-  const client = new Client({ ...clientConfig(address), application_name: name });
+  const { host, port, user, database } = address;
+  try {
+    return await open(address, name, tlsOf(address)).catch((error: unknown) => {
+      // As libpq does by itself: with TLS where the server has it.
+      if (modeOf(address) !== "prefer" || (error as Error).message !== NO_TLS) throw error;
+      return open(address, name, false);
+    });
+  } catch (error) {
+    throw new Failed(
+      `the database ${database} at ${host} port ${String(port)} does not let ${user} in: ${(error as Error).message}. ` +
+        "Check the key databaseUrl, and that the host reaches it (a direct Supabase connection is IPv6; the session pooler is IPv4)",
+    );
+  }
+}
+
+/** How `pg` tells that a server has no TLS. */
+const NO_TLS = "The server does not support SSL connections";
+
+async function open(address: Address, name: string, ssl: ClientConfig["ssl"]): Promise<Client> {
+  const client = new Client({ ...clientConfig(address), ssl, application_name: name });
   // Without a listener a connection that breaks between two queries would end the process; the next query fails by itself.
   client.on("error", () => undefined);
   try {
@@ -111,16 +131,28 @@ export async function connect(address: Address, name: string): Promise<Client> {
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);
-    const { host, port, user, database } = address;
-    throw new Failed(
-      `the database ${database} at ${host} port ${String(port)} does not let ${user} in: ${(error as Error).message}. ` +
-        "Check the key databaseUrl, and that the host reaches it (a direct Supabase connection is IPv6; the session pooler is IPv4)",
-    );
+    throw error;
   }
 }
 
+function modeOf({ parameters }: Address): string {
+  return parameters["sslmode"] ?? "prefer";
+}
+
+/** What `sslmode` and `sslrootcert` say, as libpq understands them. */
+function tlsOf(address: Address): NonNullable<ClientConfig["ssl"]> {
+  const mode = modeOf(address);
+  if (mode === "disable" || mode === "allow" || address.host.startsWith("/")) return false;
+  const file = address.parameters["sslrootcert"];
+  return {
+    rejectUnauthorized: mode.startsWith("verify"),
+    ...(file === undefined || file === "system" ? {} : { ca: readFileSync(file, "utf8") }),
+    // That the certificate is trusted is enough for it, whoever's it is.
+    ...(mode === "verify-ca" ? { checkServerIdentity: () => undefined } : {}),
+  };
+}
+
 function clientConfig({ host, port, user, password, database, parameters }: Address): ClientConfig {
-  const mode = parameters["sslmode"] ?? "prefer";
   return {
     host,
     port,
@@ -129,9 +161,8 @@ function clientConfig({ host, port, user, password, database, parameters }: Addr
     database,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
+    // A connection into nothing is noticed within minutes, not hours.
+    keepAliveInitialDelayMillis: 30_000,
     ...(parameters["options"] === undefined ? {} : { options: parameters["options"] }),
-    ...(mode === "disable" || mode === "prefer" || host.startsWith("/")
-      ? {}
-      : { ssl: { rejectUnauthorized: mode.startsWith("verify") } }),
   };
 }
