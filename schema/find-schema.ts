@@ -30,8 +30,11 @@ const RELEASES = ["source", "records"] as const;
  */
 export function findSchema(raw: RawConfig, machine: Machine): FoundSchema {
   const faults: Fault[] = [];
-  const folder = givenText(raw, MIGRATIONS) ?? "";
-  const releasesFolder = givenText(raw, RELEASES) ?? "";
+  const folder = givenText(raw, MIGRATIONS);
+  const releasesFolder = givenText(raw, RELEASES);
+  // A path that breaks its rule is a fault already, and whatever is elsewhere is none.
+  if (folder === undefined || releasesFolder === undefined)
+    return { migrations: [], checks: [], ranges: new Map(), faults };
   const files = attempt(raw, MIGRATIONS, faults, () => filesIn(machine, folder, /\.sql$/i)) ?? [];
   const checks = optionalFiles(machine, join(folder, "checks"));
   const recordFiles =

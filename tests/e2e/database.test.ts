@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -209,6 +211,12 @@ async function ops(args: readonly string[], options: CommandOptions = {}): Promi
   return run([program, "-C", world.project.directory, "-s", "sandbox", "--json", ...args], options);
 }
 
+test("the daily backup is a timer's", async () => {
+  await world.host.exec(["systemctl", "is-enabled", "vehicleservice-backup.timer"]);
+  await world.host.exec(["systemctl", "start", "vehicleservice-backup.service"]);
+  expect((await databaseStatus()).backup?.reason).toBe("daily");
+});
+
 test("ops status: releases, schema and backup on one screen", async () => {
   const { stdout } = await ops(["status"]);
   expect(JSON.parse(stdout)).toMatchObject({
@@ -240,4 +248,26 @@ test("a restore brings every row back, keeps users out meanwhile, and lets them 
   await world.setGroupValue("database.epoch", "1");
   await world.up();
   expect((await databaseStatus()).pending).toEqual([]);
+});
+
+test.each([
+  ["the conductor", /vehicleservice\/conductor\.js/],
+  ["the worker", /vehicleservice\/database\.js/],
+])("a death of %s in a restore keeps nobody out, and loses nothing", async (_, pattern) => {
+  query("insert into public.notes (id, words) values (2, 'newer') on conflict do nothing");
+  const rows = query("select count(*) from public.notes");
+  const program = join(repositoryRoot(), "bin", "ops");
+  const words = ["restore", "--backup", "latest", "--yes", "--i-accept-data-loss"];
+  const child = spawn(program, ["-C", world.project.directory, "-s", "sandbox", ...words]);
+  let printed = "";
+  child.stderr.on("data", (chunk: Buffer) => (printed += chunk.toString()));
+  const ended = once(child, "close");
+  await waitFor("the site to be closed", 60, () =>
+    printed.includes("backing up what is there") ? true : undefined,
+  );
+  for (const pid of world.host.pidsOf(pattern)) process.kill(pid, "SIGKILL");
+  await ended;
+  await waitFor("the site to be open", 60, async () => ((await world.status()).closed ? undefined : true));
+  // Either nothing was restored yet, or all of it was.
+  expect([rows, "1"]).toContain(query("select count(*) from public.notes"));
 });

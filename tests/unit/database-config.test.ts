@@ -210,6 +210,14 @@ describe("a mistaken value is refused", () => {
     expect(keysOf(stack(["database", "accept"], [acceptance]))).toEqual([`database.accept[0].${key}`]);
   });
 
+  it.each([
+    ["source", "records"],
+    ["database", "migrationsDirectory"],
+  ])("a path in %s.%s that may not be, and nothing of what lies elsewhere", (group, key) => {
+    const elsewhere = { "/project/Pulumi.yaml": "name: x", "/project/schema.sql": "select 1" };
+    expect(keysOf(stack([group, key], "../other"), elsewhere)).toEqual([`${group}.${key}`]);
+  });
+
   it("an acceptance, twice", () => {
     const once = { version: "009", reason: "it is meant, really" };
     expect(keysOf(stack(["database", "accept"], [once, once]))).toEqual(["database.accept"]);
