@@ -1,4 +1,4 @@
-import { RunError } from "@pulumi/pulumi";
+import { RunError } from "@pulumi/pulumi/errors.js";
 import { placeholderIn } from "./rules";
 
 /** One thing that is wrong with the configuration. */

@@ -35,7 +35,7 @@ const EXIT_CODES = `Exit codes, the same for every command:
   1  failed: it was begun, or part of the answer could not be had
   2  wrong usage, or a key of the stack's config that reaching the host takes is wrong
   3  refused by the host, or not confirmed: nothing was touched
-  5  the stack, the host or its conductor does not answer`;
+  5  the stack cannot be read, or the host or its conductor does not answer`;
 
 const ABOUT = `How it finds the host:
   It reads the stack's config (host.address, host.port, host.user, host.hostKey or host.knownHostsFile,

@@ -21,8 +21,12 @@ export interface SshKey {
 
 /** Makes a key pair. */
 export function makeKey(): SshKey {
-  const { private: secret, public: open } = utils.generateKeyPairSync("ed25519");
-  return { private: secret, public: open };
+  for (;;) {
+    const { private: secret, public: open } = utils.generateKeyPairSync("ed25519");
+    // A few in a thousand of those that ssh2 makes it cannot read again.
+    if (![secret, open].some((text) => utils.parseKey(text) instanceof Error))
+      return { private: secret, public: open };
+  }
 }
 
 /** An SSH server on loopback that runs commands with this machine's shell, for one user with one key. */

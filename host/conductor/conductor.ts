@@ -126,7 +126,9 @@ export class Conductor {
   private maintenance(progress: Progress): Maintenance {
     const { store } = this.host;
     return {
-      isClosed: store.site.maintenance,
+      get isClosed() {
+        return store.site.maintenance;
+      },
       set: async (on) => {
         // A site without settings has no users to keep out.
         if (store.site.settings !== null) await this.take({ act: "maintenance", on }, progress);

@@ -109,6 +109,18 @@ describe("a restore", () => {
     expect(await contentOf(url)).toEqual(harmed);
   });
 
+  test("is of the newest backup, and not of what the restore before it put aside", async () => {
+    const { name, url, host, backupName } = await backedUp();
+    const before = await contentOf(url);
+    for (let round = 0; round < 2; round++) {
+      world.postgres.run("delete from shop.kinds", name);
+      const { backup: from, restored } = await run(host);
+      expect(from.name).toBe(backupName);
+      expect(restored?.safety.name).not.toBe(backupName);
+      expect(await contentOf(url)).toEqual(before);
+    }
+  });
+
   test("leaves a site closed that was closed before", async () => {
     const { host } = await backedUp();
     host.closed = true;

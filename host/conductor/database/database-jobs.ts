@@ -44,11 +44,14 @@ export class DatabaseJobs {
   take(act: DatabaseActs, site: () => Site, maintenance: Maintenance, progress: Progress): Promise<unknown> {
     const carryOut = async (tell: Progress): Promise<unknown> => {
       if (act.act === "database" && act.database === null) return this.forget();
-      return this.worker.take(act, {
-        holdContract: whyContractsWait(site()),
-        door: this.doorOf(maintenance),
-        progress: tell,
-      });
+      const door = this.doorOf(maintenance);
+      try {
+        const holdContract = whyContractsWait(site());
+        return await this.worker.take(act, { holdContract, door, progress: tell });
+      } finally {
+        // A worker that died could not do it.
+        await this.openAgain(maintenance);
+      }
     };
     return act.act === "database-status"
       ? carryOut(progress)
@@ -57,10 +60,15 @@ export class DatabaseJobs {
 
   /** Lets users in again where the conductor died while an act about the database kept them out. */
   async recover(maintenance: Maintenance, log: Progress): Promise<void> {
-    if ((await readIfThere(this.mark)) === null) return;
-    log("a restore was cut short; the site is opened again");
+    if (await this.openAgain(maintenance)) log("a restore was cut short; the site was opened again");
+  }
+
+  /** Opens the site if an act about the database closed it. Returns whether one did. */
+  private async openAgain(maintenance: Maintenance): Promise<boolean> {
+    if ((await readIfThere(this.mark)) === null) return false;
     await maintenance.set(false);
     await removeDurably(this.mark);
+    return true;
   }
 
   /** What an `up` would bring now; null where nothing waits. */

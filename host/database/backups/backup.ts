@@ -247,7 +247,14 @@ export async function findBackup(
   }: { readonly prefix: string; readonly app: string; readonly names: readonly string[] },
   wanted: string,
 ): Promise<StoredManifest> {
-  const name = wanted === "latest" ? names[0] : names.find((one) => one === wanted);
+  if (wanted === "latest") {
+    for (const name of names) {
+      const manifest = await readManifest(bucket, dumpKey(prefix, name));
+      // What a restore put aside is what somebody wanted to get away from: only by its name.
+      if (manifest.reason !== "restore") return manifest;
+    }
+  }
+  const name = names.find((one) => one === wanted);
   if (name === undefined) {
     const newest = names.slice(0, 5).join(", ");
     throw new Refused(

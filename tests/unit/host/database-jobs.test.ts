@@ -74,6 +74,14 @@ describe("an act about the database", () => {
     expect([...seen, store.site.maintenance]).toEqual([true, false]);
   });
 
+  it("whose worker dies while it keeps users out lets them in again", async () => {
+    const host = new FakeHost();
+    host.worker = restorer(() => Promise.reject(new Failed("was ended by SIGKILL")));
+    const { conductor, store } = await host.become(site);
+    await expect(conductor.take(act("restore"), silent)).rejects.toThrow("SIGKILL");
+    expect(store.site.maintenance).toBe(false);
+  });
+
   it("leaves a site closed that was closed before", async () => {
     const host = new FakeHost();
     host.worker = restorer(() => Promise.resolve());
