@@ -20,7 +20,7 @@ import { median } from "./statistics";
 import { timed } from "./timed";
 
 const FILES = 100;
-const ROUNDS = 5;
+const ROUNDS = 3;
 
 const LIMITS = { lockTimeoutMs: 2000, lockWaitSeconds: 60, statementTimeoutSeconds: 60 };
 
