@@ -152,11 +152,19 @@ export class SandboxPostgres {
   }
 }
 
-/** Path of a program of the newest Postgres here: Debian keeps a directory of programs for each version. */
+/** Path of a program of the newest Postgres here. */
 function program(name: string): string {
+  return `${newestPrograms()}/${name}`;
+}
+
+/**
+ * Directory with the programs of the newest Postgres server here: Debian keeps one for each version.
+ * @throws Error where there is none, with the package to install
+ */
+export function newestPrograms(): string {
   const root = "/usr/lib/postgresql";
   const versions = fs.existsSync(root) ? fs.readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
   const [newest] = versions.filter((version) => fs.existsSync(`${root}/${version}/bin/initdb`));
   if (newest === undefined) throw new Error(`no Postgres server in ${root}: apt-get install postgresql`);
-  return `${root}/${newest}/bin/${name}`;
+  return `${root}/${newest}/bin`;
 }

@@ -2,14 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readIfThere, removeDurably, writeDurably } from "../conductor/system/durable-file";
 import { Failed } from "../conductor/faults";
-import type {
-  BackupManifest,
-  CheckFile,
-  DatabaseSettings,
-  MigrationsAct,
-  MigrationFile,
-  Rehearsal,
-} from "./protocol";
+import type { BackupManifest, DatabaseSettings, MigrationsAct, MigrationFile, Rehearsal } from "./protocol";
 
 /** What the host knows of the database. */
 export interface DatabaseState {
@@ -107,6 +100,3 @@ export class DatabaseStore {
 export function filesOf(staged: Staged, versions: readonly string[]): MigrationFile[] {
   return staged.files.filter(({ version }) => versions.includes(version));
 }
-
-/** What the checks of a stack are. */
-export type Checks = readonly CheckFile[];

@@ -15,6 +15,7 @@ import type {
   DatabaseAct,
   DatabaseActs,
   DatabaseResult,
+  DatabaseStatusAct,
   MigrateAct,
   MigrateResult,
   MigrationsAct,
@@ -40,6 +41,9 @@ const IDLE_MS = 30_000;
 const USERS_DELETE_ROWS = 10;
 const USERS_DELETE_PERCENT = 1;
 
+/** The acts that wait for one another. */
+type QueuedAct = Exclude<DatabaseActs, DatabaseStatusAct>;
+
 /** No file may be applied before another backup was restored and rehearsed on. */
 const UNPROVEN: Partial<DatabaseState> = { proven: [], backupFor: null };
 
@@ -50,6 +54,8 @@ const UNPROVEN: Partial<DatabaseState> = { proven: [], backupFor: null };
 export class Worker {
   private readonly run = randomUUID();
   private migrator: Migrator | null = null;
+  /** What was staged last: all files, which is much to read again for each of them. */
+  private staged: Staged | null = null;
   private idle: NodeJS.Timeout | null = null;
   /** Progress of the act under way, for what outlives one act. */
   private tell: Surroundings["progress"] = () => undefined;
@@ -84,7 +90,7 @@ export class Worker {
     await migrator?.close();
   }
 
-  private async carryOut(act: DatabaseActs, surroundings: Surroundings): Promise<unknown> {
+  private async carryOut(act: QueuedAct, surroundings: Surroundings): Promise<unknown> {
     switch (act.act) {
       case "database":
         return keepSettings(this.settings.store, act);
@@ -103,8 +109,6 @@ export class Worker {
       case "restore":
         await this.close();
         return this.restore(surroundings, act);
-      case "database-status":
-        return status(surroundings, act);
     }
   }
 
@@ -128,16 +132,23 @@ export class Worker {
     // Another epoch is another database as far as its content goes: what was proven on the one before proves nothing.
     const isNew = (await store.staged())?.epoch !== epoch;
     await store.stage(staged);
+    this.staged = staged;
     await store.update({ ...result, ...(isNew ? UNPROVEN : {}) });
     // Others may hold what comes next for as long as a backup takes.
     await this.close();
     return result;
   }
 
+  private async stagedIn(store: DatabaseStore): Promise<Staged> {
+    this.staged ??= await store.staged();
+    if (this.staged === null) throw new Failed("the host has no migrations; run `pulumi up` again");
+    return this.staged;
+  }
+
   private async migrate(act: MigrateAct, surroundings: Surroundings): Promise<MigrateResult> {
     const { store } = surroundings;
     const { version } = act;
-    const staged = await requireStaged(store);
+    const staged = await this.stagedIn(store);
     const file = staged.files.find((one) => one.version === version);
     if (file?.sha256 !== act.sha256) {
       throw new Refused(
@@ -185,7 +196,7 @@ export class Worker {
   private async check(_act: CheckAct, surroundings: Surroundings): Promise<CheckResult> {
     const { store } = surroundings;
     if ((await store.settings()) === null) return { schemaVersion: null, passed: [] };
-    const { checks } = await requireStaged(store);
+    const { checks } = await this.stagedIn(store);
     const migrator = await this.open(surroundings);
     const passed = await migrator.check(checks);
     await requireRows(store);
@@ -247,10 +258,4 @@ function withUsersDeletes(
       return [table, rows + deleted];
     }),
   );
-}
-
-async function requireStaged(store: DatabaseStore): Promise<Staged> {
-  const staged = await store.staged();
-  if (staged === null) throw new Failed("the host has no migrations; run `pulumi up` again");
-  return staged;
 }

@@ -3,6 +3,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
+import { newestPrograms } from "../../../sandbox/postgres";
+
 /** What Supabase has in every database before the first migration, as far as migrations and policies look at it. */
 const SUPABASE = `
 create role anon nologin; create role authenticated nologin; create role service_role nologin bypassrls;
@@ -99,13 +101,4 @@ export class TestPostgres {
     // pg_ctl's server would hold a pipe open for as long as it runs.
     execFileSync("runuser", argv, { cwd: "/", stdio: ["ignore", "ignore", "inherit"] });
   }
-}
-
-/** Debian keeps a directory of programs for each version of the server. */
-function newestPrograms(): string {
-  const root = "/usr/lib/postgresql";
-  const versions = fs.readdirSync(root).sort((a, b) => Number(b) - Number(a));
-  const [newest] = versions.filter((version) => fs.existsSync(`${root}/${version}/bin/initdb`));
-  if (newest === undefined) throw new Error(`no Postgres server in ${root}: apt-get install postgresql`);
-  return `${root}/${newest}/bin`;
 }
