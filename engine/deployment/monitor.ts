@@ -126,10 +126,19 @@ export class Monitor {
     );
   }
 
-  private log(request: engine.LogRequest): Empty {
+  /** Passes on what the program has to say, whichever way it came. */
+  programMessage(severity: Severity, urn: string, text: string): void {
     // Once a resource failed the SDK closes its channel: what the program still asks for fails by that alone.
-    if (this.deployment.failed && CHANNEL_CLOSED.test(request.getMessage())) return new Empty();
-    this.events.message(SEVERITIES[request.getSeverity()] ?? "info", request.getUrn(), request.getMessage());
+    if (this.deployment.failed && CHANNEL_CLOSED.test(text)) return;
+    this.events.message(severity, urn, text);
+  }
+
+  private log(request: engine.LogRequest): Empty {
+    this.programMessage(
+      SEVERITIES[request.getSeverity()] ?? "info",
+      request.getUrn(),
+      request.getMessage(),
+    );
     return new Empty();
   }
 

@@ -2,7 +2,9 @@ import { cpus } from "node:os";
 import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
 import type { StartMessage } from "../language/messages";
 import { ProgramProcess, REPORTED_EXIT_CODE, type ProgramEnd } from "../language/host";
+import { UndeliveredMessages } from "../language/undelivered";
 import { DynamicProcess } from "../providers/dynamic/process";
+import type { Severity } from "../providers/provider";
 import { DYNAMIC_PACKAGE, ProviderRegistry } from "../providers/registry";
 import { readCheckpoint, type CheckpointFile } from "../state/checkpoint";
 import { ORGANIZATION } from "../state/backend";
@@ -152,6 +154,12 @@ class DeploymentRun {
       program.kill();
     };
     interruption.atOnce.addEventListener("abort", kill);
+    const info = (line: string): void => {
+      events.message("info", this.deployment.rootUrn, line);
+    };
+    const stderr = new UndeliveredMessages(info, ({ severity, text }) => {
+      monitor.programMessage(severity , this.deployment.rootUrn, text);
+    });
     try {
       const end = await program.run(
         {
@@ -160,10 +168,12 @@ class DeploymentRun {
           environment: configEnvironment(this.options.config),
           programDirectory: project.programDirectory,
         },
-        (_stream, line) => {
-          events.message("info", this.deployment.rootUrn, line);
+        (stream, line) => {
+          if (stream === "stderr") stderr.take(line);
+          else info(line);
         },
       );
+      stderr.end();
       await monitor.idle();
       this.judge(end, monitor.programFinished);
       await this.deployment.acceptExports();
