@@ -1,0 +1,96 @@
+/**
+ * What the host measures and publishes, and how it is told to. The stack's alarms and dashboard name the same metrics.
+ */
+
+/** A metric as CloudWatch has it. */
+export interface Metric {
+  readonly name: string;
+  readonly unit: "Count" | "Percent" | "Milliseconds" | "Bytes" | "None";
+  /** Has values for each of {@link AUDIENCES}, by the dimension `Colour`. */
+  readonly byColour: boolean;
+}
+
+/** Whose requests a metric by colour is about: of one colour, or of all users. */
+export const AUDIENCES = ["blue", "green", "all"] as const;
+
+/** One of {@link AUDIENCES}. */
+export type Audience = (typeof AUDIENCES)[number];
+
+const metric = (name: string, unit: Metric["unit"]): Metric => ({ name, unit, byColour: false });
+const byColour = (name: string, unit: Metric["unit"]): Metric => ({ name, unit, byColour: true });
+
+/**
+ * Everything that is published, once an interval, with the dimension `Stack`. Rates and sums are those of the last
+ * interval. Names and units stay: alarms and dashboards of other people refer to them.
+ */
+export const METRICS = {
+  /** 1 where the health path answers through the front door, 0 where it does not. */
+  applicationUp: metric("ApplicationUp", "None"),
+  /** 1 where a colour is healthy, 0 where it is not; no value for a colour without a release. */
+  healthy: byColour("Healthy", "None"),
+  /** Requests that users sent; by the colour first tried. */
+  requests: byColour("Requests", "Count"),
+  /** Answers of 5xx, in percent of the requests; 0 without any request. */
+  errorRate: byColour("ErrorRate", "Percent"),
+  /** Of the time to answer, estimated from the front door's buckets; no value without any request. */
+  latencyP50: byColour("LatencyP50", "Milliseconds"),
+  latencyP95: byColour("LatencyP95", "Milliseconds"),
+  latencyP99: byColour("LatencyP99", "Milliseconds"),
+  /** Different users, by their id cookie, in the last 5 minutes. */
+  activeUsers: metric("ActiveUsers", "Count"),
+  cpu: metric("CpuUtilization", "Percent"),
+  memory: metric("MemoryUtilization", "Percent"),
+  /** Of the fullest file system that the site writes to. */
+  disk: metric("DiskUtilization", "Percent"),
+  diskRead: metric("DiskReadBytes", "Bytes"),
+  diskWrite: metric("DiskWriteBytes", "Bytes"),
+  networkIn: metric("NetworkInBytes", "Bytes"),
+  networkOut: metric("NetworkOutBytes", "Bytes"),
+  /** Restarts of instances that PM2 counted. */
+  restarts: metric("ProcessRestarts", "Count"),
+  /** 1 where the database answers, 0 where it does not; no value for a site without one. */
+  databaseReachable: metric("DatabaseReachable", "None"),
+  /** The guide's figures: connections, queries that run for more than five minutes, size. */
+  databaseConnections: metric("DatabaseConnections", "Count"),
+  databaseLongQueries: metric("DatabaseLongQueries", "Count"),
+  databaseSize: metric("DatabaseSize", "Bytes"),
+} as const satisfies Record<string, Metric>;
+
+/** How the values of a query over the business's tables are published: under the query's own name. */
+export const BUSINESS_UNIT: Metric["unit"] = "Count";
+
+/** Log groups' last parts, below `/<application>/<stack>/`. */
+export const LOG_STREAMS = ["access", "error", "application", "conductor"] as const;
+
+/** Tells the host where to publish to, and what. */
+export interface MonitoringAct {
+  readonly act: "monitoring";
+  /** Null ends it. */
+  readonly settings: MonitoringSettings | null;
+}
+
+/** Where the host publishes to, and what. Holds secrets where the credentials are given. */
+export interface MonitoringSettings {
+  /** CloudWatch namespace. */
+  readonly namespace: string;
+  /** Value of the dimension `Stack`. */
+  readonly stack: string;
+  /** Seconds between two publications; 60, but for tests. */
+  readonly intervalSeconds: number;
+  readonly region: string;
+  /** URL of another API than Amazon's; null for Amazon's. */
+  readonly endpoint: string | null;
+  /** Authority behind the endpoint's certificate, in PEM; null for a public one. */
+  readonly authority: string | null;
+  /** Null for the host's own role, by AWS' default chain. */
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
+  /** Metric name -> a query that gives one number; it sees `$1`, the beginning of the interval (timestamptz). */
+  readonly business: Readonly<Record<string, string>>;
+  /** Log group's name by one of {@link LOG_STREAMS}; what has none is not shipped. */
+  readonly logGroups: Readonly<Partial<Record<(typeof LOG_STREAMS)[number], string>>>;
+}
+
+/** The answer to a {@link MonitoringAct}: whether a first set of values was taken by the API. */
+export interface MonitoringResult {
+  readonly publishing: boolean;
+}
