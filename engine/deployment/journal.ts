@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { FileBackend, StackReference } from "../state/backend";
-import { hasSecrets, writeCheckpoint, type CheckpointFile } from "../state/checkpoint";
+import { hasSecrets, writeCheckpoint, type CheckpointFile, type EncryptedMaps } from "../state/checkpoint";
 import type { Crypter } from "../state/crypter";
 import { verifyResources, type Snapshot } from "../state/snapshot";
 
@@ -14,6 +14,7 @@ export interface Journal {
 export class FileJournal implements Journal {
   private writing: Promise<void> | undefined;
   private next: Promise<void> | undefined;
+  private readonly encrypted: EncryptedMaps = new WeakMap();
 
   constructor(
     private readonly backend: FileBackend,
@@ -63,7 +64,7 @@ export class FileJournal implements Journal {
     const { resources, pendingOperations } = this.snapshot;
     const state = { resources, pendingOperations, salt: this.secrets.salt };
     const crypter = hasSecrets(state) ? await this.secrets.crypter() : undefined;
-    return writeCheckpoint(this.stack, state, crypter, new Date());
+    return writeCheckpoint(this.stack, state, crypter, new Date(), this.encrypted);
   }
 }
 

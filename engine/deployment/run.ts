@@ -4,7 +4,6 @@ import type { StartMessage } from "../language/messages";
 import { ProgramProcess, REPORTED_EXIT_CODE, type ProgramEnd } from "../language/host";
 import { UndeliveredMessages } from "../language/undelivered";
 import { DynamicProcess } from "../providers/dynamic/process";
-import type { Severity } from "../providers/provider";
 import { DYNAMIC_PACKAGE, ProviderRegistry } from "../providers/registry";
 import { readCheckpoint, type CheckpointFile } from "../state/checkpoint";
 import { ORGANIZATION } from "../state/backend";

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { homedir } from "node:os";
 import { EngineError, ExitCode, hasCode } from "../errors";
@@ -138,10 +138,21 @@ async function listDirectory(path: string): Promise<string[]> {
   }
 }
 
+/** A second name is enough: what is written next takes the first one, and leaves this file as it is. */
+async function linkOrCopy(path: string, name: string): Promise<void> {
+  try {
+    await link(path, name);
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) throw error;
+    // Not every file system has hard links.
+    await copyFile(path, name);
+  }
+}
+
 async function backUp(path: string): Promise<void> {
   const temporary = `${path}.bak.${randomUUID()}.tmp`;
   try {
-    await copyFile(path, temporary);
+    await linkOrCopy(path, temporary);
   } catch (error) {
     if (hasCode(error, "ENOENT")) return;
     throw error;

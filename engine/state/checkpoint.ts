@@ -160,27 +160,32 @@ export function hasSecrets({
   return all.some(({ inputs, outputs }) => containsSecret(inputs) || containsSecret(outputs));
 }
 
+/** Inputs and outputs as they were encrypted before. They never change: a resource gets others in their place. */
+export type EncryptedMaps = WeakMap<PropertyMap, PropertyValue>;
+
 /**
  * Writes a state in Pulumi's format; keys that have nothing to say are left out, as Pulumi does. `crypter` may be
- * missing where `hasSecrets` is false.
+ * missing where `hasSecrets` is false. With `encrypted`, what was encrypted with it before is taken from there; it
+ * belongs to one crypter.
  */
 export function writeCheckpoint(
   stack: string,
   state: StackState,
   crypter: Crypter | undefined,
   now: Date,
+  encrypted: EncryptedMaps = new WeakMap(),
 ): CheckpointFile {
   const salt = crypter?.salt ?? state.salt;
   const latest: Deployment = {
     manifest: { time: now.toISOString(), magic: magicOf(ENGINE_VERSION), version: ENGINE_VERSION },
     ...(salt === undefined ? {} : { secrets_providers: { type: "passphrase", state: { salt } } }),
     ...(state.resources.length > 0
-      ? { resources: state.resources.map((each) => writeResource(each, crypter)) }
+      ? { resources: state.resources.map((each) => writeResource(each, crypter, encrypted)) }
       : {}),
     ...(state.pendingOperations.length > 0
       ? {
           pending_operations: state.pendingOperations.map(({ resource, type }) => ({
-            resource: writeResource(resource, crypter),
+            resource: writeResource(resource, crypter, encrypted),
             type,
           })),
         }
@@ -194,15 +199,22 @@ function magicOf(version: string): string {
   return createHash("sha256").update(version).digest("hex");
 }
 
-function writeResource(resource: ResourceState, crypter: Crypter | undefined): PropertyMap {
+function writeResource(
+  resource: ResourceState,
+  crypter: Crypter | undefined,
+  encrypted: EncryptedMaps,
+): PropertyMap {
   const result: Record<string, unknown> = {};
   for (const key of RESOURCE_KEYS) {
     const value = resource[key as keyof ResourceState];
     if (key === "custom" || !isEmpty(value)) result[key] = value;
   }
   for (const key of VALUE_KEYS) {
-    const value = result[key];
-    if (value !== undefined) result[key] = encryptValue(value as PropertyMap, crypter);
+    const value = result[key] as PropertyMap | undefined;
+    if (value === undefined) continue;
+    const written = encrypted.get(value) ?? encryptValue(value, crypter);
+    encrypted.set(value, written);
+    result[key] = written;
   }
   return { ...result, ...resource.carried } as PropertyMap;
 }
