@@ -1,6 +1,6 @@
 import * as path from "node:path";
 
-import { AWS_REGION, AwsEmulator, installAws, type AwsKeys, type EmulatorOptions } from "./aws/emulator";
+import { AWS_REGION, AwsEmulator, EMULATOR_OWNER, installAws, type AwsKeys, type EmulatorOptions } from "./aws/emulator";
 import { run } from "./command";
 import { repositoryRoot } from "./repository";
 
@@ -65,7 +65,7 @@ export class S3Server {
 
   /** Keys of who may do everything: the emulator takes these from anybody. */
   get owner(): S3Keys {
-    return this.emulator.owner;
+    return EMULATOR_OWNER;
   }
 
   /** Ends it; the URL then refuses connections. */

@@ -28,6 +28,9 @@ export interface AwsKeys {
   readonly secretAccessKey: string;
 }
 
+/** Keys of who may do everything: the emulator takes these from anybody, and they are no secret. */
+export const EMULATOR_OWNER: AwsKeys = { accessKeyId: "test", secretAccessKey: "test" };
+
 /**
  * Installs the emulator into the machine's cache, unless it is there: a virtual environment of Python's own, filled from the
  * package index as pip is configured. Needs the Debian package `python3-venv`.
@@ -110,11 +113,6 @@ export class AwsEmulator {
         throw new Error(`the AWS emulator ended at once; see ${log}`);
       return (await this.answers()) ? true : undefined;
     });
-  }
-
-  /** Keys of who may do everything: the emulator takes these from anybody. */
-  get owner(): AwsKeys {
-    return { accessKeyId: "test", secretAccessKey: "test" };
   }
 
   /** Ends it; the URL then refuses connections. */
