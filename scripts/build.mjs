@@ -2,6 +2,8 @@
  * Builds everything that runs without the TypeScript sources beside it, into `dist/`:
  *   engine.js, ops.js, sandbox.js, load.js   programs of this machine
  *   drift-provider.js                what Pulumi's process for dynamic providers loads
+ *   aws-plugin.js                    the sandbox's stand-in for Pulumi's AWS provider
+ *   instance-metadata.js             metadata service of the sandbox's instances
  *   host/, host.tar                  what a host gets; the archive is the same for the same sources
  */
 import { execFileSync } from "node:child_process";
@@ -30,6 +32,21 @@ for (const [name, entry] of Object.entries({
     outfile: `dist/${name}.js`,
     target: "node24",
     packages: "external",
+  });
+}
+
+/** The sandbox's AWS. Its clients are asked for one by one: required as they are published, each is one file. */
+for (const [name, entry] of Object.entries({
+  "aws-plugin": "sandbox/aws/plugin/main.ts",
+  "instance-metadata": "sandbox/aws/instances/metadata-main.ts",
+})) {
+  await build({
+    ...common,
+    entryPoints: [entry],
+    outfile: `dist/${name}.js`,
+    target: "node24",
+    packages: "external",
+    supported: { "dynamic-import": false },
   });
 }
 

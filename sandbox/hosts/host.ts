@@ -19,7 +19,7 @@ import {
   type HostRecord,
 } from "./registry";
 import { clearHost, closeWorldIfEmpty } from "./removal";
-import { CLIENT_KEY, writeSeed, type SeedFiles } from "./seed";
+import { CLIENT_KEY, writeSeed, type GivenKeys, type SeedFiles } from "./seed";
 import { sshGreets } from "../reachable";
 
 /** Longest wait for a host to boot until its SSH server greets; it takes about a second. */
@@ -38,6 +38,8 @@ export interface BootOptions {
   readonly suite?: Suite;
   /** Files that are there before the first boot, by absolute path. */
   readonly files?: SeedFiles;
+  /** Its keys; by default it gets keys of its own, and `privateKeyFile` lets in. */
+  readonly keys?: GivenKeys;
   /** World that the host belongs to; the default one by default. */
   readonly world?: World;
   /** Called with a line for each slow step (building the image). */
@@ -52,12 +54,10 @@ export async function bootHost(options: BootOptions): Promise<SandboxHost> {
   fs.mkdirSync(world.stateDirectory, { recursive: true });
   const record = await withLock(MACHINE_LOCK, () => allocate(world, options));
   try {
-    const hostKey = await writeSeed(hostDirectory(world, options.name), options.name, options.files ?? {});
+    const directory = hostDirectory(world, options.name);
+    const hostKey = await writeSeed(directory, options.name, options.files ?? {}, options.keys);
     const host = new SandboxHost(world, { ...record, layers: image.layers, hostKey });
-    fs.writeFileSync(
-      path.join(hostDirectory(world, options.name), "known_hosts"),
-      `${host.address} ${hostKey}\n`,
-    );
+    fs.writeFileSync(path.join(directory, "known_hosts"), `${host.address} ${hostKey}\n`);
     await host.powerOn();
     return host;
   } catch (error) {
@@ -73,9 +73,40 @@ export function findHost(name: string, world: World = worldNamed()): SandboxHost
   return new SandboxHost(world, record);
 }
 
+/** Returns the host of that name, up or off, and null where there is none. */
+export function recordedHost(name: string, world: World): SandboxHost | null {
+  const record = readRecord(world, name);
+  return record?.supervisor == null ? null : new SandboxHost(world, record);
+}
+
+/**
+ * Takes one of the hosts' networks for something that is no host, such as a service that hosts are to reach before any is
+ * there: at the network's `gateway` this machine is. Its name is taken as a host's is, and `down` removes it as one.
+ */
+export async function reserveNetwork(world: World, name: string, index?: number): Promise<HostNetwork> {
+  fs.mkdirSync(world.stateDirectory, { recursive: true });
+  requireHostName(name);
+  const record = await withLock(MACHINE_LOCK, () =>
+    allocate(world, index === undefined ? { name } : { name, index }),
+  );
+  writeRecord(world, { ...record, networkOnly: true });
+  return networkOf(world, name, record.index);
+}
+
+/** Returns a network that {@link reserveNetwork} took, or null. */
+export function reservedNetwork(world: World, name: string): HostNetwork | null {
+  const record = readRecord(world, name);
+  return record === null ? null : networkOf(world, name, record.index);
+}
+
+/** Gives back what {@link reserveNetwork} took; nothing is no fault. */
+export async function releaseNetwork(world: World, name: string): Promise<void> {
+  await withLock(MACHINE_LOCK, () => removeLocked(world, name));
+}
+
 /** Names of the hosts of a world, up or left over. */
 export function hostNames(world: World = worldNamed()): string[] {
-  return recordedHosts(world);
+  return recordedHosts(world).filter((name) => readRecord(world, name)?.networkOnly !== true);
 }
 
 /** Reserves name and network under the machine's lock, over whatever an earlier run left of them. */
@@ -111,8 +142,9 @@ export class SandboxHost {
   readonly hostKey: string;
   /** Private key on this machine that root on the host accepts. */
   readonly privateKeyFile: string;
+  /** Where it is on the machine's networks. */
+  readonly network: HostNetwork;
   private readonly directory: string;
-  private readonly network: HostNetwork;
 
   constructor(
     private readonly world: World,
@@ -188,6 +220,17 @@ export class SandboxHost {
   /** Ends every process of the host at once; the disk and the network stay. */
   async powerOff(): Promise<void> {
     await killCgroup(cgroupOf(this.world, this.name));
+  }
+
+  /** Shuts the host down as its own `poweroff` does, and returns when it is off; the disk and the network stay. */
+  async shutDown(): Promise<void> {
+    await this.exec(["systemctl", "poweroff"], { check: false });
+    await waitFor(`host ${this.name} to shut down`, BOOT_SECONDS, () => (this.isOn() ? undefined : true));
+  }
+
+  /** Tells whether it runs, or boots. */
+  isOn(): boolean {
+    return this.record.supervisor !== null && isAlive(this.record.supervisor);
   }
 
   /** Boots a host that is off and returns when its SSH server greets. */

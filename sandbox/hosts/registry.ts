@@ -15,6 +15,8 @@ export interface HostRecord {
   readonly hostKey: string;
   /** The supervising process, or null before the first boot. */
   readonly supervisor: ProcessIdentity | null;
+  /** Only its network is used, by something that is no host. */
+  readonly networkOnly?: true;
 }
 
 /** Throws unless `name` can be a host's name: it becomes a directory, a host name and a namespace. */

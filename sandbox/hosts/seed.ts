@@ -13,30 +13,39 @@ export interface SeedFile {
 /** Files by their absolute path in the host. */
 export type SeedFiles = Readonly<Record<string, SeedFile>>;
 
+/** Keys of a host that somebody else made: its own, and those that let in. */
+export interface GivenKeys {
+  /** Private Ed25519 key of the host, in OpenSSH's format. */
+  readonly hostPrivateKey: string;
+  /** `ssh-ed25519 AAAA...`. */
+  readonly hostPublicKey: string;
+  /** Public keys that root accepts; of none root accepts nobody. */
+  readonly rootKeys: readonly string[];
+}
+
 /** Name of the private key in a host's directory that root accepts. */
 export const CLIENT_KEY = "id_ed25519";
 
 /**
  * Writes what makes the image this host (name, keys, resolver) and the caller's files into `directory`/seed, and the
- * client's key pair into `directory`. Returns the public host key.
+ * client's key pair into `directory`, unless the keys are given. Returns the public host key.
  */
-export async function writeSeed(directory: string, name: string, files: SeedFiles): Promise<string> {
+export async function writeSeed(
+  directory: string,
+  name: string,
+  files: SeedFiles,
+  given?: GivenKeys,
+): Promise<string> {
   const seed = path.join(directory, "seed");
   fs.mkdirSync(directory, { recursive: true });
-  const [clientKey, hostKey] = await Promise.all([
-    generateKey(path.join(directory, CLIENT_KEY), "sandbox"),
-    generateKey(path.join(directory, "ssh_host_ed25519_key"), name),
-  ]);
-  const hostPrivateKey = fs.readFileSync(path.join(directory, "ssh_host_ed25519_key"));
-  fs.rmSync(path.join(directory, "ssh_host_ed25519_key"));
-  fs.rmSync(path.join(directory, "ssh_host_ed25519_key.pub"));
+  const { hostPrivateKey, hostPublicKey: hostKey, rootKeys } = given ?? (await makeKeys(directory, name));
   const own: SeedFiles = {
     "/etc/hostname": { content: `${name}\n` },
     "/etc/hosts": { content: `127.0.0.1 localhost\n127.0.1.1 ${name}\n::1 localhost\n` },
     "/etc/resolv.conf": { content: resolver() },
     "/etc/ssh/ssh_host_ed25519_key": { content: hostPrivateKey, mode: 0o600 },
     "/etc/ssh/ssh_host_ed25519_key.pub": { content: `${hostKey}\n` },
-    "/root/.ssh/authorized_keys": { content: `${clientKey}\n`, mode: 0o600 },
+    "/root/.ssh/authorized_keys": { content: rootKeys.map((key) => `${key}\n`).join(""), mode: 0o600 },
   };
   for (const [file, { content, mode }] of Object.entries({ ...own, ...files })) {
     writeFile(seed, file, content, mode ?? 0o644);
@@ -53,6 +62,17 @@ function writeFile(seed: string, file: string, content: string | Buffer, mode: n
   fs.mkdirSync(path.dirname(target), { recursive: true, mode: 0o755 });
   fs.writeFileSync(target, content);
   fs.chmodSync(target, mode);
+}
+
+async function makeKeys(directory: string, name: string): Promise<GivenKeys> {
+  const [clientKey, hostPublicKey] = await Promise.all([
+    generateKey(path.join(directory, CLIENT_KEY), "sandbox"),
+    generateKey(path.join(directory, "ssh_host_ed25519_key"), name),
+  ]);
+  const hostPrivateKey = fs.readFileSync(path.join(directory, "ssh_host_ed25519_key"), "utf8");
+  fs.rmSync(path.join(directory, "ssh_host_ed25519_key"));
+  fs.rmSync(path.join(directory, "ssh_host_ed25519_key.pub"));
+  return { hostPrivateKey, hostPublicKey, rootKeys: [clientKey] };
 }
 
 async function generateKey(file: string, comment: string): Promise<string> {

@@ -1,0 +1,132 @@
+import * as fs from "node:fs";
+import { Agent } from "node:https";
+import * as path from "node:path";
+
+import {
+  CreateAccessKeyCommand,
+  CreateUserCommand,
+  IAMClient,
+  PutUserPolicyCommand,
+} from "@aws-sdk/client-iam";
+
+import { releaseNetwork, reserveNetwork } from "../hosts/host";
+import type { SeedFiles } from "../hosts/seed";
+import type { SandboxProject } from "../project";
+import { repositoryRoot } from "../repository";
+import { serviceNames, stopService } from "../services";
+import type { World } from "../world";
+import { deployerPolicy } from "./deployer-policy";
+import { AWS_REGION, AwsEmulator, EMULATOR_OWNER, installAws, type AwsKeys } from "./emulator";
+import { SERVICE_NAMES } from "./plugin/cloud";
+import { keepFacts } from "./plugin/facts";
+import { IMAGE } from "./types/ec2-image";
+
+/** The network that the world's cloud is at, before any host is there. */
+const NETWORK = "cloud";
+
+/** Where a {@link SandboxCloud} keeps what it has, and what its machines are made from. */
+export interface CloudOptions {
+  /** World of the emulator and of the hosts that instances are. */
+  readonly world: World;
+  /** For what the emulator has; emptied first. */
+  readonly directory: string;
+  /** What the machine image has beside Debian. */
+  readonly imageFiles?: SeedFiles;
+}
+
+/**
+ * An AWS for a stack: the emulator at an address that every host of the world reaches, a deployer who may do what the
+ * stack needs, and the plugin that stands in for Pulumi's AWS provider.
+ */
+export class SandboxCloud {
+  private constructor(
+    private readonly world: World,
+    readonly emulator: AwsEmulator,
+    /** Keys of the stack's deployer: a user's, not the owner's. */
+    readonly deployer: AwsKeys,
+    /** Where it is: this machine's address on a network of the world's. */
+    readonly address: string,
+  ) {}
+
+  /** Starts one; what an earlier run left in the world is ended first. */
+  static async start({ world, directory, imageFiles = {} }: CloudOptions): Promise<SandboxCloud> {
+    const software = await installAws();
+    for (const name of serviceNames(world).filter((one) => one.startsWith("aws-")))
+      await stopService(world, name);
+    fs.rmSync(directory, { recursive: true, force: true });
+    fs.mkdirSync(directory, { recursive: true });
+    const { gateway } = await reserveNetwork(world, NETWORK);
+    const emulator = await AwsEmulator.start({ world, software, directory, address: gateway });
+    keepImageFiles(world, imageFiles);
+    return new SandboxCloud(world, emulator, await makeDeployer(emulator), gateway);
+  }
+
+  /** The one image that instances are made from. */
+  get image(): string {
+    return IMAGE.imageId;
+  }
+
+  /** Configuration of Pulumi's AWS provider that leads here, by its key without `aws:`; two of them are secrets. */
+  get providerConfig(): Readonly<Record<string, unknown>> {
+    return {
+      region: AWS_REGION,
+      accessKey: this.deployer.accessKeyId,
+      secretKey: this.deployer.secretAccessKey,
+      endpoints: [Object.fromEntries(SERVICE_NAMES.map((service) => [service, this.emulator.url]))],
+      customCaBundle: this.emulator.authorityFile,
+      s3UsePathStyle: true,
+      skipCredentialsValidation: true,
+      skipMetadataApiCheck: true,
+      skipRequestingAccountId: true,
+    };
+  }
+
+  /** Sets the keys of a stack's config that lead here. */
+  async configure(project: SandboxProject): Promise<void> {
+    for (const [key, value] of Object.entries(this.providerConfig)) {
+      const isSecret = key === "accessKey" || key === "secretKey";
+      const text = typeof value === "string" ? value : JSON.stringify(value);
+      // From standard input: an argument could be read by every user of the machine.
+      if (isSecret) await project.pulumi(["config", "set", "--secret", `aws:${key}`], { stdin: text });
+      else await project.setConfig(`aws:${key}`, text);
+    }
+  }
+
+  /** Ends it, and removes what it had. Instances that are left are the world's to remove. */
+  async remove(): Promise<void> {
+    await this.emulator.remove();
+    await releaseNetwork(this.world, NETWORK);
+  }
+}
+
+/** Folder of the plugin, for a project file's `plugins.providers`. */
+export function pluginDirectory(): string {
+  return path.join(repositoryRoot(), "sandbox", "aws");
+}
+
+function keepImageFiles(world: World, files: SeedFiles): void {
+  const entries = Object.entries(files).map(([name, { content, mode = 0o644 }]) => {
+    const base64 = Buffer.from(content as string).toString("base64");
+    return [name, { base64, mode }] as const;
+  });
+  keepFacts(world, IMAGE.imageId, { files: Object.fromEntries(entries) });
+}
+
+async function makeDeployer(emulator: AwsEmulator): Promise<AwsKeys> {
+  const iam = new IAMClient({
+    region: AWS_REGION,
+    endpoint: emulator.url,
+    credentials: EMULATOR_OWNER,
+    requestHandler: { httpsAgent: new Agent({ ca: fs.readFileSync(emulator.authorityFile) }) },
+  });
+  const UserName = "deployer";
+  await iam.send(new CreateUserCommand({ UserName }));
+  await iam.send(
+    new PutUserPolicyCommand({ UserName, PolicyName: "deploy", PolicyDocument: deployerPolicy() }),
+  );
+  const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName }));
+  iam.destroy();
+  if (AccessKey?.AccessKeyId === undefined || AccessKey.SecretAccessKey === undefined)
+    throw new Error("CreateAccessKey answered without a key");
+  return { accessKeyId: AccessKey.AccessKeyId, secretAccessKey: AccessKey.SecretAccessKey };
+}
