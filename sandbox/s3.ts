@@ -58,6 +58,8 @@ export interface S3Options {
   readonly software: string;
   /** For its objects, its users and its TLS certificate; made, and removed by {@link S3Server.remove}. */
   readonly directory: string;
+  /** Further services of the emulator, by its names for them; none by default. */
+  readonly services?: readonly string[];
   /** Address that it listens on; loopback by default. */
   readonly address?: string;
 }
@@ -151,14 +153,14 @@ export class S3Server {
   }
 
   private environment(): Record<string, string> {
-    const { directory } = this.options;
+    const { directory, services = [] } = this.options;
     const { chain, key } = certificatesIn(path.join(directory, "tls"));
     return {
       BIND_HOST: this.address,
       GATEWAY_PORT: String(this.port),
       MINISTACK_HOST: this.address,
       AUTH: "true",
-      SERVICES: "s3,iam,sts",
+      SERVICES: ["s3", "iam", "sts", ...services].join(","),
       USE_SSL: "1",
       MINISTACK_SSL_CERT: chain,
       MINISTACK_SSL_KEY: key,
