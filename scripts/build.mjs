@@ -58,6 +58,7 @@ for (const [name, entry] of Object.entries({
   conductor: "host/conductor/main.ts",
   database: "host/database/main.ts",
   launcher: "host/launcher/launcher.ts",
+  monitoring: "host/monitoring/main.ts",
 })) {
   await build({
     ...common,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { databaseActs } from "./database/acts";
 import { InvalidAct } from "./faults";
+import { monitoringActs } from "./monitoring/acts";
 import {
   areDifferentHeaders,
   isAnswerHeader,
@@ -208,6 +209,7 @@ const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("status") }),
   z.strictObject({ act: z.literal("drift") }),
   ...databaseActs,
+  ...monitoringActs,
 ]);
 
 /**

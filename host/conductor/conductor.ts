@@ -7,6 +7,7 @@ import type { DatabaseJobs, Maintenance } from "./database/database-jobs";
 import { findDrift } from "./drift/drift";
 import { applySiteConfiguration } from "./front-door/site-files";
 import { setMaintenance } from "./front-door/maintenance";
+import type { MonitoringKeeper } from "./monitoring/monitoring-keeper";
 import type { Paths } from "./paths";
 import { planSteps } from "./plan";
 import {
@@ -37,7 +38,7 @@ type ActResult =
 /** The acts about the site that wait for one another. */
 type QueuedAct = Exclude<
   Act,
-  DatabaseActs | { act: "status" | "drift" | "abort" | "ack" | "smoke" | "certify" }
+  DatabaseActs | { act: "status" | "drift" | "abort" | "ack" | "smoke" | "certify" | "monitoring" }
 >;
 
 /**
@@ -52,6 +53,7 @@ export class Conductor {
     private readonly paths: Paths,
     private readonly certificates: CertificateKeeper,
     private readonly database: DatabaseJobs,
+    private readonly monitoring: MonitoringKeeper,
   ) {}
 
   /**
@@ -62,13 +64,14 @@ export class Conductor {
     const { store, frontDoor } = this.host;
     const { unfinished } = store;
     const routed = this.acts.run(() => frontDoor.set(store.site));
+    const monitored = this.monitoring.recover();
     if (unfinished !== null) {
       log(`finishing the act that was under way: ${name(unfinished)}`);
       await this.take(unfinished, log).catch((error: unknown) => {
         log(`${name(unfinished)}: ${(error as Error).message}`);
       });
     }
-    await routed;
+    await Promise.all([routed, monitored]);
     await this.database.recover(this.maintenance(log), log);
   }
 
@@ -89,6 +92,8 @@ export class Conductor {
         return this.intervene(act, progress);
       case "smoke":
         return smoke(this.host.smokeTests, this.host.store.site, act, progress);
+      case "monitoring":
+        return this.monitoring.take(act, progress);
       case "database":
       case "migrations":
       case "backup":
@@ -112,7 +117,9 @@ export class Conductor {
     const { site } = this.host.store;
     const certificate = site.settings === null ? null : await this.certificates.status(site.settings);
     const beside = this.certificates.isTrying ? "certify" : null;
-    return statusOf(site, this.acts.underWay ?? this.database.underWay ?? beside, certificate);
+    const underWay = this.acts.underWay ?? this.database.underWay ?? beside;
+    const monitoring = this.monitoring.status;
+    return { ...statusOf(site, underWay, certificate), ...(monitoring === null ? {} : { monitoring }) };
   }
 
   private async drift(): Promise<DriftResult> {

@@ -19,6 +19,9 @@ import { environmentsOnDisk } from "./releases/environments";
 import { nginxFrontDoor } from "./front-door/front-door";
 import { HealthWatch } from "./processes/health-watch";
 import { thisHost } from "./drift/host-view";
+import { MonitoringStore } from "../monitoring/state";
+import { MonitoringKeeper } from "./monitoring/monitoring-keeper";
+import { publisherProcess } from "./monitoring/publisher-process";
 import { pathsOf } from "./paths";
 import { pm2OfColours } from "./processes/pm2";
 import { releasesOnDisk } from "./releases/prepare";
@@ -30,6 +33,9 @@ import { openStore } from "./store";
 
 /** systemd's socket activation passes the first socket as this file descriptor. */
 const ACTIVATED_SOCKET = 3;
+
+/** It keeps little, and a host may be small: megabytes of what lives long, and of what does not. */
+const PUBLISHER_LIMITS = ["--max-old-space-size=96", "--max-semi-space-size=2"];
 
 async function main(app: string): Promise<void> {
   // Goes to the journal, which adds the time.
@@ -68,7 +74,9 @@ async function main(app: string): Promise<void> {
   const host = { store, frontDoor, processes, prober, releases, environments, smokeTests, inspector };
   const worker = workerProcess([process.execPath, paths.databaseWorker, app]);
   const database = new DatabaseJobs(worker, new DatabaseStore(paths.database), paths.databaseMark);
-  const conductor = new Conductor(host, paths, certificates, database);
+  const publisher = publisherProcess([process.execPath, ...PUBLISHER_LIMITS, paths.monitoringProgram, app]);
+  const monitoring = new MonitoringKeeper(publisher, new MonitoringStore(paths.monitoring), log);
+  const conductor = new Conductor(host, paths, certificates, database, monitoring);
 
   const recovered = conductor.recover(log);
   const server = createConductorServer(conductor, log);

@@ -8,6 +8,10 @@ export interface Paths {
   readonly databaseMark: string;
   /** Program that carries out the acts about the database. */
   readonly databaseWorker: string;
+  /** What the publisher of metrics and logs keeps: its settings, what waits, how far logs were shipped. Root only. */
+  readonly monitoring: string;
+  /** Program that publishes metrics and logs. */
+  readonly monitoringProgram: string;
   /** The truth: what is live. */
   readonly site: string;
   /** The act under way, if any. */
@@ -95,6 +99,8 @@ export function pathsOf(app: string): Paths {
     databaseScratch: `${state}/scratch`,
     databaseMark: `${state}/closed-for-database`,
     databaseWorker: `${software}/database.js`,
+    monitoring: `${state}/monitoring`,
+    monitoringProgram: `${software}/monitoring.js`,
     launcher: `${software}/launcher.js`,
     njs: `${software}/nginx`,
     unit: app,

@@ -1,4 +1,5 @@
 import type { DatabaseActs } from "../database/protocol";
+import type { MonitoringAct, MonitoringStatus } from "../monitoring/protocol";
 
 /**
  * What Pulumi's command resources and the conductor say to each other.
@@ -312,7 +313,8 @@ export type Act =
   | SmokeAct
   | StatusAct
   | DriftAct
-  | DatabaseActs;
+  | DatabaseActs
+  | MonitoringAct;
 
 /** One colour as it is now. */
 export interface ColourStatus {
@@ -359,6 +361,8 @@ export interface SiteStatus {
   readonly certificate: CertificateStatus | null;
   /** Act under way, if any. */
   readonly underWay: string | null;
+  /** How publishing goes; absent where the host publishes nothing. */
+  readonly monitoring?: MonitoringStatus;
 }
 
 /** The certificate that users see. */

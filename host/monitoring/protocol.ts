@@ -94,3 +94,26 @@ export interface MonitoringSettings {
 export interface MonitoringResult {
   readonly publishing: boolean;
 }
+
+/** How publishing goes, as `status` tells it. */
+export interface MonitoringStatus {
+  /** When the API last took values, in ISO 8601; null where it has taken none since the publisher started. */
+  readonly lastPublished: string | null;
+  /** Intervals that wait to be published; they keep their own times. */
+  readonly pending: number;
+  /** Intervals that were given up, since the publisher started: too old, too many, or refused for what they hold. */
+  readonly dropped: number;
+  /** What goes wrong now, in measuring, publishing or shipping logs; null for nothing. */
+  readonly lastFailure: { readonly at: string; readonly reason: string } | null;
+}
+
+/** What the conductor writes to the publisher, as one line of JSON. It ends when this stream does. */
+export interface MonitoringInput {
+  readonly settings: MonitoringSettings;
+}
+
+/** What the publisher writes to the conductor, one line of JSON each. */
+export type MonitoringOutput =
+  | { readonly status: MonitoringStatus }
+  /** Once, after the first try: null where the API took everything, or else why not. */
+  | { readonly firstTry: string | null };

@@ -37,7 +37,9 @@ function counters(r) {
 /** `GET /metrics` on the conductor's socket: the same as Prometheus text. */
 function prometheus(r) {
   r.headersOut["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8";
-  r.return(200, metrics.text(countersByKey()));
+  const users = ngx.shared.app_users;
+  // What is past its time is still there until somebody asks for it.
+  r.return(200, metrics.text(countersByKey(), users ? users.keys().length : 0));
 }
 
 export default { traffic, counters, prometheus };

@@ -92,9 +92,17 @@ function bucketOf(seconds) {
 function ended(r) {
   const variables = r.variables;
   const counters = ngx.shared.app_counters;
+  // Who comes with an id has been here before: a program without cookies would be another user each time. Absent until
+  // the site's configuration is written by this software.
+  const users = ngx.shared.app_users;
+  if (users && !variables.app_set_id && !variables.app_probe) {
+    users.set(variables.app_id.slice(0, 16), 1);
+  }
   const open = variables.app_open;
+  // The conductor's own are nobody's requests: they look at colours that nobody is on, and at sites that are closed.
+  const counts = !variables.app_probe;
   if (!open) {
-    counters.incr("door|" + classOf(variables.status), 1, 0);
+    if (counts) counters.incr("door|" + classOf(variables.status), 1, 0);
     return "";
   }
   // Workers come and go with each reload: one that has nothing under way leaves nothing behind.
@@ -106,9 +114,11 @@ function ended(r) {
   const status = variables.upstream_status;
   const seconds = parseFloat(variables.upstream_response_time);
   const answer = status ? classOf(status) : "d" + classOf(variables.status);
-  counters.incr("ended|" + name + "|" + answer + "|" + bucketOf(seconds), 1, 0);
-  if (seconds > 0 && answer !== "-") {
-    counters.incr("seconds|" + name, seconds, 0);
+  if (counts) {
+    counters.incr("ended|" + name + "|" + answer + "|" + bucketOf(seconds), 1, 0);
+    if (seconds > 0 && answer !== "-" && answer !== "1") {
+      counters.incr("seconds|" + name, seconds, 0);
+    }
   }
   // `app_COLOUR`, or `app_COLOUR_or_OTHER`.
   return name[4] === "b" ? "blue" : "green";

@@ -54,8 +54,8 @@ function addEnded(colour, door, parts, count) {
     return;
   }
   increase(colour.classes, cls, count);
-  // Nobody waited for an answer that nobody got.
-  if (cls !== "-") {
+  // Nobody waited for an answer that nobody got; and a WebSocket (101) takes as long as its page is open.
+  if (cls !== "-" && cls !== "1") {
     colour.buckets[+parts[3]] += count;
   }
 }
@@ -92,8 +92,8 @@ function family(name, type, help, lines) {
   return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`].concat(lines);
 }
 
-/** Tells the counts, an object by the dictionary's keys, as Prometheus text. */
-function text(counts) {
+/** Tells the counts, an object by the dictionary's keys, and how many users there were, as Prometheus text. */
+function text(counts, users) {
   const colours = { blue: newColour(), green: newColour() };
   const door = {};
   Object.keys(counts).forEach((key) => add(colours, door, key, counts[key]));
@@ -117,6 +117,12 @@ function text(counts) {
         "gauge",
         "Requests, streams and WebSockets that have not ended.",
         each((name) => [`front_door_requests_in_flight{colour="${name}"} ${colours[name].open}`]),
+      ),
+      family(
+        "front_door_active_users",
+        "gauge",
+        "Different users, by their id cookie, in the last 5 minutes.",
+        [`front_door_active_users ${users}`],
       ),
       "",
     )

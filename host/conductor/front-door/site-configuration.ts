@@ -38,6 +38,8 @@ js_import front_door from front-door.js;
 js_shared_dict_zone zone=app_traffic:64k type=string;
 # Counts are kept over a reload, not over a restart.
 js_shared_dict_zone zone=app_counters:256k type=number;
+# Who was here in the last 5 minutes: some 60,000 users, then the oldest go. No address, and half of an id.
+js_shared_dict_zone zone=app_users:8m type=number timeout=5m evict;
 js_set $app_pool front_door.pool;
 js_set $app_ended front_door.ended;
 # The key that a request is counted as open under; empty for one that has no pool.

@@ -29,6 +29,7 @@ class SharedDictionary {
   get = (key: string): string | number | undefined => this.entries.get(key);
   set = (key: string, value: string | number): unknown => this.entries.set(key, value);
   items = (): [string, string | number][] => [...this.entries];
+  keys = (): string[] => [...this.entries.keys()];
   clear = (): void => this.entries.clear();
   delete = (key: string): boolean => this.entries.delete(key);
   incr = (key: string, by: number, initial: number): number => {
@@ -38,7 +39,11 @@ class SharedDictionary {
   };
 }
 
-const shared = { app_traffic: new SharedDictionary(), app_counters: new SharedDictionary() };
+const shared = {
+  app_traffic: new SharedDictionary(),
+  app_counters: new SharedDictionary(),
+  app_users: new SharedDictionary(),
+};
 Object.assign(globalThis, { ngx: { shared } });
 // njs finds its modules in one directory, by file name.
 for (const name of ["front-door.js", "metrics.js", "split.js"])
@@ -57,6 +62,7 @@ const { BOUNDS } = jest.requireActual<{ default: { BOUNDS: number[] } }>(
 beforeEach(() => {
   shared.app_traffic.clear();
   shared.app_counters.clear();
+  shared.app_users.clear();
 });
 
 const FALLBACK = "blue 0 0 0 0 0";
@@ -306,6 +312,42 @@ describe("the counters", () => {
     expect(counts()).toEqual({ [key]: 1 });
   });
 
+  it("hold no WebSocket for a slow answer", () => {
+    const asked = request();
+    njs.pool(asked);
+    end(asked, "101", "3600.000", "101");
+    expect(counts()).toEqual({ "ended|app_blue|1|11": 1 });
+    njs.prometheus(asked);
+    expect(
+      samplesIn(asked.answer.replace(/^200 /, "")).get(
+        'front_door_request_duration_seconds_count{colour="blue"}',
+      ),
+    ).toBe(0);
+  });
+
+  it("leave the conductor's own requests out", () => {
+    const probe = request({ app_probe: "1" });
+    njs.pool(probe);
+    expect(end(probe, "200", "0.004")).toBe("blue");
+    expect(end(request({ app_probe: "1" }), "", "", "503")).toBe("");
+    expect(counts()).toEqual({});
+    expect(shared.app_users.keys()).toEqual([]);
+  });
+
+  it("tell how many users came back with their id, and keep half of it", () => {
+    const [one = "", other = ""] = ids.slice(1);
+    for (const id of [one, one, other]) {
+      const asked = request({ app_id: id, app_set_id: "" });
+      njs.pool(asked);
+      end(asked, "200", "0.004");
+    }
+    end(request({ app_id: ids[7] ?? "", app_set_id: "id=..." }), "200", "0.004");
+    expect(shared.app_users.keys()).toEqual([one.slice(0, 16), other.slice(0, 16)]);
+    const told = request();
+    njs.prometheus(told);
+    expect(told.answer).toContain("\nfront_door_active_users 2\n");
+  });
+
   it("put a duration into the bucket whose bound it does not exceed", () => {
     for (const [index, bound] of [...BOUNDS, Infinity].entries()) {
       for (const seconds of [(BOUNDS[index - 1] ?? -0.001) + 0.001, Math.min(bound, 1000)]) {
@@ -360,7 +402,8 @@ describe("the counters", () => {
   /** The samples of a text in Prometheus' format, by name with labels. */
   function samplesIn(text: string): Map<string, number> {
     const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-    for (const line of lines) expect(line).toMatch(/^[a-z_]+\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\} [\d.e+-]+$/);
+    for (const line of lines)
+      expect(line).toMatch(/^[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [\d.e+-]+$/);
     return new Map(lines.map((line) => [line.replace(/ \S+$/, ""), Number(line.replace(/^.* /, ""))]));
   }
 });

@@ -3,6 +3,9 @@ import { dirname, join } from "node:path";
 import { CertificateKeeper } from "../../../../host/conductor/certificates/keeper";
 import { Conductor } from "../../../../host/conductor/conductor";
 import { DatabaseJobs } from "../../../../host/conductor/database/database-jobs";
+import { MonitoringKeeper } from "../../../../host/conductor/monitoring/monitoring-keeper";
+import type { StartPublisher } from "../../../../host/conductor/monitoring/publisher-process";
+import { MonitoringStore } from "../../../../host/monitoring/state";
 import type { DatabaseWorker } from "../../../../host/conductor/database/worker-process";
 import { DatabaseStore } from "../../../../host/database/state";
 import { Failed, Refused } from "../../../../host/conductor/faults";
@@ -71,11 +74,25 @@ export class FakeHost {
     mkdirSync(dirname(paths.databaseMark), { recursive: true });
     const worker: DatabaseWorker = { take: (act, around) => this.worker.take(act, around) };
     const database = new DatabaseJobs(worker, this.databaseStore, paths.databaseMark);
-    return { conductor: new Conductor(host, paths, certificates, database), store, host };
+    const monitoring = new MonitoringKeeper(
+      (settings, events) => this.publisher(settings, events),
+      this.monitoringStore,
+      () => undefined,
+    );
+    return { conductor: new Conductor(host, paths, certificates, database, monitoring), store, host };
   }
 
   /** What the database's worker does with each act; refuses everything unless a test says otherwise. */
   worker: DatabaseWorker = { take: () => Promise.reject(new Refused("the host knows no database")) };
+
+  /** What a publisher does that is started; by default its first try goes well. */
+  publisher: StartPublisher = (_settings, { onFirstTry }) => {
+    onFirstTry(null);
+    return { stop: () => Promise.resolve() };
+  };
+
+  /** What the host knows of where it publishes to. */
+  readonly monitoringStore = new MonitoringStore(join(this.directory, "monitoring"));
 
   /** What the host knows of the database. */
   readonly databaseStore = new DatabaseStore(join(this.directory, "database"));

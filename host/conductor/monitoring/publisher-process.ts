@@ -1,0 +1,71 @@
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { createInterface } from "node:readline";
+import type {
+  MonitoringInput,
+  MonitoringOutput,
+  MonitoringSettings,
+  MonitoringStatus,
+} from "../../monitoring/protocol";
+
+/** What a publisher tells while it runs. */
+export interface PublisherEvents {
+  /** The first try is over: null where the API took everything, or else why not. */
+  readonly onFirstTry: (fault: string | null) => void;
+  readonly onStatus: (status: MonitoringStatus) => void;
+  /** It is gone, without having been asked to go. */
+  readonly onEnd: (how: string) => void;
+  /** A line for the journal. */
+  readonly log: (line: string) => void;
+}
+
+/** A publisher that runs. */
+export interface RunningPublisher {
+  /** Ends it, and resolves when it is gone. */
+  stop(): Promise<void>;
+}
+
+/** Starts publishers. */
+export type StartPublisher = (settings: MonitoringSettings, events: PublisherEvents) => RunningPublisher;
+
+/** How long one that was asked to go may take before it is killed, in milliseconds. What it does can be cut anywhere. */
+const PATIENCE_MS = 2000;
+
+/** Starts `argv`, which gets the settings on its standard input and ends with it: with the conductor, however that ends. */
+export function publisherProcess(argv: readonly string[]): StartPublisher {
+  return (settings, { onFirstTry, onStatus, onEnd, log }) => {
+    const [program = "", ...args] = argv;
+    const child: ChildProcessWithoutNullStreams = spawn(program, args, { stdio: "pipe" });
+    let isWanted = true;
+    const gone = new Promise<void>((resolve) => {
+      const end = (how: string): void => {
+        if (isWanted) onEnd(how);
+        isWanted = false;
+        resolve();
+      };
+      child.on("error", (error) => end(`could not be started (${error.message})`));
+      child.on("close", (code, signal) => {
+        end(signal === null ? `ended with exit code ${String(code)}` : `was ended by ${signal}`);
+      });
+    });
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      if (!isWanted) return;
+      const output = JSON.parse(line) as MonitoringOutput;
+      if ("status" in output) onStatus(output.status);
+      else onFirstTry(output.firstTry);
+    });
+    createInterface({ input: child.stderr }).on("line", (line) => log(line));
+    // What is written to one that is gone is told by its end.
+    child.stdin.on("error", () => undefined);
+    const input: MonitoringInput = { settings };
+    child.stdin.write(`${JSON.stringify(input)}\n`);
+    return {
+      async stop() {
+        isWanted = false;
+        child.stdin.end();
+        const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+        await gone;
+        clearTimeout(timer);
+      },
+    };
+  };
+}

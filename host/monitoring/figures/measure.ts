@@ -1,0 +1,104 @@
+import type { Site } from "../../conductor/site";
+import { COLOURS } from "../../conductor/protocol";
+import type { Complaints } from "../complaints";
+import { METRICS } from "../protocol";
+import type { DatabaseFigures } from "./database";
+import { figure, type Figure, type Interval } from "./figure";
+import { countedSince, requestFigures, type FrontDoorCounts } from "./front-door";
+import { restartFigures, type Restarts } from "./restarts";
+import { systemFigures, type SystemCounts } from "./system";
+
+/** Where an interval begins: the counts at its beginning. Null for what could not be had yet. */
+export interface Baseline {
+  /** When, in milliseconds since 1970. */
+  readonly at: number;
+  readonly frontDoor: FrontDoorCounts | null;
+  readonly system: SystemCounts | null;
+  readonly restarts: Restarts | null;
+  /** The database's own time of the last interval. */
+  readonly databaseClock: string | null;
+}
+
+/** What is measured, and where. Each may fail for itself. */
+export interface Sources {
+  /** The truth about the site; null where nothing was ever configured. */
+  site(): Promise<Site | null>;
+  /** Does the health path answer through the front door? */
+  isUp(site: Site): Promise<boolean>;
+  frontDoor(): Promise<FrontDoorCounts>;
+  system(): Promise<SystemCounts>;
+  usage(): Promise<Figure[]>;
+  restarts(): Promise<Restarts>;
+  /** Null for a site without a database. */
+  database(since: string): Promise<DatabaseFigures | null>;
+}
+
+/** An older baseline says too little of now: the values of half a day would be those of one minute. */
+const OLDEST_BASELINE_MS = 15 * 60 * 1000;
+
+/**
+ * Measures what is published of the time since `before`. What a source could not tell this time is in the next interval
+ * that it can tell of.
+ * @param at End of the interval, in milliseconds since 1970.
+ */
+export async function measure(
+  sources: Sources,
+  { at, before, intervalSeconds }: { at: number; before: Baseline | null; intervalSeconds: number },
+  complaints: Complaints,
+): Promise<{ interval: Interval; baseline: Baseline }> {
+  const base = before !== null && Math.abs(at - before.at) <= OLDEST_BASELINE_MS ? before : null;
+  const since = base?.databaseClock ?? new Date(base?.at ?? at - intervalSeconds * 1000).toISOString();
+  const attempt = async <T>(about: string, work: () => Promise<T>): Promise<T | null> => {
+    try {
+      const result = await work();
+      complaints.end(about);
+      return result;
+    } catch (error) {
+      complaints.begin(about, (error as Error).message);
+      return null;
+    }
+  };
+  const [siteNow, frontDoor, system, usage, restarts, database] = await Promise.all([
+    attempt("the site's state", () => siteFigures(sources)),
+    attempt("the front door's counts", () => sources.frontDoor()),
+    attempt("this host's counts", () => sources.system()),
+    attempt("memory and disk", () => sources.usage()),
+    attempt("PM2", () => sources.restarts()),
+    attempt("the database's figures", () => sources.database(since)),
+  ]);
+  const figures = [
+    ...(siteNow ?? []),
+    ...(frontDoor === null ? [] : doorFigures(frontDoor, base?.frontDoor ?? null)),
+    ...(system === null || base?.system == null ? [] : systemFigures(system, base.system)),
+    ...(usage ?? []),
+    ...(restarts === null || base?.restarts == null ? [] : restartFigures(restarts, base.restarts)),
+    ...(database?.figures ?? []),
+  ];
+  const baseline = {
+    at,
+    frontDoor: frontDoor ?? base?.frontDoor ?? null,
+    system: system ?? base?.system ?? null,
+    restarts: restarts ?? base?.restarts ?? null,
+    databaseClock: database?.clock ?? base?.databaseClock ?? null,
+  };
+  return { interval: { at, figures }, baseline };
+}
+
+async function siteFigures(sources: Sources): Promise<Figure[]> {
+  const site = await sources.site();
+  // Nobody was promised a site yet.
+  if (site?.settings == null) return [];
+  const healthy = COLOURS.flatMap((colour) =>
+    site.colours[colour].release === null
+      ? []
+      : [figure(METRICS.healthy, site.colours[colour].healthy ? 1 : 0, colour)],
+  );
+  return [figure(METRICS.applicationUp, (await sources.isUp(site)) ? 1 : 0), ...healthy];
+}
+
+function doorFigures(now: FrontDoorCounts, before: FrontDoorCounts | null): Figure[] {
+  return [
+    ...(before === null ? [] : requestFigures(countedSince(now, before))),
+    ...(now.activeUsers === null ? [] : [figure(METRICS.activeUsers, now.activeUsers)]),
+  ];
+}

@@ -1,0 +1,101 @@
+import type { Complaints } from "./complaints";
+import { measure, type Sources } from "./figures/measure";
+import type { MonitoringStatus } from "./protocol";
+import type { Publisher } from "./publisher";
+import { endNear, untilNext } from "./schedule";
+import type { Spool } from "./spool";
+
+/** Ships logs; see `logs/shipper.ts`. */
+export interface LogShipper {
+  /** Finds out whether logs can be shipped. Returns why not; null where they can. */
+  prepare(): Promise<string | null>;
+  /** Ships what was written since the last time. Never rejects. */
+  ship(): Promise<void>;
+}
+
+/** What a {@link Monitor} works with. */
+export interface MonitorParts {
+  readonly intervalSeconds: number;
+  readonly sources: Sources;
+  readonly spool: Spool;
+  readonly publisher: Publisher;
+  readonly shipper: LogShipper;
+  readonly complaints: Complaints;
+  readonly now: () => number;
+  /** Tells the conductor how it goes. */
+  readonly tell: (status: MonitoringStatus) => void;
+}
+
+/** Measures at the end of each interval. Publishing and shipping go on beside it: an API that is slow makes no gap. */
+export class Monitor {
+  private publishing: Promise<string | null> | null = null;
+  private shipping: Promise<void> | null = null;
+
+  constructor(private readonly parts: MonitorParts) {}
+
+  /**
+   * Measures and publishes at once, and sees whether logs can be shipped.
+   * @returns why not, in words; null where the APIs took everything
+   */
+  async firstTry(): Promise<string | null> {
+    await this.measure(this.parts.now());
+    const published = await this.publish();
+    const prepared = await this.parts.shipper.prepare();
+    return published ?? prepared;
+  }
+
+  /** Measures for ever, once an interval. */
+  async run(pause: (milliseconds: number) => Promise<void>): Promise<never> {
+    const length = this.parts.intervalSeconds * 1000;
+    for (;;) {
+      void this.ship();
+      await pause(untilNext(this.parts.now(), length));
+      await this.measure(endNear(this.parts.now(), length));
+      void this.publish();
+    }
+  }
+
+  /** Measures the interval that ends at `at`, and keeps it. */
+  async measure(at: number): Promise<void> {
+    const { sources, spool, complaints, intervalSeconds } = this.parts;
+    const { interval, baseline } = await measure(
+      sources,
+      { at, before: spool.baseline, intervalSeconds },
+      complaints,
+    );
+    await spool.add(interval, baseline);
+  }
+
+  /** Publishes what waits, unless that is under way. */
+  publish(): Promise<string | null> {
+    this.publishing ??= this.parts.publisher
+      .publish()
+      .catch((error: unknown) => {
+        // Nothing of an API's: the disk's.
+        const { message } = error as Error;
+        this.parts.complaints.begin("publishing", message);
+        return message;
+      })
+      .finally(() => {
+        this.publishing = null;
+        this.parts.tell(this.status);
+      });
+    return this.publishing;
+  }
+
+  /** Ships logs, unless that is under way. */
+  ship(): Promise<void> {
+    this.shipping ??= this.parts.shipper.ship().finally(() => (this.shipping = null));
+    return this.shipping;
+  }
+
+  get status(): MonitoringStatus {
+    const { publisher, spool, complaints } = this.parts;
+    return {
+      lastPublished: publisher.lastPublished?.toISOString() ?? null,
+      pending: spool.pending,
+      dropped: spool.dropped,
+      lastFailure: complaints.current,
+    };
+  }
+}
