@@ -57,7 +57,6 @@ export class TestCloudWatch {
       software,
       directory: path.join(directory, "cloudwatch"),
       address,
-      services: ["monitoring", "logs"],
     });
     const iam = new IAMClient(ownerOf(server));
     const UserName = "host";
