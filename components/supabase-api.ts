@@ -47,6 +47,10 @@ const REMEDIES: Readonly<Record<number, string>> = {
   429: "too many questions: wait a minute, and run it again",
 };
 
+const NO_LINTS =
+  "Supabase's security advisors answered in a form that this program does not know (the API calls them experimental): look at " +
+  "them in the dashboard, Advisors, and `pulumi config set --path supabase.advisors off` meanwhile";
+
 /** Networks that may connect to a project's database. */
 export interface Restrictions {
   readonly allow: readonly string[];
@@ -188,6 +192,7 @@ export class SupabaseApi {
       // eslint-disable-next-line @typescript-eslint/no-deprecated -- see above
       this.client.getSecurityAdvisors(ref, undefined, init),
     );
+    if (!Array.isArray(lints)) throw new Error(NO_LINTS);
     return lints;
   }
 

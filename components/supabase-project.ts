@@ -97,7 +97,7 @@ export class SupabaseProject extends pulumi.ComponentResource {
    * Tries what everybody can do by the REST API, once the schema is there.
    * @returns a constant that resolves once it was tried
    */
-  tryPublicApi(database: Database): pulumi.Output<string> {
+  tryPublicApi(database: Pick<Database, "ready">): pulumi.Output<string> {
     const { supabase } = this.args;
     if (supabase?.api === null || supabase === null) return database.ready;
     const { apiUrl, accessToken, api } = supabase;

@@ -30,6 +30,7 @@ export async function advise(url: string): Promise<readonly Lint[]> {
       else reject(new Error(`supabase db advisors: ${stderr.trim() || stdout.trim()}`));
     });
   });
-  const answer = JSON.parse(text) as readonly Lint[] | { readonly lints?: readonly Lint[] };
-  return "lints" in answer ? (answer.lints ?? []) : (answer as readonly Lint[]);
+  const { results } = JSON.parse(text) as { readonly results?: readonly Lint[] };
+  if (results === undefined) throw new Error(`supabase db advisors answered in another form: ${text}`);
+  return results;
 }

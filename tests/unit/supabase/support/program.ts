@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import type { Database } from "../../../../components/database";
 import { SupabaseProject, type SupabaseSpec } from "../../../../components/supabase-project";
 
 /**
@@ -36,7 +35,7 @@ const schema = new random.RandomId("schema", {
   byteLength: 2,
   keepers: { after: supabase.verified, migrations: migrations.join() },
 });
-const tried = supabase.tryPublicApi({ ready: schema.hex.apply(() => "ready") } as Database);
+const tried = supabase.tryPublicApi({ ready: schema.hex.apply(() => "ready") });
 new random.RandomId("release", { byteLength: 2, keepers: { after: tried } });
 
 export const { ref, url, access, findings } = supabase;
