@@ -5,11 +5,13 @@ import type { DatabaseSpec } from "./components/database";
 import type { SiteArgs } from "./components/front-door";
 import type { HostArgs } from "./components/host";
 import type { ReleaseSpec, Strategy } from "./components/release-spec";
+import type { SupabaseSpec } from "./components/supabase-project";
 import { checkAgreement } from "./config/cross-rules";
 import { type FoundDatabase, findDatabase } from "./config/database";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
 import { SECRETS, type StackValues } from "./config/schema";
+import { findSupabase, supabaseSpec } from "./config/supabase";
 import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
 import type { Colour, SiteSettings, TlsSettings, TrafficIntent } from "./host/conductor/protocol";
@@ -25,6 +27,8 @@ export interface StackConfig {
   readonly variables: Readonly<Record<string, pulumi.Input<string>>>;
   /** The database, and what shall become of its schema; null for none. */
   readonly database: DatabaseSpec | null;
+  /** The project of Supabase's, and what it shall be; null for none. */
+  readonly supabase: SupabaseSpec | null;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** How a release comes to users where the other colour could not take them over meanwhile. */
@@ -41,6 +45,7 @@ interface PlainConfig extends StackConfig {
   readonly site: SiteSettings;
   readonly variables: Readonly<Record<string, string>>;
   readonly database: (DatabaseSpec & { readonly settings: DatabaseSettings }) | null;
+  readonly supabase: ReturnType<typeof supabaseSpec>;
 }
 
 /**
@@ -57,7 +62,7 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
     bytes: (path) => readFileSync(path),
     list: (path) => readdirSync(path),
   };
-  const { host, site, variables, database, ...rest } = validate(readRaw(config), machine);
+  const { host, site, variables, database, supabase, ...rest } = validate(readRaw(config), machine);
   const { name, secret } = site.testers;
   return {
     host: { ...host, privateKey: pulumi.secret(host.privateKey) },
@@ -66,6 +71,11 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
       Object.entries(variables).map(([variable, value]) => [variable, pulumi.secret(value)]),
     ),
     database: database && { ...database, settings: pulumi.secret(database.settings) },
+    supabase: supabase && {
+      ...supabase,
+      accessToken: pulumi.secret(supabase.accessToken),
+      smtpPassword: supabase.smtpPassword && pulumi.secret(supabase.smtpPassword),
+    },
     ...rest,
   };
 }
@@ -80,12 +90,17 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const keys = findKeys(raw, machine);
   const texts = findTexts(raw, machine);
   const database = findDatabase(raw, machine);
+  const supabase = findSupabase(raw, machine);
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
-    ...database.faults,
+    ...[...database.faults, ...supabase.faults],
   ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
-  return { ...arranged(values, keys, texts), database: databaseSpec(values, texts, database.found) };
+  return {
+    ...arranged(values, keys, texts),
+    database: databaseSpec(values, texts, database.found),
+    supabase: supabaseSpec(values, supabase.mails, raw.stack),
+  };
 }
 
 /** Of several faults of one key the first, which is the most basic one. */
@@ -116,7 +131,7 @@ function readRaw(config: pulumi.Config): RawConfig {
   };
 }
 
-function arranged(values: StackValues, keys: Keys, texts: Texts): Omit<PlainConfig, "database"> {
+function arranged(values: StackValues, keys: Keys, texts: Texts): Omit<PlainConfig, "database" | "supabase"> {
   const { hostKey, privateKey } = keys;
   if (hostKey === undefined || privateKey === undefined) throw new Error("a key is missing without a fault");
   const { address, port, user } = values.host;

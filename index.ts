@@ -7,6 +7,7 @@ import { Host } from "./components/host";
 import { Maintenance } from "./components/maintenance";
 import { Release } from "./components/release";
 import { SitePlan } from "./components/site-plan";
+import { SupabaseProject } from "./components/supabase-project";
 import { Traffic } from "./components/traffic";
 import { loadConfig } from "./config";
 
@@ -15,6 +16,7 @@ const {
   site,
   variables,
   database: databaseSpec,
+  supabase: supabaseSpec,
   releases,
   strategy,
   traffic: shares,
@@ -31,8 +33,17 @@ const environment = new EnvironmentFile("environment", { host, variables });
 
 const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
 
+// Where the database, the logins and the REST API live: as it shall be before the schema changes.
+const supabase = new SupabaseProject("supabase", { supabase: supabaseSpec, database: databaseSpec });
+
 // Schema before code, and behind a backup that was restored: both releases have to run on it.
-const database = new Database("database", { host, environment, maintenance, database: databaseSpec });
+const database = new Database("database", {
+  host,
+  environment,
+  maintenance,
+  before: [supabase.verified],
+  database: databaseSpec,
+});
 
 // No release is touched before the host agrees that the whole can be reached from what is live.
 const plan = new SitePlan("plan", {
@@ -40,6 +51,7 @@ const plan = new SitePlan("plan", {
   certificate,
   maintenance,
   database,
+  after: [supabase.tryPublicApi(database)],
   environment,
   releases,
   ...strategy,
@@ -69,5 +81,7 @@ maintenance.endAfter(traffic);
 export const { url } = frontDoor;
 export const { serving, effectiveWeight, stable } = traffic;
 export const { schemaVersion, measuredRestoreSeconds, lastBackup } = database;
+// Of a project of Supabase's that this stack made: what its config has to say next.
+export const { access: supabaseAccess } = supabase;
 // Colours that serve users by an environment that has changed since: they get the new one by their next release.
 export const pending = { blue: blue.pending, green: green.pending };

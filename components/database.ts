@@ -49,6 +49,8 @@ export interface DatabaseArgs {
   readonly environment: EnvironmentFile;
   /** Keeps users out first, where it is asked to. */
   readonly maintenance: Maintenance;
+  /** What else has to be done before the schema may change. Constants that resolve late; none by default. */
+  readonly before?: readonly pulumi.Input<string>[];
   /** Null for a site without a database: the host forgets the one that it knew, and nothing else is there. */
   readonly database: DatabaseSpec | null;
 }
@@ -95,7 +97,7 @@ export class Database extends pulumi.ComponentResource {
   private migrate(name: string, args: DatabaseArgs, database: DatabaseSpec, found: pulumi.Output<string>) {
     const { host, environment, maintenance } = args;
     const opts = { parent: this };
-    const before = [found, environment.hash, maintenance.closed];
+    const before = [found, environment.hash, maintenance.closed, ...(args.before ?? [])];
     const plan = new SchemaPlan(`${name}-plan`, { host, database, before }, opts);
     const backup = new DatabaseBackup(`${name}-backup`, { host, database, plan }, opts);
     const rehearsal = new Rehearsal(`${name}-rehearsal`, { host, database, backup }, opts);

@@ -19,6 +19,8 @@ export interface SitePlanArgs extends Strategy {
   readonly maintenance: Maintenance;
   /** The database: schema before code, and no release that the schema does not fit. */
   readonly database: Database;
+  /** What else has to be done before. Constants that resolve late; none by default. */
+  readonly after?: readonly pulumi.Input<string>[];
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** The variables that the releases are built and run with. */
@@ -57,7 +59,7 @@ export class SitePlan extends pulumi.ComponentResource {
     const after = [certificate.certified, maintenance.closed];
     const plan = hostAct(
       `${name}-act`,
-      { host, act, result, after, waitFor: [database.ready] },
+      { host, act, result, after, waitFor: [database.ready, ...(args.after ?? [])] },
       { parent: this },
     );
 

@@ -46,6 +46,7 @@ import {
   version,
   versionOrNone,
 } from "./rules";
+import { accessTokenOrNone, smtpPasswordOrNone, supabase } from "./supabase-schema";
 
 /**
  * Every key of the stack's configuration: its type, its rule and its default. `Pulumi.yaml` declares the same keys and
@@ -416,6 +417,10 @@ export const stackSchema = z.strictObject({
   /** Key for the backups' bucket; empty, both of them, for the host's own role. */
   backupAccessKeyId: accessKeyOrNone().default(""),
   backupSecretAccessKey: accessKeyOrNone().default(""),
+  /** Token of Supabase's Management API; needed where the group `supabase` names a project. */
+  supabaseAccessToken: accessTokenOrNone().default(""),
+  /** Password of `supabase.auth.smtp`; empty for `variables.RESEND_API_KEY`. */
+  supabaseSmtpPassword: smtpPasswordOrNone().default(""),
   host,
   site,
   /** The application's environment, value by name. */
@@ -428,6 +433,7 @@ export const stackSchema = z.strictObject({
   source,
   database: database.prefault({}),
   backups: backups.prefault({}),
+  supabase: supabase.prefault({}),
 });
 
 /** A configuration in which every value keeps its own rule. */
@@ -436,11 +442,12 @@ export type StackValues = z.infer<typeof stackSchema>;
 /** Keys that are groups of keys. Pulumi hands them over as JSON. */
 export const GROUPS: ReadonlySet<string> = new Set([
   ...["host", "site", "variables", "application", "source"],
-  ...["database", "backups"],
+  ...["database", "backups", "supabase"],
 ]);
 
 /** Keys whose values no message ever shows. */
 export const SECRETS: ReadonlySet<string> = new Set([
   ...["testerSecret", "hostPrivateKey", "variables"],
   ...["databaseUrl", "rehearsalUrl", "backupAccessKeyId", "backupSecretAccessKey"],
+  ...["supabaseAccessToken", "supabaseSmtpPassword"],
 ]);

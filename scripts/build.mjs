@@ -1,7 +1,7 @@
 /**
  * Builds everything that runs without the TypeScript sources beside it, into `dist/`:
  *   engine.js, ops.js, sandbox.js, load.js   programs of this machine
- *   drift-provider.js                what Pulumi's process for dynamic providers loads
+ *   drift-provider.js, supabase-provider.js   what Pulumi's process for dynamic providers loads
  *   aws-plugin.js                    the sandbox's stand-in for Pulumi's AWS provider
  *   instance-metadata.js             metadata service of the sandbox's instances
  *   host/, host.tar                  what a host gets; the archive is the same for the same sources
@@ -25,6 +25,7 @@ for (const [name, entry] of Object.entries({
   load: "sandbox/load/main.ts",
   ops: "operations/main.ts",
   sandbox: "sandbox/main.ts",
+  "supabase-provider": "components/supabase-provider.ts",
 })) {
   await build({
     ...common,

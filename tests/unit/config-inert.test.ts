@@ -69,7 +69,7 @@ const AS_THEY_ARE = [
 
 /** Values that are not read by a rule of characters alone: those, names of files here, and keys. */
 const READ_OTHERWISE =
-  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority)|databaseUrl|rehearsalUrl|source\.records|database\.(migrationsDirectory|accept\.0\.reason)|backups\.authorityFile)$/;
+  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority)|databaseUrl|rehearsalUrl|source\.records|database\.(migrationsDirectory|accept\.0\.reason)|backups\.authorityFile|supabaseSmtpPassword|supabase\.(auth\.(redirectUrls\.0|smtp\.senderName|templates\..*)|apiFunctions\.0\.arguments\..*))$/;
 
 /** A key that each record takes; versions where it is not named. */
 const KEYS: Readonly<Record<string, string>> = { headers: "X-Frame-Options", variables: "LOG_LEVEL" };
@@ -115,6 +115,13 @@ function validAt(path: Path): string {
     "backups.endpoint": "https://s3.example.com:9000",
     "backups.prefix": "sites/vehicleservice/",
     "backups.region": "eu-central-1",
+    supabaseAccessToken: `sbp_${"0123456789abcdef".repeat(2)}`,
+    "supabase.projectRef": "abcdefghijklmnopqrst",
+    "supabase.apiUrl": "https://api.supabase.com",
+    "supabase.auth.siteUrl": "https://www.example.com",
+    "supabase.auth.smtp.host": "smtp.resend.com",
+    "supabase.auth.smtp.sender": "noreply@example.com",
+    "supabase.network.allow.0": "203.0.113.0/24",
     testerSecret: "0123456789abcdef",
     blueVersion: "v0.9.9",
     greenVersion: "v1.0.0",

@@ -177,7 +177,7 @@ describe("index.ts", () => {
     const { result } = await isolated(config());
     expect(Object.keys(result).sort()).toEqual([
       ...["effectiveWeight", "lastBackup", "measuredRestoreSeconds", "pending"],
-      ...["schemaVersion", "serving", "stable", "url"],
+      ...["schemaVersion", "serving", "stable", "supabaseAccess", "url"],
     ]);
     const outputs = Object.entries(result).filter(([name]) => name !== "pending");
     const values = outputs.map(async ([, output]) => new Promise((resolve) => output.apply(resolve)));
