@@ -1,7 +1,7 @@
 import type { Change, Plan } from "./plan";
 
-/** GitHub refuses comments of more than 65,536 characters; the frame around takes some. */
-const LONGEST_TEXT = 60_000;
+/** GitHub refuses comments of more than 65,536 characters: half for the table, half for what was said. */
+const LONGEST_PART = 30_000;
 
 /** More rows than anybody reads. */
 const MOST_ROWS = 200;
@@ -23,9 +23,13 @@ export function headline({ changes, failed }: Plan): string {
 
 function table(changes: readonly Change[]): string {
   if (changes.length === 0) return "";
-  const rows = changes
-    .slice(0, MOST_ROWS)
-    .map(({ op, type, name, keys }) => `| ${[op, type, name, keys.join(", ")].map(cell).join(" | ")} |`);
+  const rows: string[] = [];
+  let length = 0;
+  for (const { op, type, name, keys } of changes.slice(0, MOST_ROWS)) {
+    const row = `| ${[op, type, name, keys.join(", ")].map(cell).join(" | ")} |`;
+    if ((length += row.length + 1) > LONGEST_PART) break;
+    rows.push(row);
+  }
   const left = changes.length - rows.length;
   const rest = left > 0 ? [`\nand ${String(left)} more; the job's log has them all.`] : [];
   return ["| | type | name | inputs that differ |", "| --- | --- | --- | --- |", ...rows, ...rest].join("\n");
@@ -39,7 +43,7 @@ function cell(text: string): string {
 function messages({ messages: all }: Plan): string {
   if (all.length === 0) return "";
   const text = all.map(({ severity, text: said }) => `${severity}: ${said}`).join("\n");
-  const short = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}\n... (see the log)` : text;
+  const short = text.length > LONGEST_PART ? `${text.slice(0, LONGEST_PART)}\n... (see the log)` : text;
   // Longer than any run of backticks inside, so that no message ends the block.
   const runs = short.match(/`+/g) ?? [];
   const fence = "`".repeat(Math.max(3, ...runs.map((run) => run.length + 1)));
