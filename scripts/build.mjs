@@ -1,6 +1,6 @@
 /**
  * Builds everything that runs without the TypeScript sources beside it, into `dist/`:
- *   engine.js, ops.js, sandbox.js, load.js   programs of this machine
+ *   engine.js, ops.js, sandbox.js, load.js, ci.js, bootstrap-state.js   programs of this machine
  *   drift-provider.js, supabase-provider.js   what Pulumi's process for dynamic providers loads
  *   aws-plugin.js                    the sandbox's stand-in for Pulumi's AWS provider
  *   instance-metadata.js             metadata service of the sandbox's instances
@@ -21,6 +21,8 @@ await buildEngine(resolve("dist"));
 
 /** Programs of this machine find their packages in node_modules. */
 for (const [name, entry] of Object.entries({
+  "bootstrap-state": "scripts/state/main.ts",
+  ci: "scripts/ci/main.ts",
   "drift-provider": "components/drift-provider.ts",
   load: "sandbox/load/main.ts",
   ops: "operations/main.ts",

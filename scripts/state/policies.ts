@@ -1,0 +1,184 @@
+/** Policies of AWS, as data. Lists of one are written as AWS gives them back: without the list. */
+
+/** A policy document. */
+export interface Policy {
+  readonly Version: "2012-10-17";
+  readonly Statement: readonly object[];
+}
+
+/** What the policies are about. */
+export interface Names {
+  /** `aws`, or `aws-cn` and the like. */
+  readonly partition: string;
+  readonly account: string;
+  readonly region: string;
+  /** What the names of all that belongs to the application begin with. */
+  readonly name: string;
+  readonly bucket: string;
+  readonly keyArn: string;
+}
+
+/** GitHub's issuer of identities. */
+export const GITHUB_ISSUER = "token.actions.githubusercontent.com";
+
+/** Whom such an identity is for. */
+export const GITHUB_AUDIENCE = "sts.amazonaws.com";
+
+/** A bucket that speaks TLS only, and keeps nothing that another key or none has encrypted. */
+export function bucketPolicy({ partition, bucket, keyArn }: Names): Policy {
+  const all = [`arn:${partition}:s3:::${bucket}`, `arn:${partition}:s3:::${bucket}/*`];
+  const deny = { Effect: "Deny", Principal: "*" };
+  const put = { Action: "s3:PutObject", Resource: all[1] };
+  return policy(
+    {
+      Sid: "TlsOnly",
+      ...deny,
+      Action: "s3:*",
+      Resource: all,
+      Condition: { Bool: { "aws:SecureTransport": "false" } },
+    },
+    // Who names no encryption gets the bucket's own.
+    {
+      Sid: "NoOtherEncryption",
+      ...deny,
+      ...put,
+      Condition: named("s3:x-amz-server-side-encryption", "aws:kms"),
+    },
+    {
+      Sid: "NoOtherKey",
+      ...deny,
+      ...put,
+      Condition: named("s3:x-amz-server-side-encryption-aws-kms-key-id", keyArn),
+    },
+  );
+}
+
+/** Lets jobs in that run in one of these environments of a repository of GitHub's, and nobody else. */
+export function trustPolicy(
+  { partition, account }: Names,
+  repository: string,
+  environments: readonly string[],
+): Policy {
+  return policy({
+    Effect: "Allow",
+    Principal: { Federated: `arn:${partition}:iam::${account}:oidc-provider/${GITHUB_ISSUER}` },
+    Action: "sts:AssumeRoleWithWebIdentity",
+    Condition: {
+      StringEquals: {
+        [`${GITHUB_ISSUER}:aud`]: GITHUB_AUDIENCE,
+        [`${GITHUB_ISSUER}:sub`]: environments.map((name) => `repo:${repository}:environment:${name}`),
+      },
+    },
+  });
+}
+
+/** What a preview needs of the state: to read it, and the secrets in it. */
+export function readStatePolicy(names: Names): Policy {
+  return policy(
+    { Effect: "Allow", Action: "s3:ListBucket", Resource: bucketArn(names) },
+    { Effect: "Allow", Action: "s3:GetObject", Resource: `${bucketArn(names)}/*` },
+    { Effect: "Allow", Action: ["kms:Decrypt", "kms:DescribeKey"], Resource: names.keyArn },
+  );
+}
+
+/** What an update needs of the state: to write it too, and locks. No version of it can be taken away for good. */
+export function writeStatePolicy(names: Names): Policy {
+  const objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"];
+  const key = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"];
+  return policy(
+    { Effect: "Allow", Action: "s3:ListBucket", Resource: bucketArn(names) },
+    { Effect: "Allow", Action: objects, Resource: `${bucketArn(names)}/*` },
+    { Effect: "Allow", Action: key, Resource: names.keyArn },
+  );
+}
+
+/** What opening SSH for a run takes: rules of the one security group that bears the application's name. */
+export function sshPolicy({ partition, account, region, name }: Names): Policy {
+  const change = [
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:ModifySecurityGroupRules",
+    "ec2:RevokeSecurityGroupIngress",
+  ];
+  const ec2 = `arn:${partition}:ec2:${region}:${account}`;
+  return policy(
+    { Effect: "Allow", Action: "ec2:DescribeSecurityGroupRules", Resource: "*" },
+    {
+      Effect: "Allow",
+      Action: change,
+      Resource: `${ec2}:security-group/*`,
+      Condition: { StringEquals: { "aws:ResourceTag/Name": name } },
+    },
+    // A rule is a resource of its own, which EC2 asks for beside the group; it has no tags.
+    { Effect: "Allow", Action: change, Resource: `${ec2}:security-group-rule/*` },
+  );
+}
+
+/** Services of AWS whose resources the program may describe, and what reading them takes. No contents of buckets. */
+const READING: Readonly<Record<string, readonly string[]>> = {
+  chatbot: ["chatbot:Describe*", "chatbot:Get*", "chatbot:List*"],
+  cloudwatch: ["cloudwatch:Describe*", "cloudwatch:Get*", "cloudwatch:List*"],
+  ec2: ["ec2:Describe*", "ec2:Get*"],
+  iam: ["iam:Get*", "iam:List*"],
+  kms: ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:List*"],
+  logs: ["logs:Describe*", "logs:Get*", "logs:List*"],
+  route53: ["route53:Get*", "route53:List*"],
+  s3: [
+    ...["s3:GetAccelerateConfiguration", "s3:GetBucket*", "s3:GetEncryptionConfiguration"],
+    ...["s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration", "s3:ListAllMyBuckets"],
+    "s3:ListBucket",
+  ],
+  sns: ["sns:Get*", "sns:List*"],
+};
+
+/** Services that a policy of {@link readResourcesPolicy} knows; the modules of `@pulumi/aws` bear the same names. */
+export const SERVICES: readonly string[] = Object.keys(READING);
+
+/** What comparing the program's resources with what is there takes. */
+export function readResourcesPolicy(): Policy {
+  return policy({ Effect: "Allow", Action: Object.values(READING).flat(), Resource: "*" });
+}
+
+/** What making and changing the program's resources takes; roles and profiles by the application's name alone. */
+export function changeResourcesPolicy(names: Names): Policy {
+  const { partition, account, name } = names;
+  const iam = `arn:${partition}:iam::${account}`;
+  const buckets = ["s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:PutBucket*"];
+  const kinds = ["instance-profile", "policy", "role"];
+  return policy(
+    {
+      Effect: "Allow",
+      Action: ["chatbot:*", "cloudwatch:*", "ec2:*", "logs:*", "route53:*", "sns:*"],
+      Resource: "*",
+    },
+    { Effect: "Allow", Action: "iam:*", Resource: kinds.map((kind) => `${iam}:${kind}/${name}*`) },
+    {
+      Effect: "Allow",
+      Action: [...buckets, "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration"],
+      Resource: `arn:${partition}:s3:::*`,
+    },
+    // The pipelines' own roles and the state's bucket are not the program's to change.
+    {
+      Effect: "Deny",
+      Action: "iam:*",
+      Resource: [`${iam}:role/${name}-preview`, `${iam}:role/${name}-deploy`],
+    },
+    {
+      Effect: "Deny",
+      Action: [...buckets, "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration"],
+      Resource: bucketArn(names),
+    },
+  );
+}
+
+/** Holds where a request names another value than this one; `Null` says that it names any. */
+function named(key: string, value: string): object {
+  return { Null: { [key]: "false" }, StringNotEquals: { [key]: value } };
+}
+
+function bucketArn({ partition, bucket }: Names): string {
+  return `arn:${partition}:s3:::${bucket}`;
+}
+
+function policy(...statements: object[]): Policy {
+  return { Version: "2012-10-17", Statement: statements };
+}
