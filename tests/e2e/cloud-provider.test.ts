@@ -1,3 +1,9 @@
+import { CreateHostedZoneCommand, Route53Client } from "@aws-sdk/client-route-53";
+import { GetDashboardCommand, PutDashboardCommand, CloudWatchClient } from "@aws-sdk/client-cloudwatch";
+import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { CreateUserCommand, CreateAccessKeyCommand, IAMClient } from "@aws-sdk/client-iam";
+
+import { UNKNOWN } from "../../sandbox/aws/plugin/properties";
 import { TestCloud } from "./support/cloud";
 import type { Made, Properties } from "./support/plugin-client";
 
@@ -218,4 +224,300 @@ it("parts of a bucket", async () => {
     await expectSettled(made);
   }
   await cloud.plugin.delete(bucket);
+});
+
+it("a network, its way out, and who may knock", async () => {
+  const { plugin } = cloud;
+  const vpc = await plugin.create("aws:ec2/vpc:Vpc", "vpc", {
+    cidrBlock: "10.2.0.0/24",
+    assignGeneratedIpv6CidrBlock: true,
+  });
+  const vpcId = vpc.id;
+  const block = vpc.outputs["ipv6CidrBlock"] as string;
+  expect(block).toMatch(/^fd.*00::\/56$/);
+  const subnet = {
+    vpcId,
+    cidrBlock: "10.2.0.0/24",
+    ipv6CidrBlock: block.replace("/56", "/64"),
+    mapPublicIpOnLaunch: false,
+  };
+  await live({
+    type: "aws:ec2/subnet:Subnet",
+    inputs: subnet,
+    change: { assignIpv6AddressOnCreation: true },
+  });
+  await expect(
+    plugin.create("aws:ec2/subnet:Subnet", "elsewhere", { ...subnet, ipv6CidrBlock: "fd00:1:2:3::/64" }),
+  ).rejects.toThrow("fd00:1:2:3::/64 is not in fd");
+  await live({
+    type: "aws:ec2/internetGateway:InternetGateway",
+    inputs: { vpcId },
+    change: { tags: { Name: "site" } },
+  });
+  await live({
+    type: "aws:ec2/routeTable:RouteTable",
+    inputs: { vpcId },
+    change: { tags: { Name: "site" } },
+  });
+
+  const [plugged, gateway, table] = [
+    await plugin.create("aws:ec2/subnet:Subnet", "subnet", subnet),
+    await plugin.create("aws:ec2/internetGateway:InternetGateway", "gateway", { vpcId }),
+    await plugin.create("aws:ec2/routeTable:RouteTable", "table", { vpcId }),
+  ];
+  const to = { routeTableId: table.id, gatewayId: gateway.id };
+  await live({
+    type: "aws:ec2/route:Route",
+    inputs: { ...to, destinationCidrBlock: "0.0.0.0/0" },
+    change: null,
+  });
+  await live({
+    type: "aws:ec2/route:Route",
+    inputs: { ...to, destinationIpv6CidrBlock: "::/0" },
+    change: null,
+  });
+  await live({
+    type: "aws:ec2/routeTableAssociation:RouteTableAssociation",
+    inputs: { routeTableId: table.id, subnetId: plugged.id },
+    change: null,
+  });
+  const group = await plugin.create("aws:ec2/securityGroup:SecurityGroup", "group", { vpcId });
+  const securityGroupId = group.id;
+  await live({
+    type: "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+    inputs: { securityGroupId, ipProtocol: "tcp", fromPort: 22, toPort: 22, cidrIpv4: "192.0.2.0/24" },
+    change: { cidrIpv4: "198.51.100.7/32" },
+  });
+  await live({
+    type: "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+    inputs: { securityGroupId, ipProtocol: "-1", cidrIpv6: "::/0" },
+    change: { tags: { Name: "out" } },
+  });
+  for (const one of [group, table, gateway, plugged, vpc]) await plugin.delete(one);
+});
+
+it("what hangs on another resource", async () => {
+  const { plugin } = cloud;
+  const role = await plugin.create("aws:iam/role:Role", "machine", { assumeRolePolicy: ACCOUNT_POLICY });
+  const allow = (Action: string): string =>
+    JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action, Resource: "*" }] });
+  await live({
+    type: "aws:iam/rolePolicy:RolePolicy",
+    inputs: { role: role.id, policy: allow("s3:GetObject") },
+    change: { policy: allow("s3:PutObject") },
+  });
+  await live({
+    type: "aws:iam/instanceProfile:InstanceProfile",
+    inputs: { role: role.id },
+    change: { tags: { Name: "site" } },
+  });
+  const topic = await plugin.create("aws:sns/topic:Topic", "warn", {});
+  const publish = (Sid: string): string =>
+    JSON.stringify({
+      Version: "2012-10-17",
+      Statement: [
+        {
+          Sid,
+          Effect: "Allow",
+          Principal: { Service: "cloudwatch.amazonaws.com" },
+          Action: "sns:Publish",
+          Resource: topic.id,
+        },
+      ],
+    });
+  const policy = await plugin.create("aws:sns/topicPolicy:TopicPolicy", "policy", {
+    arn: topic.id,
+    policy: publish("one"),
+  });
+  await expectSettled(policy);
+  await expectSettled(await plugin.update(policy, { arn: topic.id, policy: publish("other") }));
+  await live({
+    type: "aws:sns/topicSubscription:TopicSubscription",
+    inputs: { topic: topic.id, protocol: "email", endpoint: "oncall@example.com" },
+    change: null,
+  });
+  const key = await plugin.create("aws:kms/key:Key", "key", {});
+  await live({
+    type: "aws:kms/alias:Alias",
+    inputs: { name: "alias/state", targetKeyId: key.id },
+    change: null,
+  });
+  const group = await plugin.create("aws:cloudwatch/logGroup:LogGroup", "filtered", {});
+  const metric = { name: "Faults", namespace: "Site", value: "1" };
+  await live({
+    type: "aws:cloudwatch/logMetricFilter:LogMetricFilter",
+    inputs: { logGroupName: group.id, pattern: "ERROR", metricTransformation: metric },
+    change: { pattern: "FATAL" },
+  });
+  const zone = await new Route53Client(cloud.client()).send(
+    new CreateHostedZoneCommand({ Name: "site.example", CallerReference: "test" }),
+  );
+  const zoneId = zone.HostedZone?.Id?.replace("/hostedzone/", "") ?? "";
+  await live({
+    type: "aws:route53/record:Record",
+    inputs: { zoneId, name: "site.example", type: "AAAA", ttl: 60, records: ["2001:db8::1"] },
+    change: { ttl: 300, records: ["2001:db8::2"] },
+  });
+  for (const one of [group, key, policy, topic, role]) await plugin.delete(one);
+});
+
+it("a preview leaves unknown what only AWS knows, and touches nothing", async () => {
+  const { plugin } = cloud;
+  const topic = await plugin.create(
+    "aws:sns/topic:Topic",
+    "later",
+    { displayName: UNKNOWN },
+    { preview: true },
+  );
+  expect(topic.id).toBe("");
+  expect(topic.outputs).toMatchObject({
+    arn: UNKNOWN,
+    displayName: UNKNOWN,
+    name: expect.stringMatching(/^later-[0-9a-f]{7}$/) as string,
+  });
+  const made = { ...topic, id: `arn:aws:sns:us-east-1:000000000000:${topic.outputs["name"] as string}` };
+  expect(await plugin.read(made)).toBeNull();
+});
+
+it("inputs that are wrong are named, each with its reason", async () => {
+  const { faults } = await cloud.plugin.check("aws:cloudwatch/metricAlarm:MetricAlarm", "wrong", {
+    evaluationPeriods: 0,
+    comparisonOperator: "Above",
+    period: 45,
+    alarmActions: ["somebody"],
+    metricQueries: [{ id: "a", metric: { metricName: "x", period: 60 } }],
+    metricName: "x",
+    colour: "blue",
+    region: "eu-west-1",
+  });
+  expect(faults).toEqual([
+    expect.stringContaining('alarmActions[0]: must match /^arn:/, not "somebody"'),
+    expect.stringContaining("comparisonOperator: must be one of GreaterThanOrEqualToThreshold"),
+    expect.stringContaining("evaluationPeriods: must be from 1 to Infinity, not 0"),
+    expect.stringContaining("period: must be one of 10, 20, 30, 60"),
+    expect.stringContaining(
+      "metricQueries[0].metric.stat: aws:cloudwatch/metricAlarm:MetricAlarm requires it",
+    ),
+    expect.stringContaining(
+      "colour: the sandbox's AWS does not know this property of aws:cloudwatch/metricAlarm",
+    ),
+    "metricName: cannot be given together with metricQueries",
+    "region: the sandbox's AWS is in us-east-1, not in eu-west-1",
+  ]);
+  await expect(cloud.plugin.check("aws:lambda/function:Function", "none", {})).rejects.toThrow(
+    "the sandbox's AWS has no resource type aws:lambda/function:Function: add it to sandbox/aws/types; it has aws:",
+  );
+});
+
+it("a change of what a resource is made with replaces it; under the same name the old one goes first", async () => {
+  const { plugin } = cloud;
+  const role = await plugin.create("aws:iam/role:Role", "replaced", { assumeRolePolicy: ACCOUNT_POLICY });
+  const { inputs } = await plugin.check(
+    "aws:iam/role:Role",
+    "replaced",
+    { ...role.inputs, path: "/site/" },
+    role.inputs,
+  );
+  expect(await plugin.diff(role, inputs)).toEqual({
+    changed: ["path"],
+    replaces: ["path"],
+    deleteBeforeReplace: true,
+  });
+  expect(await plugin.diff(role, { ...role.inputs, name: "other" })).toMatchObject({
+    replaces: ["name"],
+    deleteBeforeReplace: false,
+  });
+  // A text of the same meaning is no change.
+  const spaced = JSON.stringify(JSON.parse(ACCOUNT_POLICY), null, 2);
+  expect(await plugin.diff(role, { ...role.inputs, assumeRolePolicy: spaced })).toMatchObject({
+    changed: [],
+  });
+  await plugin.delete(role);
+});
+
+it("what somebody else changed is found by a read, and the next update puts it right", async () => {
+  const { plugin } = cloud;
+  const body = (markdown: string): string =>
+    JSON.stringify({
+      widgets: [{ type: "text", x: 0, y: 0, width: 6, height: 3, properties: { markdown } }],
+    });
+  const inputs = { dashboardName: "drifting", dashboardBody: body("ours") };
+  const made = await plugin.create("aws:cloudwatch/dashboard:Dashboard", "drifting", inputs);
+  const console_ = new CloudWatchClient(cloud.client());
+  await console_.send(new PutDashboardCommand({ DashboardName: "drifting", DashboardBody: body("theirs") }));
+  const drifted = await plugin.read(made);
+  expect(drifted?.inputs["dashboardBody"]).toBe(body("theirs"));
+  expect(await plugin.diff(drifted!, inputs)).toMatchObject({ changed: ["dashboardBody"], replaces: [] });
+  await plugin.update(drifted!, inputs);
+  const { DashboardBody } = await console_.send(new GetDashboardCommand({ DashboardName: "drifting" }));
+  expect(DashboardBody).toBe(body("ours"));
+  await plugin.delete(made);
+});
+
+it("a bucket that holds something is not deleted unless the program said so", async () => {
+  const { plugin } = cloud;
+  const put = new S3Client({ ...cloud.client(), forcePathStyle: true });
+  const full = await plugin.create("aws:s3/bucket:Bucket", "full", {});
+  await put.send(new PutObjectCommand({ Bucket: full.id, Key: "backup", Body: "x" }));
+  await expect(plugin.delete(full)).rejects.toThrow(
+    `aws:s3/bucket:Bucket ${full.id}: could not be deleted: DeleteBucket was answered BucketNotEmpty (409)`,
+  );
+  expect(await plugin.read(full)).not.toBeNull();
+});
+
+it("who may not is told so, with the call that was refused", async () => {
+  const iam = new IAMClient(cloud.client());
+  await iam.send(new CreateUserCommand({ UserName: "guest" }));
+  const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName: "guest" }));
+  const { providerConfig } = cloud.cloud;
+  const guest = { accessKey: AccessKey?.AccessKeyId, secretKey: AccessKey?.SecretAccessKey };
+  await cloud.plugin.configure({ ...providerConfig, ...guest });
+  const create = cloud.plugin.create("aws:s3/bucket:Bucket", "forbidden", {});
+  await expect(create).rejects.toThrow(
+    /^aws:s3\/bucket:Bucket forbidden: could not be made: CreateBucket was answered AccessDenied \(403\): .*policy/,
+  );
+  await expect(create).rejects.not.toThrow(String(AccessKey?.SecretAccessKey));
+  await cloud.plugin.configure({ ...providerConfig, secretKey: "not-the-one" });
+  await expect(cloud.plugin.create("aws:sns/topic:Topic", "forged", {})).rejects.toThrow(
+    /SignatureDoesNotMatch|InvalidClientTokenId/,
+  );
+  await cloud.plugin.configure(providerConfig);
+});
+
+it("a configuration that leads nowhere is refused, key by key", async () => {
+  const { endpoints, ...config } = cloud.cloud.providerConfig;
+  expect(await cloud.plugin.checkConfig({ ...config, profile: "production" })).toEqual([
+    "endpoints: the sandbox's AWS requires it; bin/sandbox sets it",
+    expect.stringContaining("profile: the sandbox's AWS does not know this key"),
+  ]);
+  expect(
+    await cloud.plugin.checkConfig({ ...config, endpoints: [{ s3: "nowhere", lambda: "http://a" }] }),
+  ).toEqual(
+    expect.arrayContaining([
+      "endpoints.s3: must be a URL",
+      expect.stringContaining("endpoints.lambda: not one of"),
+    ]),
+  );
+  expect(await cloud.plugin.checkConfig({ ...config, endpoints })).toEqual([]);
+});
+
+it("lookups", async () => {
+  const { plugin } = cloud;
+  expect(await plugin.invoke("aws:index/getCallerIdentity:getCallerIdentity", {})).toMatchObject({
+    accountId: "000000000000",
+    arn: "arn:aws:iam::000000000000:user/deployer",
+  });
+  expect(await plugin.invoke("aws:index/getRegion:getRegion", {})).toMatchObject({ region: "us-east-1" });
+  expect(await plugin.invoke("aws:index/getPartition:getPartition", {})).toMatchObject({ partition: "aws" });
+  expect(await plugin.invoke("aws:ec2/getAmi:getAmi", { mostRecent: true })).toMatchObject({
+    id: cloud.cloud.image,
+  });
+  const vpc = await plugin.invoke("aws:ec2/getVpc:getVpc", { default: true });
+  const filters = [{ name: "vpc-id", values: [vpc["id"]] }];
+  expect(await plugin.invoke("aws:ec2/getSubnets:getSubnets", { filters })).toMatchObject({
+    ids: expect.arrayContaining([expect.stringMatching(/^subnet-/)]) as unknown,
+  });
+  expect(await plugin.invoke("aws:index/getAvailabilityZones:getAvailabilityZones", {})).toMatchObject({
+    names: expect.arrayContaining(["us-east-1a"]) as unknown,
+  });
 });

