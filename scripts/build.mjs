@@ -3,6 +3,7 @@
  *   engine.js, ops.js, sandbox.js, load.js, ci.js, bootstrap-state.js   programs of this machine
  *   drift-provider.js, supabase-provider.js   what Pulumi's process for dynamic providers loads
  *   aws-plugin.js                    the sandbox's stand-in for Pulumi's AWS provider
+ *   alarm-evaluator.js               evaluates the alarms of the sandbox's AWS
  *   instance-metadata.js             metadata service of the sandbox's instances
  *   host/, host.tar                  what a host gets; the archive is the same for the same sources
  */
@@ -40,6 +41,7 @@ for (const [name, entry] of Object.entries({
 
 /** The sandbox's AWS. Its clients are asked for one by one: required as they are published, each is one file. */
 for (const [name, entry] of Object.entries({
+  "alarm-evaluator": "sandbox/aws/alarms/main.ts",
   "aws-plugin": "sandbox/aws/plugin/main.ts",
   "instance-metadata": "sandbox/aws/instances/metadata-main.ts",
 })) {

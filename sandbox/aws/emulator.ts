@@ -7,6 +7,7 @@ import { run } from "../command";
 import { withLock } from "../lock";
 import { waitFor } from "../processes";
 import { freePorts } from "../reachable";
+import { repositoryRoot } from "../repository";
 import { findService, serviceLog, startService, stopService } from "../services";
 import { cacheDirectory, type World } from "../world";
 
@@ -105,8 +106,9 @@ export class AwsEmulator {
     const { world, software } = this.options;
     // Nothing in it is a secret.
     const environment = Object.entries(this.environment()).map(([name, value]) => `${name}=${value}`);
-    const program = path.join(software, "bin", "ministack");
-    startService(world, this.service, ["/usr/bin/env", ...environment, program]);
+    const python = path.join(software, "bin", "python");
+    const program = path.join(repositoryRoot(), "sandbox", "aws", "emulator.py");
+    startService(world, this.service, ["/usr/bin/env", ...environment, python, program]);
     const log = serviceLog(world, this.service);
     await waitFor(`the AWS emulator (see ${log})`, ANSWER_SECONDS, async () => {
       if (findService(world, this.service) === null)

@@ -13,7 +13,7 @@ import { releaseNetwork, reserveNetwork } from "../hosts/host";
 import type { SeedFiles } from "../hosts/seed";
 import type { SandboxProject } from "../project";
 import { repositoryRoot } from "../repository";
-import { serviceNames, stopService } from "../services";
+import { serviceNames, startService, stopService } from "../services";
 import type { World } from "../world";
 import { deployerPolicy } from "./deployer-policy";
 import { AWS_REGION, AwsEmulator, EMULATOR_OWNER, installAws, type AwsKeys } from "./emulator";
@@ -23,6 +23,9 @@ import { IMAGE } from "./types/ec2-image";
 
 /** The network that the world's cloud is at, before any host is there. */
 const NETWORK = "cloud";
+
+/** Service that evaluates the alarms. */
+const EVALUATOR = "aws-alarms";
 
 /** Where a {@link SandboxCloud} keeps what it has, and what its machines are made from. */
 export interface CloudOptions {
@@ -57,6 +60,7 @@ export class SandboxCloud {
     fs.mkdirSync(directory, { recursive: true });
     const { gateway } = await reserveNetwork(world, NETWORK);
     const emulator = await AwsEmulator.start({ world, software, directory, address: gateway });
+    startEvaluator(world, emulator);
     keepImageFiles(world, imageFiles);
     return new SandboxCloud(world, emulator, await makeDeployer(emulator), gateway);
   }
@@ -94,6 +98,7 @@ export class SandboxCloud {
 
   /** Ends it, and removes what it had. Instances that are left are the world's to remove. */
   async remove(): Promise<void> {
+    await stopService(this.world, EVALUATOR);
     await this.emulator.remove();
     await releaseNetwork(this.world, NETWORK);
   }
@@ -102,6 +107,11 @@ export class SandboxCloud {
 /** Folder of the plugin, for a project file's `plugins.providers`. */
 export function pluginDirectory(): string {
   return path.join(repositoryRoot(), "sandbox", "aws");
+}
+
+function startEvaluator(world: World, emulator: AwsEmulator): void {
+  const program = path.join(repositoryRoot(), "dist", "alarm-evaluator.js");
+  startService(world, EVALUATOR, [process.execPath, program, emulator.url, emulator.authorityFile]);
 }
 
 function keepImageFiles(world: World, files: SeedFiles): void {

@@ -182,7 +182,8 @@ const subscription: ResourceType = {
         Attributes: Object.fromEntries(attributes.map(([name, key]) => [key, attributeText(inputs[name])])),
       }),
     );
-    return answered(SubscriptionArn, "SubscriptionArn");
+    // Some tell no ARN before the confirmation, whatever they were asked.
+    return SubscriptionArn?.startsWith("arn:") === true ? SubscriptionArn : await pendingArn(cloud, inputs);
   },
   async read(cloud, id, state) {
     const sns = await cloud.client("sns");
@@ -221,6 +222,17 @@ const subscription: ResourceType = {
 function attributeText(value: Values[string]): string {
   if (value === undefined) return "";
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+async function pendingArn(cloud: Cloud, inputs: Values): Promise<string> {
+  const sns = await cloud.client("sns");
+  const { Subscriptions = [] } = await sns.send(
+    new ListSubscriptionsByTopicCommand({ TopicArn: inputs["topic"] as string }),
+  );
+  const listed = Subscriptions.find(
+    (one) => one.Endpoint === inputs["endpoint"] && one.Protocol === inputs["protocol"],
+  );
+  return answered(listed?.SubscriptionArn, "SubscriptionArn");
 }
 
 function subscriptionOutputs(id: string, live: Readonly<Record<string, string>>, state: Values): Values {
