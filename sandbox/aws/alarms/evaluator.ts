@@ -6,7 +6,7 @@ import {
   type MetricAlarm,
 } from "@aws-sdk/client-cloudwatch";
 
-import { decide, rangeOf, type AlarmRule, type AlarmState } from "./decide";
+import { decide, rangeOf, type AlarmRule } from "./decide";
 
 /**
  * Evaluates every alarm once, and sets the states that changed: the emulator then tells the alarm's topics.
@@ -37,7 +37,7 @@ async function alarmsOf(client: CloudWatchClient): Promise<MetricAlarm[]> {
 }
 
 async function evaluate(client: CloudWatchClient, alarm: MetricAlarm, now: number): Promise<void> {
-  const before = (alarm.StateValue ?? "INSUFFICIENT_DATA") as AlarmState;
+  const before = alarm.StateValue ?? "INSUFFICIENT_DATA";
   const rule = ruleOf(alarm);
   const { state, reason } = decide(rule, await pointsOf(client, alarm, rangeOf(rule), now), before);
   if (state === before) return;

@@ -71,11 +71,18 @@ async function makeUser(host: SandboxHost, user: CloudConfig["users"][number]): 
   await host.exec(["install", "-d", "-m", "700", "-o", name, "-g", name, `/home/${name}/.ssh`]);
   const keys = `/home/${name}/.ssh/authorized_keys`;
   const text = user.ssh_authorized_keys.map((key) => `${key}\n`).join("");
-  await host.exec(["install", "-m", "600", "-o", name, "-g", name, "/dev/stdin", keys], { stdin: text });
+  await writeFile(host, { path: keys, text, owner: name, mode: "600" });
   if (sudo === undefined || sudo === false) return;
   const rules = [sudo].flat().map((rule) => `${name} ${rule}\n`);
   await host.exec(["mkdir", "-p", "/etc/sudoers.d"]);
-  await host.exec(["install", "-m", "440", "/dev/stdin", "/etc/sudoers.d/90-cloud-init-users"], {
-    stdin: rules.join(""),
-  });
+  const path = "/etc/sudoers.d/90-cloud-init-users";
+  await writeFile(host, { path, text: rules.join(""), owner: "root", mode: "440" });
+}
+
+async function writeFile(
+  host: SandboxHost,
+  { path, text, owner, mode }: { path: string; text: string; owner: string; mode: string },
+): Promise<void> {
+  const script = 'set -e; umask 077; cat >>"$1"; chown "$2:" "$1"; chmod "$3" "$1"';
+  await host.exec(["sh", "-c", script, "sh", path, owner, mode], { stdin: text });
 }

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { run } from "../../command";
-import type { SandboxHost } from "../../hosts/host";
+import { releaseNetwork, reserveNetwork, type SandboxHost } from "../../hosts/host";
 import { waitFor } from "../../processes";
 import { repositoryRoot } from "../../repository";
 import { findService, serviceLog, startService, stopService } from "../../services";
@@ -26,8 +26,8 @@ export interface MetadataOptions {
 }
 
 /**
- * Starts the metadata service of an instance, over one that runs: a program in the host's network and nowhere else, under
- * the address that every instance has it at. The host may shut anybody out of it by its own firewall, as on EC2.
+ * Starts the metadata service of an instance, over one that runs: under the address that every instance has it at, in a
+ * network between it and its host alone. The host may shut anybody out of it by its own firewall, as on EC2.
  */
 export async function startMetadata(
   cloud: Cloud,
@@ -37,8 +37,7 @@ export async function startMetadata(
   const { world } = cloud;
   await stopMetadata(world, host.name);
   if (!options.enabled) return;
-  const { namespace } = host.network;
-  await run(["ip", "-n", namespace, "address", "replace", `${METADATA_ADDRESS}/32`, "dev", "lo"]);
+  const namespace = await connect(world, host);
   const settings = settingsFile(world, host.name);
   fs.mkdirSync(path.dirname(settings), { recursive: true, mode: 0o700 });
   fs.writeFileSync(settings, JSON.stringify(settingsOf(cloud, host, options)), { mode: 0o600 });
@@ -54,10 +53,30 @@ export async function startMetadata(
   });
 }
 
-/** Ends it, and forgets what it knew. */
+/** Ends it, and takes it off the host's network. */
 export async function stopMetadata(world: World, instanceId: string): Promise<void> {
   await stopService(world, serviceOf(instanceId));
   fs.rmSync(settingsFile(world, instanceId), { force: true });
+  // The link goes with its other end.
+  await releaseNetwork(world, networkName(instanceId));
+}
+
+/**
+ * Makes the service's network: one of the machine's, by which it reaches the emulator, and a link to the host. In the
+ * host's own its port would be the front door's. Returns its namespace.
+ */
+async function connect(world: World, host: SandboxHost): Promise<string> {
+  const { namespace: guest, address } = host.network;
+  const { namespace: own } = await reserveNetwork(world, networkName(host.name));
+  const inside = (...words: string[]): Promise<unknown> => run(["ip", "-n", own, ...words]);
+  const onHost = (...words: string[]): Promise<unknown> => run(["ip", "-n", guest, ...words]);
+  await onHost("link", "add", "imds0", "type", "veth", "peer", "name", "guest0", "netns", own);
+  await inside("address", "add", `${METADATA_ADDRESS}/32`, "dev", "guest0");
+  await inside("link", "set", "guest0", "up");
+  await onHost("link", "set", "imds0", "up");
+  await inside("route", "add", `${address}/32`, "dev", "guest0");
+  await onHost("route", "add", `${METADATA_ADDRESS}/32`, "dev", "imds0", "src", address);
+  return own;
 }
 
 function settingsOf(cloud: Cloud, host: SandboxHost, options: MetadataOptions): MetadataSettings {
@@ -79,6 +98,10 @@ function settingsOf(cloud: Cloud, host: SandboxHost, options: MetadataOptions): 
     endpoint: iam,
     authority: authorityFile === null ? null : fs.readFileSync(authorityFile, "utf8"),
   };
+}
+
+function networkName(instanceId: string): string {
+  return `${instanceId}-metadata`;
 }
 
 function serviceOf(instanceId: string): string {

@@ -1,4 +1,4 @@
-import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import * as https from "node:https";
 
 import { SignatureV4 } from "@smithy/signature-v4";
@@ -74,7 +74,7 @@ function elementOf(xml: string, name: string): string | undefined {
 
 /** Node's own hash, as the signature wants one. */
 class NodeSha256 {
-  private readonly hash: Hash | Hmac;
+  private readonly hash: ReturnType<typeof createHash> | ReturnType<typeof createHmac>;
 
   constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
     this.hash = secret === undefined ? createHash("sha256") : createHmac("sha256", bytesOf(secret));

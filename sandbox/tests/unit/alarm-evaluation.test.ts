@@ -27,7 +27,7 @@ it.each([
   ["0xx-x", ["ALARM", "ALARM", "ALARM", "ALARM"]],
   ["--x--", ["ALARM", "OK", "ALARM", "OK"]],
 ])("%s is %p where missing is missing, ignored, breaching, not breaching", (pattern, expected) => {
-  const points = [...pattern].map((one) => ({ "-": null, x: 9, "0": 1 })[one] ?? null);
+  const points = Array.from(pattern, (one) => ({ "-": null, x: 9, "0": 1 })[one] ?? null);
   const treatments = ["missing", "ignore", "breaching", "notBreaching"] as const;
   expect(treatments.map((treatMissingData) => state({ treatMissingData }, points))).toEqual(expected);
 });
