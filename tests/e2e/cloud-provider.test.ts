@@ -5,7 +5,7 @@ import { CreateUserCommand, CreateAccessKeyCommand, IAMClient } from "@aws-sdk/c
 
 import { UNKNOWN } from "../../sandbox/aws/plugin/properties";
 import { TestCloud } from "./support/cloud";
-import type { Made, Properties } from "./support/plugin-client";
+import type { Diff, Made, Properties } from "./support/plugin-client";
 
 jest.setTimeout(120_000);
 
@@ -409,21 +409,23 @@ it("inputs that are wrong are named, each with its reason", async () => {
   );
 });
 
-it("a change of what a resource is made with replaces it; under the same name the old one goes first", async () => {
+it("a change of what a resource is made with replaces it; under a name that was given the old one goes first", async () => {
   const { plugin } = cloud;
-  const role = await plugin.create("aws:iam/role:Role", "replaced", { assumeRolePolicy: ACCOUNT_POLICY });
-  const { inputs } = await plugin.check(
-    "aws:iam/role:Role",
-    "replaced",
-    { ...role.inputs, path: "/site/" },
-    role.inputs,
-  );
-  expect(await plugin.diff(role, inputs)).toEqual({
-    changed: ["path"],
-    replaces: ["path"],
-    deleteBeforeReplace: true,
-  });
-  expect(await plugin.diff(role, { ...role.inputs, name: "other" })).toMatchObject({
+  const type = "aws:iam/role:Role";
+  const role = await plugin.create(type, "replaced", { assumeRolePolicy: ACCOUNT_POLICY });
+  const moved = async (made: Made): Promise<Diff> =>
+    plugin.diff(
+      made,
+      (await plugin.check(type, made.name, { ...made.inputs, path: "/site/" }, made.inputs)).inputs,
+    );
+  expect(await moved(role)).toEqual({ changed: ["path"], replaces: ["path"], deleteBeforeReplace: false });
+  const named = {
+    ...role,
+    inputs: { ...role.inputs, name: "given" },
+    outputs: { ...role.outputs, name: "given" },
+  };
+  expect(await moved(named)).toMatchObject({ replaces: ["path"], deleteBeforeReplace: true });
+  expect(await plugin.diff(named, { ...named.inputs, name: "other" })).toMatchObject({
     replaces: ["name"],
     deleteBeforeReplace: false,
   });

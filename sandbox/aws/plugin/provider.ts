@@ -6,8 +6,11 @@ import { faultsIn, type Fault } from "./check";
 import { Cloud } from "./cloud";
 import { configFaults, settingsOf } from "./configuration";
 import { CloudError } from "./errors";
-import { isUnknown, same, UNKNOWN, type Values } from "./properties";
+import { isUnknown, same, UNKNOWN, type Value, type Values } from "./properties";
 import type { ResourceType } from "./resource-type";
+
+/** Letters of what makes a name unlike any other. */
+const SUFFIX_LENGTH = 7;
 
 /** What a change of inputs means. */
 export interface Difference {
@@ -86,7 +89,7 @@ export class AwsProvider {
   }
 
   /** Compares new inputs with what was there last. */
-  diff(token: string, oldInputs: Values, olds: Values, news: Values): Difference {
+  diff(token: string, name: string, oldInputs: Values, olds: Values, news: Values): Difference {
     const type = typeOf(token);
     const properties = propertiesOf(type);
     const entries = Object.entries(properties).filter(([name, property]) => {
@@ -100,7 +103,9 @@ export class AwsProvider {
       (name) => properties[name]?.replaces === true || type.update === undefined || sometimes.includes(name),
     );
     const naming = type.naming?.property;
-    const keepsName = naming !== undefined && !changed.includes(naming);
+    // A name that was made here is made anew for the replacement.
+    const keepsName =
+      naming !== undefined && !changed.includes(naming) && !isMadeName(type, name, news[naming]);
     return { changed, replaces, deleteBeforeReplace: replaces.length > 0 && keepsName };
   }
 
@@ -133,14 +138,14 @@ export class AwsProvider {
   }
 
   /** Changes a resource in place. */
-  async update(token: string, id: string, change: UpdateRequest): Promise<Values> {
+  async update(token: string, urn: string, id: string, change: UpdateRequest): Promise<Values> {
     const type = typeOf(token);
     const { news, olds, oldInputs, preview } = change;
     if (preview) return { ...olds, ...unknowns(type.volatile ?? []), ...this.withTags(type, news) };
     const cloud = this.configured();
     return told(`${token} ${id}: could not be changed`, async () => {
       if (type.update === undefined) throw new Error("it can only be replaced");
-      const changed = new Set(this.diff(token, oldInputs, olds, news).changed);
+      const changed = new Set(this.diff(token, nameIn(urn), oldInputs, olds, news).changed);
       await type.update(cloud, id, { news, olds: { ...oldInputs, ...olds }, changed });
       const found = await type.read(cloud, id, { ...olds, ...news });
       if (found === null) throw new Error("it is gone");
@@ -212,9 +217,18 @@ function named(type: ResourceType, name: string, olds: Values, news: Values, see
   const { naming } = type;
   if (naming === undefined || news[naming.property] !== undefined) return news;
   const before = olds[naming.property];
-  const suffix = createHash("sha256").update(seed).update(name).digest("hex").slice(0, 7);
-  const made = `${name.slice(0, naming.longest - suffix.length - 1)}-${suffix}`;
-  return { ...news, [naming.property]: before ?? made };
+  const suffix = createHash("sha256").update(seed).update(name).digest("hex").slice(0, SUFFIX_LENGTH);
+  return { ...news, [naming.property]: before ?? `${stemOf(naming.longest, name)}${suffix}` };
+}
+
+function stemOf(longest: number, name: string): string {
+  return `${name.slice(0, longest - SUFFIX_LENGTH - 1)}-`;
+}
+
+function isMadeName({ naming }: ResourceType, name: string, value: Value | undefined): boolean {
+  if (naming === undefined || typeof value !== "string") return false;
+  const stem = stemOf(naming.longest, name);
+  return value.startsWith(stem) && value.length === stem.length + SUFFIX_LENGTH;
 }
 
 /** Without what is null: to leave a property out and to give null are one. */

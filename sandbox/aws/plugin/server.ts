@@ -63,8 +63,8 @@ function handlersOf(aws: AwsProvider): grpc.UntypedServiceImplementation {
     }),
     diff: unary((request: provider.DiffRequest) => {
       const [oldInputs, olds] = [values(request.getOldInputs()), values(request.getOlds())];
-      const token = typeOf(request.getUrn());
-      return differenceReply(aws.diff(token, oldInputs, olds, values(request.getNews())), oldInputs);
+      const [token, name] = [typeOf(request.getUrn()), nameOf(request.getUrn())];
+      return differenceReply(aws.diff(token, name, oldInputs, olds, values(request.getNews())), oldInputs);
     }),
     create: unary(async (request: provider.CreateRequest) => {
       const [urn, inputs] = [request.getUrn(), values(request.getProperties())];
@@ -86,7 +86,7 @@ function handlersOf(aws: AwsProvider): grpc.UntypedServiceImplementation {
       return reply;
     }),
     update: unary(async (request: provider.UpdateRequest) => {
-      const outputs = await aws.update(typeOf(request.getUrn()), request.getId(), {
+      const outputs = await aws.update(typeOf(request.getUrn()), request.getUrn(), request.getId(), {
         oldInputs: values(request.getOldInputs()),
         olds: values(request.getOlds()),
         news: values(request.getNews()),
