@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MonitoringAct, MonitoringSettings, MonitoringStatus } from "../../host/monitoring/protocol";
@@ -34,6 +34,8 @@ let directory: string;
 beforeAll(async () => {
   world = await TestWorld.create("monitoring");
   directory = mkdtempSync(join(tmpdir(), "monitoring-"));
+  // Postgres runs as a user of its own.
+  chmodSync(directory, 0o711);
   const address = world.host.gateway;
   database = await SandboxDatabase.start(worldNamed(), { directory: join(directory, "database"), address });
   await database.configure(world.project);
