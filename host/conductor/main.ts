@@ -35,7 +35,7 @@ import { openStore } from "./store";
 const ACTIVATED_SOCKET = 3;
 
 /** It keeps little, and a host may be small: megabytes of what lives long, and of what does not. */
-const PUBLISHER_LIMITS = ["--max-old-space-size=96", "--max-semi-space-size=2"];
+const PUBLISHER_LIMITS = ["--max-old-space-size=96", "--max-semi-space-size=2", "--optimize-for-size"];
 
 async function main(app: string): Promise<void> {
   // Goes to the journal, which adds the time.

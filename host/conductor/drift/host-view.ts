@@ -6,9 +6,10 @@ import { ENVIRONMENT_MODE, environmentFile } from "../releases/environments";
 import { routeFileText, type FrontDoor } from "../front-door/front-door";
 import { findFile, markOf } from "./kept-file";
 import type { Paths } from "../paths";
-import { listens, type Pm2 } from "../processes/pm2";
+import type { Pm2 } from "../processes/pm2";
 import { ecosystem, ecosystemPath, isRunning } from "../processes/processes";
 import { effectiveConfiguration, nginxFiles } from "../front-door/site-files";
+import { listens } from "../system/listens";
 
 /** Shows the host that this runs on. */
 export function thisHost(

@@ -1,4 +1,3 @@
-import { connect } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
 import { Failed } from "../faults";
@@ -7,6 +6,7 @@ import type { Enclosure } from "../releases/enclosure";
 import { Lane } from "../system/lane";
 import type { Paths } from "../paths";
 import type { Colour } from "../protocol";
+import { listens } from "../system/listens";
 
 /** An instance, as a colour's PM2 knows it. */
 export interface Instance {
@@ -77,18 +77,6 @@ export function pm2OfColours(paths: Paths, enclosure: Enclosure): Pm2 {
       await pm2(colour, "scale", name, String(instances));
     },
   };
-}
-
-/** Does anybody take connections at a unix socket? */
-export function listens(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = connect(socket);
-    const answer = (listening: boolean) => (): void => {
-      connection.destroy();
-      resolve(listening);
-    };
-    connection.once("connect", answer(true)).once("error", answer(false));
-  });
 }
 
 /** Reads what `pm2 jlist` prints: one line of JSON, behind words for people. */

@@ -1,9 +1,8 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { z } from "zod";
-import { listens } from "../../conductor/processes/pm2";
 import { COLOURS, type Colour } from "../../conductor/protocol";
 import type { Paths } from "../../conductor/paths";
+import { listens } from "../../conductor/system/listens";
 import { METRICS } from "../protocol";
 import { increase } from "./counters";
 import { figure, type Figure } from "./figure";
@@ -23,8 +22,6 @@ interface Connection {
   once(event: "error", listener: (error: Error) => void): void;
   close(): void;
 }
-
-const answer = z.array(z.object({ pm2_env: z.object({ restart_time: z.number() }) }));
 
 /** Asks the PM2 of each colour. Its command line would start a Node for each question, and a daemon where it finds none. */
 export async function readRestarts(paths: Pick<Paths, "pm2" | "pm2Software">): Promise<Restarts> {
@@ -48,11 +45,22 @@ function ask(software: string, socket: string): Promise<number> {
     connection.connect(socket);
     new Client(connection).call("getMonitorData", {}, (error, list) => {
       clearTimeout(timer);
-      const parsed = answer.safeParse(list);
-      if (error !== null || !parsed.success) reject(error ?? new Error("PM2 does not list its instances"));
-      else resolve(parsed.data.reduce((sum, { pm2_env }) => sum + pm2_env.restart_time, 0));
+      const restarts = restartsIn(list);
+      if (error !== null || restarts === null) reject(error ?? new Error("PM2 does not list its instances"));
+      else resolve(restarts);
     });
   }).finally(() => connection.close());
+}
+
+/** The restarts of all instances that PM2 lists; null for what is no such list: it is the releases' user who answers. */
+export function restartsIn(list: unknown): number | null {
+  if (!Array.isArray(list)) return null;
+  const counts = list.map(
+    (one) => (one as { pm2_env?: { restart_time?: unknown } } | null)?.pm2_env?.restart_time,
+  );
+  return counts.every((count) => typeof count === "number" && Number.isFinite(count))
+    ? (counts as number[]).reduce((sum, count) => sum + count, 0)
+    : null;
 }
 
 /** What is published of the restarts between two looks. */

@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { z } from "zod";
 
 /** An entry of the journal. */
 export interface JournalEntry {
@@ -13,19 +12,20 @@ export interface JournalEntry {
 /** Entries that are read at once. */
 const MOST_ENTRIES = 2000;
 
-const entry = z.object({
-  __CURSOR: z.string(),
+interface JournalLine {
+  readonly __CURSOR?: string;
   /** Microseconds. */
-  __REALTIME_TIMESTAMP: z.string(),
+  readonly __REALTIME_TIMESTAMP?: string;
   /** Bytes where it is no text; null where it is very long. */
-  MESSAGE: z.union([z.string(), z.array(z.number()), z.null()]).optional(),
-});
+  readonly MESSAGE?: string | number[] | null;
+}
 
 /** Reads an entry as `journalctl --output=json` prints it. */
 export function parseEntry(line: string): JournalEntry {
-  const { __CURSOR, __REALTIME_TIMESTAMP, MESSAGE } = entry.parse(JSON.parse(line));
+  const { __CURSOR: cursor, __REALTIME_TIMESTAMP: microseconds, MESSAGE } = JSON.parse(line) as JournalLine;
+  if (cursor === undefined || microseconds === undefined) throw new Error("no entry of the journal");
   const message = Array.isArray(MESSAGE) ? Buffer.from(MESSAGE).toString("utf8") : (MESSAGE ?? "");
-  return { cursor: __CURSOR, timestamp: Math.floor(Number(__REALTIME_TIMESTAMP) / 1000), message };
+  return { cursor, timestamp: Math.floor(Number(microseconds) / 1000), message };
 }
 
 /** Reads what a unit wrote behind a cursor, the oldest first, at most some thousand entries; null reads from the beginning. */

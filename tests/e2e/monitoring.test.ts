@@ -1,0 +1,275 @@
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { MonitoringAct, MonitoringSettings, MonitoringStatus } from "../../host/monitoring/protocol";
+import type { CommandResult } from "../../sandbox/command";
+import { SandboxDatabase } from "../../sandbox/database";
+import { startLoad, type LoadRun } from "../../sandbox/load/run";
+import { waitFor } from "../../sandbox/processes";
+import { worldNamed } from "../../sandbox/world";
+import { argumentsDuring } from "./support/argument-watch";
+import { TestCloudWatch } from "./support/cloudwatch";
+import { SLOW_MS, TestWorld } from "./support/world";
+
+/* What a host publishes of itself, whole: front door, conductor, publisher, an API that checks who asks. */
+
+jest.setTimeout(SLOW_MS);
+
+const GROUPS = {
+  access: "/vehicleservice/test/access",
+  error: "/vehicleservice/test/error",
+  application: "/vehicleservice/test/application",
+  conductor: "/vehicleservice/test/conductor",
+};
+const PUBLISHER = /vehicleservice\/monitoring\.js/;
+const CONDUCTOR = /vehicleservice\/conductor\.js/;
+const WAIT_SECONDS = 60;
+const SECRET = "not-for-any-log-1234";
+
+let world: TestWorld;
+let database: SandboxDatabase;
+let cloud: TestCloudWatch;
+let directory: string;
+
+beforeAll(async () => {
+  world = await TestWorld.create("monitoring");
+  directory = mkdtempSync(join(tmpdir(), "monitoring-"));
+  // Postgres runs as a user of its own.
+  chmodSync(directory, 0o711);
+  const address = world.host.gateway;
+  database = await SandboxDatabase.start(worldNamed(), { directory: join(directory, "database"), address });
+  await database.configure(world.project);
+  cloud = await TestCloudWatch.start(directory, address);
+  await cloud.makeGroups(...Object.values(GROUPS));
+  await world.project.pulumi(["config", "set", "--secret", "--path", "variables.LOGGED"], { stdin: SECRET });
+  await world.up({ blueVersion: "v0.9.9" });
+}, SLOW_MS);
+
+afterAll(async () => {
+  await world.remove();
+  await cloud.remove();
+  await database.remove();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const BUSINESS = {
+  WebhookEvents: "select count(*) from public.webhook_events where received_at > $1",
+  Broken: "select 1 / 0",
+};
+
+function settings(change: Partial<MonitoringSettings> = {}): MonitoringSettings {
+  return cloud.settings({ business: BUSINESS, logGroups: GROUPS, ...change });
+}
+
+async function act(wanted: MonitoringSettings | null, check = true): Promise<CommandResult> {
+  const stdin = JSON.stringify({ act: "monitoring", settings: wanted } satisfies MonitoringAct);
+  return world.host.exec(["vehicleservice-conductor", "act"], { stdin, check });
+}
+
+async function status(): Promise<MonitoringStatus | undefined> {
+  return (await world.status()).monitoring;
+}
+
+/** Waits until so many requests were published, and returns how many were. */
+async function published(requests: number, colour = "all"): Promise<number> {
+  let sum = 0;
+  await waitFor(`${String(requests)} published requests`, WAIT_SECONDS, async () => {
+    sum = await cloud.sum("Requests", colour);
+    return sum >= requests ? true : undefined;
+  });
+  return sum;
+}
+
+function load(): Promise<LoadRun> {
+  return startLoad({ ...world.loadTarget(), protocol: "http1", rate: 50, connections: 20 });
+}
+
+let sent = 0;
+
+/** Ends a load, and counts what it sent. */
+async function end(run: LoadRun): Promise<void> {
+  const { total } = await run.stop();
+  expect(total.failed).toBe(0);
+  sent += total.sent;
+}
+
+async function kill(pattern: RegExp): Promise<void> {
+  const [pid] = await waitFor("a process to kill", WAIT_SECONDS, () => {
+    const pids = world.host.pidsOf(pattern);
+    return pids.length > 0 ? pids : undefined;
+  });
+  process.kill(pid!, "SIGKILL");
+}
+
+test("the act is done when the API took a first set of values; the key is in no argument list, and for root alone", async () => {
+  const found = await argumentsDuring(cloud.keys.secretAccessKey, async () => {
+    expect(JSON.parse((await act(settings())).stdout)).toEqual({ publishing: true });
+  });
+  expect(found).toEqual([]);
+  expect(await cloud.sum("ApplicationUp")).toBeGreaterThanOrEqual(1);
+  const file = "/var/lib/vehicleservice/monitoring/settings.json";
+  const { stdout } = await world.host.exec(["stat", "--format=%a %U", file]);
+  expect(stdout.trim()).toBe("600 root");
+  expect(await status()).toMatchObject({ lastPublished: expect.any(String) as string, dropped: 0 });
+});
+
+test("a load is published as it was: requests, errors, users; and the host and the database beside it", async () => {
+  const run = await load();
+  await run.afterRequests(300);
+  database.postgres.asSuperuser(
+    "insert into public.webhook_events (id, type, livemode, payload) select 'evt_' || n, 'test', false, '{}' from generate_series(1, 3) n",
+  );
+  await end(run);
+  expect(await published(sent)).toBe(sent);
+  expect(await cloud.sum("Requests", "blue")).toBe(sent);
+  expect(await cloud.sum("Requests", "green")).toBe(0);
+  expect(await cloud.sum("ErrorRate", "all")).toBe(0);
+  // Each connection is a user, who comes back with the id that the first answer gave.
+  expect(Math.max(...(await cloud.points("ActiveUsers")).map(({ sum }) => sum))).toBe(20);
+  await waitFor("the events", WAIT_SECONDS, async () =>
+    (await cloud.sum("WebhookEvents")) >= 3 ? true : undefined,
+  );
+  expect(await cloud.sum("WebhookEvents")).toBe(3);
+  expect(await cloud.points("Broken")).toEqual([]);
+  for (const name of ["LatencyP50", "LatencyP95", "LatencyP99"]) {
+    expect((await cloud.points(name, "blue")).length).toBeGreaterThan(0);
+  }
+  for (const name of ["CpuUtilization", "MemoryUtilization", "DiskUtilization"]) {
+    const points = await cloud.points(name);
+    expect(points.length).toBeGreaterThan(0);
+    for (const { sum, count } of points) expect(sum / count).toBeLessThanOrEqual(100);
+  }
+  expect(await cloud.sum("NetworkInBytes")).toBeGreaterThan(sent * 256);
+  expect(await cloud.sum("DatabaseReachable")).toBeGreaterThan(0);
+  expect(await cloud.sum("DatabaseSize")).toBeGreaterThan(1_000_000);
+  expect(await cloud.sum("Healthy", "blue")).toBeGreaterThan(0);
+  expect(await cloud.points("Healthy", "green")).toEqual([]);
+});
+
+test("restarts of instances that PM2 counted are published", async () => {
+  const before = await cloud.sum("ProcessRestarts");
+  // The release's own processes, not PM2's.
+  await kill(/node .*launcher\.js/);
+  await waitFor("a restart", WAIT_SECONDS, async () =>
+    (await cloud.sum("ProcessRestarts")) === before + 1 ? true : undefined,
+  );
+});
+
+test.each([
+  ["the publisher", PUBLISHER],
+  ["the conductor", CONDUCTOR],
+])("a death of %s loses no request, and counts none twice", async (_, pattern) => {
+  const run = await load();
+  await run.afterRequests(50);
+  await kill(pattern);
+  await run.afterRequests(100);
+  await end(run);
+  expect(await published(sent)).toBe(sent);
+});
+
+test("an API that is away is told once, and gets everything with its own times", async () => {
+  const from = Date.now();
+  await cloud.server.stop();
+  const run = await load();
+  await waitFor("three intervals that wait", WAIT_SECONDS, async () =>
+    ((await status())?.pending ?? 0) >= 3 ? true : undefined,
+  );
+  expect((await status())?.lastFailure?.reason).toMatch(/ECONNREFUSED/);
+  // What waits outlives both.
+  await kill(PUBLISHER);
+  await kill(CONDUCTOR);
+  await end(run);
+  await cloud.server.resume();
+  expect(await published(sent)).toBe(sent);
+  await waitFor("nothing to wait", WAIT_SECONDS, async () =>
+    (await status())?.pending === 0 ? true : undefined,
+  );
+  const points = (await cloud.points("Requests", "all")).filter(({ at, sum }) => at >= from && sum > 0);
+  expect(points.length).toBeGreaterThanOrEqual(3);
+});
+
+test("every request's line is shipped once, over a rotation, and no line holds a secret", async () => {
+  await world.host.exec(["logrotate", "--force", "/etc/logrotate.d/vehicleservice"]);
+  const run = await load();
+  await run.afterRequests(50);
+  await end(run);
+  // Nginx writes to the new one.
+  await world.host.exec(["test", "-s", "/var/log/nginx/access.json"]);
+  const lines = await waitFor("the access log", WAIT_SECONDS, async () => {
+    const found = (await cloud.lines(GROUPS.access)).filter((line) => line.includes('"/api/orders"'));
+    return found.length >= sent ? found : undefined;
+  });
+  const ids = lines.map((line) => (JSON.parse(line) as { request: string }).request);
+  expect(new Set(ids).size).toBe(sent);
+  expect(ids).toHaveLength(sent);
+  // As an application may write it, and Nginx a URL.
+  await world.host.exec([
+    "sh",
+    "-c",
+    `echo 'connecting as ${SECRET}' >>/var/log/vehicleservice/blue_out.log`,
+  ]);
+  const url = `request: "GET /reset?token=${SECRET} HTTP/1.1"`;
+  await world.host.exec(["sh", "-c", `echo '2026/01/01 00:00:00 [error] ${url}' >>/var/log/nginx/error.log`]);
+  await waitFor("the application's log", WAIT_SECONDS, async () =>
+    (await cloud.lines(GROUPS.application)).some((line) => line === "connecting as [LOGGED]")
+      ? true
+      : undefined,
+  );
+  const errors = await waitFor("the error log", WAIT_SECONDS, async () => {
+    const found = await cloud.lines(GROUPS.error);
+    return found.some((line) => line.includes("/reset?[...]")) ? found : undefined;
+  });
+  const conductor = await waitFor("the journal", WAIT_SECONDS, async () => {
+    const found = await cloud.lines(GROUPS.conductor);
+    return found.length > 0 ? found : undefined;
+  });
+  const all = [...lines, ...errors, ...conductor, ...(await cloud.lines(GROUPS.application))].join("\n");
+  expect(all).not.toContain(SECRET);
+  expect(all).not.toContain(cloud.keys.secretAccessKey);
+});
+
+test("settings by which nothing can be published fail, with the reason, and the host goes on by those before", async () => {
+  const wrong = { accessKeyId: cloud.keys.accessKeyId, secretAccessKey: "of-somebody-else" };
+  const { exitCode, stderr } = await act(settings({ credentials: wrong }), false);
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/nothing can be published.*Check monitoring's access key/);
+  expect(stderr).not.toContain("of-somebody-else");
+  const without = await act(settings({ logGroups: { access: "/vehicleservice/none" } }), false);
+  expect(without.stderr).toMatch(/\/vehicleservice\/none.*log groups/);
+  const run = await load();
+  await run.afterRequests(50);
+  await end(run);
+  expect(await published(sent)).toBe(sent);
+});
+
+test("a reboot: it publishes again, and a site that does not answer is down", async () => {
+  await world.host.reboot();
+  const since = Date.now();
+  const upSince = async (value: number): Promise<true | undefined> =>
+    (await cloud.points("ApplicationUp")).some(({ at, sum, count }) => at > since && sum / count === value)
+      ? true
+      : undefined;
+  await waitFor("the site to be up", WAIT_SECONDS, () => upSince(1));
+  await world.host.exec(["systemctl", "stop", "nginx"]);
+  await waitFor("the site to be down", WAIT_SECONDS, () => upSince(0));
+  await world.host.exec(["systemctl", "start", "nginx"]);
+});
+
+test("the metadata service is for root alone", async () => {
+  const address = "169.254.169.254";
+  const asked = await world.host.exec(["ip", "route", "get", address, "uid", "0"]);
+  expect(asked.stdout).toContain("via");
+  const dial = `require("net").connect(80, "${address}").on("error", (error) => console.log(error.code))`;
+  const { stdout } = await world.host.exec(["runuser", "-u", "www-data", "--", "node", "-e", dial]);
+  expect(stdout.trim()).toBe("EACCES");
+});
+
+test("no settings end it, and nothing of it stays", async () => {
+  expect(JSON.parse((await act(null)).stdout)).toEqual({ publishing: false });
+  expect(world.host.pidsOf(PUBLISHER)).toEqual([]);
+  expect(await status()).toBeUndefined();
+  const { exitCode } = await world.host.exec(["test", "-e", "/var/lib/vehicleservice/monitoring"], {
+    check: false,
+  });
+  expect(exitCode).toBe(1);
+});
