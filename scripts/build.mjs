@@ -4,6 +4,7 @@
  *   drift-provider.js, supabase-provider.js   what Pulumi's process for dynamic providers loads
  *   aws-plugin.js                    the sandbox's stand-in for Pulumi's AWS provider
  *   instance-metadata.js             metadata service of the sandbox's instances
+ *   supabase-stand-in.js             the sandbox's stand-in for Supabase's APIs
  *   host/, host.tar                  what a host gets; the archive is the same for the same sources
  */
 import { execFileSync } from "node:child_process";
@@ -28,6 +29,7 @@ for (const [name, entry] of Object.entries({
   ops: "operations/main.ts",
   sandbox: "sandbox/main.ts",
   "supabase-provider": "components/supabase-provider.ts",
+  "supabase-stand-in": "sandbox/supabase/main.ts",
 })) {
   await build({
     ...common,

@@ -35,7 +35,10 @@ beforeAll(async () => {
     insert into public.business_accounts (id, name, slug) values ('${GARAGE}', 'Garage', 'garage');
     insert into public.custom_domains (business_account_id, domain, verified_at)
     values ('${GARAGE}', 'garage.example.com', now());`);
-  standIn = await SupabaseStandIn.start({ token: TOKEN, database: new RestDatabase(postgres.url()) });
+  standIn = await SupabaseStandIn.start({
+    token: TOKEN,
+    database: new RestDatabase(postgres.url(), postgres.url()),
+  });
   project = standIn.projects.add({ pitr: true, ssl: true });
 });
 
