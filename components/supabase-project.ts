@@ -157,7 +157,7 @@ export class SupabaseProject extends pulumi.ComponentResource {
   private password(): pulumi.Output<string> {
     const args = { length: PASSWORD_LENGTH, special: false };
     const opts = { parent: this, protect: true };
-    return new random.RandomPassword(`${this.name}-database-password`, args, opts).result;
+    return pulumi.secret(new random.RandomPassword(`${this.name}-database-password`, args, opts).result);
   }
 }
 

@@ -36,12 +36,18 @@ const REACHED_BY = ["NEXT_PUBLIC_SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_ANON_KEY"]
 /** What in a database's URL says which project of Supabase's it belongs to: the host, or a pooler's user. */
 const PROJECT_OF_URL = /^postgres(?:ql)?:\/\/(?:postgres\.([a-z]{20})[:@]|[^@]*@db\.([a-z]{20})\.supabase\.)/;
 
+/** What is set at a path, be it at fault; undefined for nothing. */
+function setAt(raw: RawConfig, path: Path): unknown {
+  return path.reduce<unknown>(
+    (at, step) => (typeof at === "object" && at !== null ? (at as Record<string, unknown>)[step] : undefined),
+    raw.values,
+  );
+}
+
 /** Does the configuration name a project, be it by a value that is at fault? */
 function isWanted(raw: RawConfig): boolean {
-  const group = raw.values["supabase"];
-  if (typeof group !== "object" || group === null) return false;
-  const { projectRef, create } = group as Record<string, unknown>;
-  return (projectRef !== undefined && projectRef !== "") || create !== undefined;
+  const ref = setAt(raw, ["supabase", "projectRef"]);
+  return (ref !== undefined && ref !== "") || setAt(raw, ["supabase", "create"]) !== undefined;
 }
 
 /** Reads what the configuration says about a Supabase project, but for values that stand for themselves. */
@@ -90,7 +96,7 @@ function mailAt(machine: Machine, file: string): string {
 function originFaults(raw: RawConfig): Fault[] {
   const path = ["supabase", "create"];
   if (givenText(raw, ["supabase", "projectRef"]) === undefined) return [];
-  if ((raw.values["supabase"] as Record<string, unknown>)["create"] === undefined) return [];
+  if (setAt(raw, path) === undefined) return [];
   const rule = "not set beside supabase.projectRef: a project is adopted, or made by this stack";
   return [faultAt(raw, path, rule, configCommand("rm", path))];
 }
@@ -101,17 +107,17 @@ function variablesOf(raw: RawConfig): Readonly<Record<string, string>> {
 }
 
 function smtpFaults(raw: RawConfig): Fault[] {
-  const smtp = soundAt(raw, ["supabase", "auth", "smtp"]) as SupabaseValues["auth"]["smtp"];
-  if (smtp === undefined) return [];
+  const path = ["supabase", "auth", "smtp"];
+  if (setAt(raw, path) === undefined) return [];
   const { RESEND_API_KEY: key = "", NEXT_PUBLIC_FROM_EMAIL: from = "" } = variablesOf(raw);
   const faults: Fault[] = [];
   if (soundAt(raw, ["supabaseSmtpPassword"]) === "" && key === "") {
-    const rule = `the password of ${smtp.host}, or empty where variables.RESEND_API_KEY is it`;
+    const rule = "the password of supabase.auth.smtp, or empty where variables.RESEND_API_KEY is it";
     faults.push(faultAt(raw, ["supabaseSmtpPassword"], rule));
   }
-  if (smtp.sender === "" && from === "") {
+  if (soundAt(raw, [...path, "sender"]) === "" && from === "") {
     const rule = "whom mails come from, where variables.NEXT_PUBLIC_FROM_EMAIL does not say so";
-    faults.push(faultAt(raw, ["supabase", "auth", "smtp", "sender"], rule));
+    faults.push(faultAt(raw, [...path, "sender"], rule));
   }
   return faults;
 }
@@ -140,7 +146,7 @@ const REQUIRED_CHARACTERS = {
   none: "",
   "letters-digits": `${LOWER}${LOWER.toUpperCase()}:${DIGITS}`,
   "lower-upper-digits": `${LOWER}:${LOWER.toUpperCase()}:${DIGITS}`,
-  "lower-upper-digits-symbols": `${LOWER}:${LOWER.toUpperCase()}:${DIGITS}:!@#$%^&*()_+-=[]{};'\\\\:"|<>?,./\`~`,
+  "lower-upper-digits-symbols": `${LOWER}:${LOWER.toUpperCase()}:${DIGITS}:!@#$%^&*()_+-=[]{};'\\:"|<>?,./\`~`,
 } as const;
 
 /** The settings that the configuration names, as the Management API calls them. */

@@ -74,6 +74,12 @@ export class SandboxPostgres {
     return url.toString();
   }
 
+  /** URL of the same database by its unix socket, as the superuser: works on this machine alone, and holds no password. */
+  get socketUrl(): string {
+    const directory = encodeURIComponent(this.directory);
+    return `postgres://${SUPERUSER}@localhost:${String(this.port)}/postgres?host=${directory}`;
+  }
+
   /** Starts it again after {@link SandboxPostgres.stop}, under the same URL. */
   async resume(): Promise<void> {
     const { directory, port, address, world } = this;

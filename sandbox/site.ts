@@ -12,6 +12,7 @@ import { SandboxProject, STACK } from "./project";
 import { sshGreets } from "./reachable";
 import { repositoryRoot } from "./repository";
 import { Source, stopServing } from "./source";
+import { SandboxSupabase } from "./supabase/service";
 import { worldNamed, type World } from "./world";
 
 /** Which site to open. */
@@ -28,6 +29,8 @@ export interface SiteOptions {
   readonly application?: ApplicationName;
   /** Whether it has a database, made anew, with an S3 for its backups; none by default. */
   readonly database?: boolean;
+  /** Whether the database is one of a project of Supabase's, whose APIs are stood in for; none by default. */
+  readonly supabase?: boolean;
   /** World that it belongs to; the default one by default. */
   readonly world?: World;
   /** Called with a line for each slow step. */
@@ -70,12 +73,19 @@ export class Site {
     const { address, hostKey, privateKeyFile } = host;
     const values = { address, hostKey, privateKeyFile, application, repository };
     const project = await SandboxProject.prepare(options.projectDirectory, values);
-    if (options.database === true) {
+    if (options.database === true || options.supabase === true) {
+      const address = host.gateway;
       const database = await SandboxDatabase.start(world, {
-        directory: path.join(directory, "database"),
-        address: host.gateway,
+        ...{ directory: path.join(directory, "database"), address },
       });
       await database.configure(project);
+      if (options.supabase === true) {
+        const { postgres } = database;
+        const supabase = await SandboxSupabase.start(world, {
+          ...{ directory: path.join(directory, "supabase"), address, postgres },
+        });
+        await supabase.configure(project);
+      }
     }
     const certificates = certificatesIn(path.join(directory, "certificates"));
     return new Site(world, host, project, source, certificates, domains[0] ?? "", present !== null);

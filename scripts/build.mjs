@@ -5,6 +5,7 @@
  *   aws-plugin.js                    the sandbox's stand-in for Pulumi's AWS provider
  *   alarm-evaluator.js               evaluates the alarms of the sandbox's AWS
  *   instance-metadata.js             metadata service of the sandbox's instances
+ *   supabase-stand-in.js             the sandbox's stand-in for Supabase's APIs
  *   host/, host.tar                  what a host gets; the archive is the same for the same sources
  */
 import { execFileSync } from "node:child_process";
@@ -29,6 +30,7 @@ for (const [name, entry] of Object.entries({
   ops: "operations/main.ts",
   sandbox: "sandbox/main.ts",
   "supabase-provider": "components/supabase-provider.ts",
+  "supabase-stand-in": "sandbox/supabase/main.ts",
 })) {
   await build({
     ...common,

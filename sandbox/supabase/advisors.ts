@@ -15,7 +15,7 @@ export interface Lint {
 
 /**
  * Runs the security lints of the real supabase CLI on a database: the same ones that the platform runs.
- * @param url Of the database, percent-encoded. It stands in the CLI's arguments, so it is one of a test's or a sandbox's own
+ * @param url Of the database, percent-encoded and without a password, for it stands in the CLI's arguments
  * @throws Error with what the CLI said
  */
 export async function advise(url: string): Promise<readonly Lint[]> {

@@ -109,6 +109,16 @@ export class ManagedProjects {
   list(): readonly ManagedProject[] {
     return [...this.all.values()];
   }
+
+  /** All of them as a text that {@link ManagedProjects.read} takes. */
+  text(): string {
+    return JSON.stringify(this.list());
+  }
+
+  /** Puts back what {@link ManagedProjects.text} gave. */
+  read(text: string): void {
+    for (const project of JSON.parse(text) as ManagedProject[]) this.all.set(project.ref, project);
+  }
 }
 
 /** Twenty letters. */
@@ -238,7 +248,7 @@ const ROUTES: readonly Route[] = [
     method: "GET",
     path: new RegExp(`^${PROJECT}/advisors/security$`),
     answer: async ({ lints }, _body, { database }) => ({
-      lints: database === undefined ? lints : await advise(database.url),
+      lints: database === undefined ? lints : await advise(database.lintUrl),
     }),
   },
   {

@@ -12,8 +12,14 @@ import type { Call } from "./stand-in";
 
 /** A real Postgres with Supabase's roles. */
 export class RestDatabase {
-  /** @param url Of a role that may become `anon`, `authenticated` and `service_role`. */
-  constructor(readonly url: string) {}
+  /**
+   * @param url Of a role that may become `anon`, `authenticated` and `service_role`.
+   * @param lintUrl What the supabase CLI gets as an argument, which everybody on the machine can read: without a password.
+   */
+  constructor(
+    private readonly url: string,
+    readonly lintUrl: string,
+  ) {}
 
   /** Runs work in a transaction as one of the API's roles, as PostgREST does. */
   async as<T>(role: string, work: (client: Client) => Promise<T>): Promise<T> {

@@ -32,8 +32,12 @@ export interface StandInOptions {
   readonly token: string;
   /** The database behind the REST API and the advisors; without one the former answers 501. */
   readonly database?: RestDatabase;
-  /** Port on loopback; a free one by default. */
+  /** Address that it listens on; loopback by default. */
+  readonly address?: string;
+  /** Port there; a free one by default. */
   readonly port?: number;
+  /** Called after each call, once it was answered. */
+  readonly onAnswer?: () => void;
 }
 
 /** What a call that nobody here knows is answered with. */
@@ -58,6 +62,7 @@ export class SupabaseStandIn {
     const standIn = new SupabaseStandIn(server, options);
     server.on("request", (request, response) => {
       void standIn.take(request).then((answer) => {
+        options.onAnswer?.();
         if (answer === null) request.socket.destroy();
         else {
           response.writeHead(answer.status, { "Content-Type": "application/json", ...answer.headers });
@@ -65,14 +70,15 @@ export class SupabaseStandIn {
         }
       });
     });
-    server.listen(options.port ?? 0, "127.0.0.1");
+    server.listen(options.port ?? 0, options.address ?? "127.0.0.1");
     await once(server, "listening");
     return standIn;
   }
 
   /** URL of both APIs. */
   get url(): string {
-    return `http://127.0.0.1:${String((this.server.address() as AddressInfo).port)}`;
+    const { address, port } = this.server.address() as AddressInfo;
+    return `http://${address}:${String(port)}`;
   }
 
   /** Has something go wrong with the next call of a kind. */

@@ -8,13 +8,17 @@ import { advise } from "../../sandbox/supabase/advisors";
 import type { ManagedProject } from "../../sandbox/supabase/management";
 import { RestDatabase } from "../../sandbox/supabase/rest";
 import { SupabaseStandIn } from "../../sandbox/supabase/stand-in";
+import { EngineBundle } from "../../engine/tests/harness";
+import { SupabaseStack, TOKEN } from "../unit/supabase/support/stack";
 import { TestPostgres } from "./support/postgres";
 
-/* The product's schema as Supabase shows it: by the real security lints of its CLI, and by the REST API with the public key. */
+/*
+ * The product's schema as Supabase shows it: by the real security lints of its CLI, and by the REST API with the public key; by the
+ * providers alone, and by a program on the engine.
+ */
 
 jest.setTimeout(120_000);
 
-const TOKEN = ["sbp", "0123456789abcdef0123"].join("_");
 const FUNCTION = { name: "get_business_by_custom_domain", arguments: { domain_name: "garage.example.com" } };
 
 let postgres: TestPostgres;
@@ -31,7 +35,10 @@ beforeAll(async () => {
     insert into public.business_accounts (id, name, slug) values ('${GARAGE}', 'Garage', 'garage');
     insert into public.custom_domains (business_account_id, domain, verified_at)
     values ('${GARAGE}', 'garage.example.com', now());`);
-  standIn = await SupabaseStandIn.start({ token: TOKEN, database: new RestDatabase(postgres.url()) });
+  standIn = await SupabaseStandIn.start({
+    token: TOKEN,
+    database: new RestDatabase(postgres.url(), postgres.url()),
+  });
   project = standIn.projects.add({ pitr: true, ssl: true });
 });
 
@@ -144,5 +151,44 @@ describe("the REST API with the public key", () => {
   test("says that a key is unknown", async () => {
     const anonKey = ["sb", "publishable", "0123456789abcdef"].join("_");
     await expect(providers.publicApi.create(publicApi({ anonKey }))).rejects.toThrow(/401 .*Invalid API key/);
+  });
+});
+
+describe("a program", () => {
+  let engine: EngineBundle;
+  let stack: SupabaseStack;
+
+  beforeAll(async () => {
+    engine = await EngineBundle.build();
+    stack = new SupabaseStack(engine, standIn, project.ref);
+    await stack.init();
+    await stack.secret("anonKey", project.keys.find(({ type }) => type === "publishable")!.api_key);
+    stack.want({}, { api: { url: standIn.url, functions: [FUNCTION] } });
+  });
+
+  afterAll(() => {
+    stack.remove();
+    engine.remove();
+  });
+
+  test("changes no schema while a table has no row level security, and ships nothing that the public could read", async () => {
+    postgres.run(NOTES);
+    const refused = await stack.up();
+    expect(refused.code).not.toBe(0);
+    expect(refused.stdout + refused.stderr).toMatch(/rls_disabled_in_public: .*notes/);
+    expect(stack.workspace.names()).not.toContain("schema");
+
+    // The schema may change, for that puts it right; what it leaves open comes to no release.
+    stack.want({ expected: { ...stack.wanted.supabase.expected, advisors: "tell" } });
+    const open = await stack.up();
+    expect(open.code).not.toBe(0);
+    expect(open.stdout + open.stderr).toMatch(/table notes shows its rows to everybody/);
+    expect(stack.workspace.names()).toContain("schema");
+    expect(stack.workspace.names()).not.toContain("release");
+
+    postgres.run("alter table public.notes enable row level security");
+    await stack.succeed();
+    expect(stack.workspace.names()).toContain("release");
+    expect(await stack.succeed("up --yes --skip-preview --expect-no-changes")).toContain("unchanged");
   });
 });

@@ -99,8 +99,12 @@ describe("stack files", () => {
       expect.objectContaining({ key: "vehicleservice:host.address", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:site.domains[0]", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:source.repository", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:supabase.projectRef", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:supabase.auth.smtp.sender", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:host.privateKeyFile", value: "(not set)" }),
       expect.objectContaining({ key: "vehicleservice:host.hostKey", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:supabaseSmtpPassword", value: "(not set)" }),
+      expect.objectContaining({ key: "vehicleservice:supabaseAccessToken", value: "(not set)" }),
     ]);
     expect(stackValues("Pulumi.production.yaml").environment).toBe("production");
   });

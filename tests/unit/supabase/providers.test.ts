@@ -387,6 +387,14 @@ describe("the Management API", () => {
     await expect(api.backups(project.ref)).rejects.toThrow("did not answer: no answer within 0.05 s");
   });
 
+  it("that repeats secrets is quoted without them", async () => {
+    const message = `of the mail server ${TOKEN}`;
+    standIn.happen({ to: /^PATCH/, status: 400, body: JSON.stringify({ message }) });
+    await expect(providers.settings.create(settingsInputs())).rejects.toThrow(
+      "answered 400: [secret] [secret]",
+    );
+  });
+
   it("is not asked to make a project twice", async () => {
     standIn.happen({ to: /^POST \/v1\/projects$/, status: 503 });
     const body = { organization_slug: "o", name: "n", db_pass: "12345" };

@@ -1,6 +1,7 @@
 import { EngineBundle } from "../../../engine/tests/harness";
 import type { ManagedProject } from "../../../sandbox/supabase/management";
 import { SupabaseStandIn } from "../../../sandbox/supabase/stand-in";
+import { argumentsDuring } from "../../e2e/support/argument-watch";
 import { SMTP_PASSWORD, SupabaseStack, TOKEN } from "./support/stack";
 
 /* The program's component on the embedded engine, against a stand-in for Supabase's Management API. */
@@ -170,6 +171,13 @@ it.each([
   const said = await stack.succeed("up --yes");
   for (const text of [failed.stdout, failed.stderr, said, ...stack.workspace.files(".pulumi").values()])
     for (const secret of [TOKEN, SMTP_PASSWORD]) expect(text).not.toContain(secret);
+});
+
+it("shows token and password in no list of arguments", async () => {
+  const shown = await argumentsDuring(TOKEN, async () => {
+    expect(await argumentsDuring(SMTP_PASSWORD, () => stack.succeed())).toEqual([]);
+  });
+  expect(shown).toEqual([]);
 });
 
 it.each([
