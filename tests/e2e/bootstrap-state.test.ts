@@ -36,6 +36,8 @@ import {
 } from "@aws-sdk/client-s3";
 import { run } from "../../sandbox/command";
 import { repositoryRoot } from "../../sandbox/repository";
+import { block } from "../support/document-blocks";
+import { Terminal } from "../support/shell";
 import { TestAws } from "./support/aws";
 
 /* `bin/bootstrap-state` at AWS' emulator: what it makes, that it makes it once, and what the roles may then do. */
@@ -151,6 +153,18 @@ test("a second run changes nothing, and says the same", async () => {
       "",
     ].join("\n"),
   );
+});
+
+test("the page's own line makes it all, in another region and for another repository", async () => {
+  const terminal = new Terminal(aws.directory, { ...aws.environment(), AWS_REGION: "" });
+  const said = await terminal.run(block("docs/production.md", "state"));
+  // Most of it is there by the test's own run; what belongs to a region or to a repository is not.
+  expect(said.stdout).toContain("key alias/vehicleservice-pulumi: made");
+  expect(said.stdout).toContain("role vehicleservice-deploy: who may take it");
+  expect(said.stdout).toContain("?region=eu-central-1&awssdk=v2'");
+  // The same once more changes nothing; the test's own takes it back.
+  expect((await terminal.run(block("docs/production.md", "state"))).stdout).toMatch(/^nothing to change$/m);
+  await bootstrap();
 });
 
 test("without pipelines it makes no role, and says nothing of them", async () => {
