@@ -36,7 +36,7 @@ export class Terminal {
 
   /** Runs commands as a shell does that stops at the first failure. */
   async run(commands: string, { check = true } = {}): Promise<CommandResult> {
-    const argv = ["bash", "-euo", "pipefail", "-c", commands];
+    const argv = ["bash", "--norc", "-euo", "pipefail", "-c", commands];
     return run(argv, { cwd: this.directory, env: this.environment, check });
   }
 }
