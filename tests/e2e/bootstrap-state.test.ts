@@ -36,6 +36,8 @@ import {
 } from "@aws-sdk/client-s3";
 import { run } from "../../sandbox/command";
 import { repositoryRoot } from "../../sandbox/repository";
+import { block } from "../support/document-blocks";
+import { Terminal } from "../support/shell";
 import { TestAws } from "./support/aws";
 
 /* `bin/bootstrap-state` at AWS' emulator: what it makes, that it makes it once, and what the roles may then do. */
@@ -151,6 +153,23 @@ test("a second run changes nothing, and says the same", async () => {
       "",
     ].join("\n"),
   );
+});
+
+test("the page's own line makes it all, in an account where nothing is", async () => {
+  const empty = await TestAws.start();
+  try {
+    const terminal = new Terminal(empty.directory, { ...empty.environment(), AWS_REGION: "" });
+    const line = block("docs/production.md", "state");
+    const { stdout } = await terminal.run(line);
+    expect(stdout).toMatch(/^\d+ changes$/m);
+    // What it says is what the page goes on with, but for the account.
+    const page = fs.readFileSync(path.join(repositoryRoot(), "docs", "production.md"), "utf8");
+    const next = /Next:\n((?: {2}pulumi .*\n)+)/.exec(stdout)?.[1] ?? "";
+    expect(page).toContain(next.replace(/^ {2}/gm, "").replaceAll("000000000000", "123456789012"));
+    expect((await terminal.run(line)).stdout).toMatch(/^nothing to change$/m);
+  } finally {
+    await empty.remove();
+  }
 });
 
 test("without pipelines it makes no role, and says nothing of them", async () => {

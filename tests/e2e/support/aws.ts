@@ -3,7 +3,13 @@ import { Agent } from "node:https";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { AWS_REGION, AwsEmulator, EMULATOR_OWNER, installAws, type AwsKeys } from "../../../sandbox/aws/emulator";
+import {
+  AWS_REGION,
+  AwsEmulator,
+  EMULATOR_OWNER,
+  installAws,
+  type AwsKeys,
+} from "../../../sandbox/aws/emulator";
 import { worldNamed } from "../../../sandbox/world";
 
 /** AWS for the tests of one file: nothing is in it. */

@@ -1,0 +1,100 @@
+import { randomBytes } from "node:crypto";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { parseDocument } from "yaml";
+import { repositoryRoot } from "../../sandbox/repository";
+import { block } from "../support/document-blocks";
+import { Terminal } from "../support/shell";
+import { newHostKey, newPrivateKey } from "./support/configuration";
+
+/* The config of production, as docs/production.md fills it in: by the page's own lines, from placeholders to a plan. */
+
+jest.setTimeout(120_000);
+
+const PAGE = "docs/production.md";
+
+let directory: string;
+let terminal: Terminal;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "production-"));
+  const project = parseDocument(readFileSync(join(repositoryRoot(), "Pulumi.yaml"), "utf8"));
+  project.set("main", relative(directory, repositoryRoot()));
+  project.set("backend", { url: "file://." });
+  writeFileSync(join(directory, "Pulumi.yaml"), project.toString({ lineWidth: 0 }));
+  const stack = readFileSync(join(repositoryRoot(), "Pulumi.production.yaml"), "utf8");
+  writeFileSync(join(directory, "Pulumi.production.yaml"), stack);
+  // What the config names by a path that begins at the project.
+  for (const folder of ["migrations", "releases"]) {
+    cpSync(join(repositoryRoot(), folder), join(directory, folder), { recursive: true });
+  }
+  writeFiles(valuesOf());
+  terminal = new Terminal(directory, {
+    PULUMI_CONFIG_PASSPHRASE: "correct horse",
+    PULUMI_HOME: join(directory, "home"),
+    VEHICLESERVICE_ENGINE: "embedded",
+  });
+  await terminal.run("pulumi stack init production");
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** A key as its maker writes it; made here, so that none stands in the repository. */
+const secret = (beginning: string, length = 32) =>
+  beginning + randomBytes(length).toString("hex").slice(0, length);
+const jwt = (role: string) => {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const claims = {
+    iss: "supabase",
+    ref: "abcdefghijklmnopqrst",
+    role,
+    iat: 1_700_000_000,
+    exp: 2_000_000_000,
+  };
+  return `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}.${randomBytes(32).toString("base64url")}`;
+};
+
+function valuesOf(): Record<string, string> {
+  const account = randomBytes(6).toString("hex");
+  return {
+    databaseUrl: `postgres://postgres.abcdefghijklmnopqrst:${secret("", 24)}@aws-0-eu-central-1.pooler.supabase.com:5432/postgres`,
+    NEXT_PUBLIC_SUPABASE_URL: "https://abcdefghijklmnopqrst.supabase.co",
+    NEXT_PUBLIC_SUPABASE_ANON_KEY: jwt("anon"),
+    SUPABASE_SERVICE_ROLE_KEY: jwt("service_role"),
+    NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY: secret(`pk_live_51${account}`, 80),
+    STRIPE_SECRET_KEY: secret(`sk_live_51${account}`, 80),
+    STRIPE_CONNECT_CLIENT_ID: secret("ca_"),
+    RESEND_API_KEY: secret("re_"),
+    SENTRY_DSN: `https://${secret("")}@o1.ingest.sentry.io/1`,
+  };
+}
+
+function writeFiles(values: Record<string, string>): void {
+  mkdirSync(join(directory, "keys"));
+  for (const [name, value] of Object.entries(values))
+    writeFileSync(join(directory, "keys", name), `${value}\n`);
+  mkdirSync(join(directory, ".ssh"));
+  writeFileSync(join(directory, ".ssh", "deploy_key"), newPrivateKey());
+  writeFileSync(join(directory, "host-key.pub"), `${newHostKey()} root@host\n`);
+}
+
+test("before anything is filled in, the preview names every placeholder, and asks nobody", async () => {
+  const { exitCode, stdout, stderr } = await terminal.run(block(PAGE, "preview"), { check: false });
+  expect(exitCode).not.toBe(0);
+  for (const key of ["host.address", "host.hostKey", "site.domains[0]", "source.repository"]) {
+    expect(stdout + stderr).toContain(key);
+  }
+});
+
+test("with the page's lines carried out, the preview shows the whole plan, and no secret", async () => {
+  for (const name of ["host", "site", "secrets"]) await terminal.run(block(PAGE, name));
+  const { stdout, stderr } = await terminal.run(block(PAGE, "preview"));
+  for (const word of ["web", "certificate", "database", "blue", "traffic"]) expect(stdout).toContain(word);
+  const stack = readFileSync(join(directory, "Pulumi.production.yaml"), "utf8");
+  const names = Object.keys(valuesOf());
+  for (const name of names) {
+    const value = readFileSync(join(directory, "keys", name), "utf8").trim();
+    for (const text of [stdout, stderr, stack]) expect([name, text.includes(value)]).toEqual([name, false]);
+  }
+  expect(stack).toMatch(/testerSecret:\n\s+secure: /);
+});
