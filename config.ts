@@ -5,12 +5,14 @@ import type { DatabaseSpec } from "./components/database";
 import type { SiteArgs } from "./components/front-door";
 import type { HostArgs } from "./components/host";
 import type { ReleaseSpec, Strategy } from "./components/release-spec";
+import type { StripeSpec } from "./components/stripe-webhook";
 import type { SupabaseSpec } from "./components/supabase-project";
 import { checkAgreement } from "./config/cross-rules";
 import { type FoundDatabase, findDatabase } from "./config/database";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
 import { SECRETS, type StackValues } from "./config/schema";
+import { findStripe, stripeSpec } from "./config/stripe";
 import { findSupabase, supabaseSpec } from "./config/supabase";
 import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
@@ -29,6 +31,8 @@ export interface StackConfig {
   readonly database: DatabaseSpec | null;
   /** The project of Supabase's, and what it shall be; null for none. */
   readonly supabase: SupabaseSpec | null;
+  /** Where Stripe sends events; null for nowhere. */
+  readonly stripe: StripeSpec | null;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** How a release comes to users where the other colour could not take them over meanwhile. */
@@ -46,6 +50,7 @@ interface PlainConfig extends StackConfig {
   readonly variables: Readonly<Record<string, string>>;
   readonly database: (DatabaseSpec & { readonly settings: DatabaseSettings }) | null;
   readonly supabase: ReturnType<typeof supabaseSpec>;
+  readonly stripe: ReturnType<typeof stripeSpec>;
 }
 
 /**
@@ -62,7 +67,7 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
     bytes: (path) => readFileSync(path),
     list: (path) => readdirSync(path),
   };
-  const { host, site, variables, database, supabase, ...rest } = validate(readRaw(config), machine);
+  const { host, site, variables, database, supabase, stripe, ...rest } = validate(readRaw(config), machine);
   const { name, secret } = site.testers;
   return {
     host: { ...host, privateKey: pulumi.secret(host.privateKey) },
@@ -75,6 +80,11 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
       ...supabase,
       accessToken: pulumi.secret(supabase.accessToken),
       smtpPassword: supabase.smtpPassword && pulumi.secret(supabase.smtpPassword),
+    },
+    stripe: stripe && {
+      ...stripe,
+      apiKey: pulumi.secret(stripe.apiKey),
+      adoptedSecret: pulumi.secret(stripe.adoptedSecret),
     },
     ...rest,
   };
@@ -93,13 +103,14 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const supabase = findSupabase(raw, machine);
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
-    ...[...database.faults, ...supabase.faults],
+    ...[...database.faults, ...supabase.faults, ...findStripe(raw)],
   ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
   return {
     ...arranged(values, keys, texts),
     database: databaseSpec(values, texts, database.found),
     supabase: supabaseSpec(values, supabase.mails, raw.stack),
+    stripe: stripeSpec(values, raw.stack),
   };
 }
 
@@ -131,7 +142,11 @@ function readRaw(config: pulumi.Config): RawConfig {
   };
 }
 
-function arranged(values: StackValues, keys: Keys, texts: Texts): Omit<PlainConfig, "database" | "supabase"> {
+function arranged(
+  values: StackValues,
+  keys: Keys,
+  texts: Texts,
+): Omit<PlainConfig, "database" | "supabase" | "stripe"> {
   const { hostKey, privateKey } = keys;
   if (hostKey === undefined || privateKey === undefined) throw new Error("a key is missing without a fault");
   const { address, port, user } = values.host;

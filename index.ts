@@ -7,6 +7,7 @@ import { Host } from "./components/host";
 import { Maintenance } from "./components/maintenance";
 import { Release } from "./components/release";
 import { SitePlan } from "./components/site-plan";
+import { StripeWebhook } from "./components/stripe-webhook";
 import { SupabaseProject } from "./components/supabase-project";
 import { Traffic } from "./components/traffic";
 import { loadConfig } from "./config";
@@ -17,6 +18,7 @@ const {
   variables,
   database: databaseSpec,
   supabase: supabaseSpec,
+  stripe: stripeSpec,
   releases,
   strategy,
   traffic: shares,
@@ -28,8 +30,14 @@ const host = new Host("web", hostSettings);
 const frontDoor = new FrontDoor("front-door", { host, site });
 const certificate = new Certificate("certificate", { host, frontDoor, site });
 
+// Who calls it: Stripe, which tells its signing secret once, where an endpoint is made.
+const stripe = new StripeWebhook("stripe", stripeSpec);
+
 // What the application is told. Another value reaches users by another release, never by a restart of what serves.
-const environment = new EnvironmentFile("environment", { host, variables });
+const environment = new EnvironmentFile("environment", {
+  host,
+  variables: { ...variables, ...stripe.variables },
+});
 
 const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
 
@@ -83,5 +91,7 @@ export const { serving, effectiveWeight, stable } = traffic;
 export const { schemaVersion, measuredRestoreSeconds, lastBackup } = database;
 // Of a project of Supabase's that this stack made: what its config has to say next.
 export const { access: supabaseAccess } = supabase;
+// What Stripe's dashboard alone takes, and the endpoints that Stripe sends events by.
+export const { redirectUri: stripeRedirectUri, endpoints: stripeEndpoints } = stripe;
 // Colours that serve users by an environment that has changed since: they get the new one by their next release.
 export const pending = { blue: blue.pending, green: green.pending };

@@ -46,6 +46,7 @@ import {
   version,
   versionOrNone,
 } from "./rules";
+import { signingSecretOrNone, stripe, stripeKeyOrNone } from "./stripe-schema";
 import { accessTokenOrNone, smtpPasswordOrNone, supabase } from "./supabase-schema";
 
 /**
@@ -421,6 +422,10 @@ export const stackSchema = z.strictObject({
   supabaseAccessToken: accessTokenOrNone().default(""),
   /** Password of `supabase.auth.smtp`; empty for `variables.RESEND_API_KEY`. */
   supabaseSmtpPassword: smtpPasswordOrNone().default(""),
+  /** Key that the stack asks Stripe by, with fewer rights than the application's; empty for `variables.STRIPE_SECRET_KEY`. */
+  stripeApiKey: stripeKeyOrNone().default(""),
+  /** Signing secret of a webhook endpoint that is there already; empty where the stack makes its own. */
+  stripeWebhookSecret: signingSecretOrNone().default(""),
   host,
   site,
   /** The application's environment, value by name. */
@@ -434,6 +439,7 @@ export const stackSchema = z.strictObject({
   database: database.prefault({}),
   backups: backups.prefault({}),
   supabase: supabase.prefault({}),
+  stripe: stripe.prefault({}),
 });
 
 /** A configuration in which every value keeps its own rule. */
@@ -442,7 +448,7 @@ export type StackValues = z.infer<typeof stackSchema>;
 /** Keys that are groups of keys. Pulumi hands them over as JSON. */
 export const GROUPS: ReadonlySet<string> = new Set([
   ...["host", "site", "variables", "application", "source"],
-  ...["database", "backups", "supabase"],
+  ...["database", "backups", "supabase", "stripe"],
 ]);
 
 /** Keys whose values no message ever shows. */
@@ -450,4 +456,5 @@ export const SECRETS: ReadonlySet<string> = new Set([
   ...["testerSecret", "hostPrivateKey", "variables"],
   ...["databaseUrl", "rehearsalUrl", "backupAccessKeyId", "backupSecretAccessKey"],
   ...["supabaseAccessToken", "supabaseSmtpPassword"],
+  ...["stripeApiKey", "stripeWebhookSecret"],
 ]);
