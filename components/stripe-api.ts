@@ -176,22 +176,26 @@ export class StripeApi {
 
   private failureOf(what: string, error: Error): StripeFailure {
     const asked = `Stripe's API (${this.access.apiUrl}), asked ${what},`;
-    const { statusCode: status, requestId, rawType, detail } = error as Partial<Stripe.errors.StripeError>;
+    const {
+      statusCode: status,
+      requestId,
+      rawType,
+      detail,
+      headers,
+    } = error as Partial<Stripe.errors.StripeError>;
     const said = this.masked(error.message.slice(0, 500));
     if (status === undefined) {
       const cause = detail instanceof Error ? `: ${this.masked(detail.message)}` : "";
       const message = `${asked} did not answer: ${said}${cause}; see that it can be reached from here, and run it again`;
-      return new StripeFailure(message, null, "");
+      return new StripeFailure(message, { status: null, type: "", repeated: false });
     }
     const remedy =
       REMEDIES[status] ?? (status >= 500 ? "run `pulumi up` again; https://status.stripe.com" : "");
     const request = requestId === undefined ? "" : ` (request ${requestId})`;
     const message = `${asked} answered ${status}: ${said}${request}`;
-    return new StripeFailure(
-      [message, remedy].filter((part) => part !== "").join("; "),
-      status,
-      rawType ?? "",
-    );
+    const repeated = headers?.["idempotent-replayed"] === "true";
+    const whole = [message, remedy].filter((part) => part !== "").join("; ");
+    return new StripeFailure(whole, { status, type: rawType ?? "", repeated });
   }
 
   private masked(text: string): string {
@@ -203,14 +207,18 @@ export class StripeApi {
 
 /** An answer that is none, or not the one that was wanted. */
 export class StripeFailure extends Error {
-  constructor(
-    message: string,
-    /** HTTP status; null where there was no answer. */
-    readonly status: number | null,
-    /** Stripe's type of the error, e.g. `idempotency_error`; empty where it named none. */
-    readonly type: string,
-  ) {
+  /** HTTP status; null where there was no answer. */
+  readonly status: number | null;
+  /** Stripe's type of the error, e.g. `idempotency_error`; empty where it named none. */
+  readonly type: string;
+  /** Whether it is what the idempotency key was answered before, a 500 included. */
+  readonly repeated: boolean;
+
+  constructor(message: string, answer: Pick<StripeFailure, "status" | "type" | "repeated">) {
     super(message);
     this.name = "StripeFailure";
+    this.status = answer.status;
+    this.type = answer.type;
+    this.repeated = answer.repeated;
   }
 }

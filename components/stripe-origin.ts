@@ -131,9 +131,14 @@ async function foundAgain(
     // Stripe knew the key no more, and made another one, which nobody has been told of.
     await api.remove(again.id);
   } catch (error) {
-    if (!(error instanceof StripeFailure) || error.type !== "idempotency_error") throw error;
+    if (!isAnsweredBefore(error)) throw error;
   }
   throw new Error(lost);
+}
+
+/** Did Stripe answer the idempotency key before, with other parameters or with a fault that it repeats for a day? */
+function isAnsweredBefore(error: unknown): boolean {
+  return error instanceof StripeFailure && (error.type === "idempotency_error" || error.repeated);
 }
 
 /** The parameters that an endpoint was made with; somebody who changed one of them has made its secret unknown. */
@@ -162,15 +167,15 @@ async function made(
     metadata,
   };
   const another =
-    `generation ${generation} of this stack's webhook endpoint was made and deleted, and a generation is made once: ` +
+    `generation ${generation} of this stack's webhook endpoint was made and deleted, or its making failed at Stripe, and a generation is ` +
+    "made once: " +
     `\`pulumi config set --path stripe.webhook.generation ${generation + 1}\``;
   let endpoint;
   try {
     endpoint = await api.create(wanted, idempotencyKey(stack, url, generation));
   } catch (error) {
-    // The key is known for other parameters, whose endpoint is no more.
-    if (error instanceof StripeFailure && error.type === "idempotency_error") throw new Error(another);
-    throw error;
+    // The key is known: for other parameters, whose endpoint is no more, or for a fault of Stripe's, which it repeats.
+    throw isAnsweredBefore(error) ? new Error(another) : error;
   }
   // The answer of before, to the question of an `up` of before.
   if ((await api.endpoint(endpoint.id)) === null) throw new Error(another);

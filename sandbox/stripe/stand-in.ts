@@ -50,7 +50,7 @@ const UNKNOWN: Answer = refusal(501, { type: "api_error", message: "the stand-in
 /** The answer to a call's first try. */
 interface Remembered {
   readonly request: string;
-  readonly answer: Answer;
+  answer: Answer;
 }
 
 /** Stripe's API, as far as this program calls it: see README.md beside this file. */
@@ -119,6 +119,10 @@ export class StripeStandIn {
         ? spoiled(mishap)
         : await this.answer(seen, headers.authorization);
     const given = mishap?.afterWork === true ? spoiled(mishap) : answer;
+    // A fault in the middle of the work is what the key is answered from then on, too.
+    const before = idempotencyKey === undefined ? undefined : this.remembered.get(idempotencyKey);
+    if (before !== undefined && mishap?.afterWork === true && typeof given !== "string")
+      before.answer = given;
     if (given === "hang") return;
     if (given === "cut") {
       request.socket.destroy();
