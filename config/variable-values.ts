@@ -1,0 +1,14 @@
+import type { RawConfig } from "./validation";
+
+/** Is a variable put into what browsers load? */
+export const isPublicName = (name: string): boolean => name.startsWith("NEXT_PUBLIC_");
+
+/** The application's variables as texts, be they at fault; those that are no texts, and empty ones, are left out. */
+export function variablesIn(raw: RawConfig): Readonly<Record<string, string>> {
+  const given = raw.values["variables"];
+  if (typeof given !== "object" || given === null || Array.isArray(given)) return {};
+  const texts = Object.entries(given)
+    .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
+    .map(([name, value]) => [name, String(value)] as const);
+  return Object.fromEntries(texts.filter(([, value]) => value !== ""));
+}
