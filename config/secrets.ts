@@ -1,9 +1,10 @@
 import type { SecretsSpec } from "../components/app-secrets";
+import { isPublicVariable } from "../host/conductor/releases/variables";
 import { configCommand, type Fault, type Path } from "./faults";
 import type { StackValues } from "./schema";
 import type { SecretsValues } from "./secrets-schema";
 import { faultAt, type RawConfig, soundAt } from "./validation";
-import { isPublicName, variablesIn } from "./variable-values";
+import { variablesIn } from "./variable-values";
 import { VARIABLES } from "./variable-table";
 
 type Forms = SecretsValues["generate"];
@@ -27,7 +28,7 @@ function generateFaults(raw: RawConfig): Fault[] {
   return Object.entries(formsIn(raw)).flatMap(([name, form]) => {
     const path: Path = ["secrets", "generate", name];
     const remove = configCommand("rm", path);
-    if (isPublicName(name)) {
+    if (isPublicVariable(name)) {
       return [faultAt(raw, path, "not a NEXT_PUBLIC_ variable, which everybody may read", remove)];
     }
     const known = VARIABLES.find((variable) => variable.name === name);

@@ -1,8 +1,5 @@
 import type { RawConfig } from "./validation";
 
-/** Is a variable put into what browsers load? */
-export const isPublicName = (name: string): boolean => name.startsWith("NEXT_PUBLIC_");
-
 /** The application's variables as texts, be they at fault; those that are no texts, and empty ones, are left out. */
 export function variablesIn(raw: RawConfig): Readonly<Record<string, string>> {
   const given = raw.values["variables"];

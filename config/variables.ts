@@ -1,10 +1,11 @@
+import { isPublicVariable } from "../host/conductor/releases/variables";
 import { configCommand, type Fault } from "./faults";
 import { givenText } from "./keys";
 import { placeholderIn } from "./rules";
 import { refInDatabaseUrl, refInUrl, supabaseKeyFaults } from "./supabase-keys";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 import { SECRET_VARIABLES, type Variable, VARIABLES } from "./variable-table";
-import { isPublicName, variablesIn } from "./variable-values";
+import { variablesIn } from "./variable-values";
 
 /** A variable, and what it has to be. Holds nothing of its value. */
 interface VariableFault {
@@ -96,7 +97,7 @@ function exposedFaults(values: Values): VariableFault[] {
     (one) => one.length >= SHORTEST,
   );
   return Object.entries(values)
-    .filter(([name]) => isPublicName(name))
+    .filter(([name]) => isPublicVariable(name))
     .filter(([, value]) => {
       const isForm = SECRET_FORMS.some((form) => form.test(value)) || isServiceRole(value);
       return isForm || secrets.some((secret) => value.includes(secret));
