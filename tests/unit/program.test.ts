@@ -180,8 +180,8 @@ describe("index.ts", () => {
   it("exports what the host confirmed", async () => {
     const { result } = await isolated(config());
     expect(Object.keys(result).sort()).toEqual([
-      ...["effectiveWeight", "lastBackup", "measuredRestoreSeconds", "pending"],
-      ...["schemaVersion", "serving", "stable", "supabaseAccess", "url"],
+      ...["address", "effectiveWeight", "hostKey", "lastBackup", "measuredRestoreSeconds", "pending"],
+      ...["schemaVersion", "securityGroupId", "serving", "stable", "supabaseAccess", "url"],
     ]);
     const outputs = Object.entries(result).filter(([name]) => name !== "pending");
     const values = outputs.map(async ([, output]) => new Promise((resolve) => output.apply(resolve)));
