@@ -134,11 +134,7 @@ export class Monitor {
   }
 
   private log(request: engine.LogRequest): Empty {
-    this.programMessage(
-      SEVERITIES[request.getSeverity()] ?? "info",
-      request.getUrn(),
-      request.getMessage(),
-    );
+    this.programMessage(SEVERITIES[request.getSeverity()] ?? "info", request.getUrn(), request.getMessage());
     return new Empty();
   }
 

@@ -157,7 +157,7 @@ class DeploymentRun {
       events.message("info", this.deployment.rootUrn, line);
     };
     const stderr = new UndeliveredMessages(info, ({ severity, text }) => {
-      monitor.programMessage(severity , this.deployment.rootUrn, text);
+      monitor.programMessage(severity, this.deployment.rootUrn, text);
     });
     try {
       const end = await program.run(

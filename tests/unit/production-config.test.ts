@@ -57,6 +57,7 @@ const jwt = (role: string) => {
 function valuesOf(): Record<string, string> {
   const account = randomBytes(6).toString("hex");
   return {
+    supabaseAccessToken: secret("sbp_", 40),
     databaseUrl: `postgres://postgres.abcdefghijklmnopqrst:${secret("", 24)}@aws-0-eu-central-1.pooler.supabase.com:5432/postgres`,
     NEXT_PUBLIC_SUPABASE_URL: "https://abcdefghijklmnopqrst.supabase.co",
     NEXT_PUBLIC_SUPABASE_ANON_KEY: jwt("anon"),
@@ -87,7 +88,7 @@ test("before anything is filled in, the preview names every placeholder, and ask
 });
 
 test("with the page's lines carried out, the preview shows the whole plan, and no secret", async () => {
-  for (const name of ["host", "site", "secrets"]) await terminal.run(block(PAGE, name));
+  for (const name of ["host", "site", "secrets", "supabase"]) await terminal.run(block(PAGE, name));
   const { stdout, stderr } = await terminal.run(block(PAGE, "preview"));
   for (const word of ["web", "certificate", "database", "blue", "traffic"]) expect(stdout).toContain(word);
   const stack = readFileSync(join(directory, "Pulumi.production.yaml"), "utf8");
