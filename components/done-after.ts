@@ -9,5 +9,7 @@ export function doneAfter<T>(
   resources: readonly pulumi.Resource[],
 ): pulumi.Output<pulumi.Unwrap<T>> {
   const urns = pulumi.all(resources.map(({ urn }) => urn));
-  return pulumi.all([pulumi.output(value), urns]).apply(([known]) => known) as pulumi.Output<pulumi.Unwrap<T>>;
+  return pulumi.all([pulumi.output(value), urns]).apply(([known]) => known) as pulumi.Output<
+    pulumi.Unwrap<T>
+  >;
 }

@@ -162,10 +162,17 @@ function archiveName(app: string): string {
   return `.${app}-host.tar`;
 }
 
-function hostIdOf({ hostKeyFingerprint, address, port, instanceId }: ReachableMachine): pulumi.Output<string> {
+function hostIdOf({
+  hostKeyFingerprint,
+  address,
+  port,
+  instanceId,
+}: ReachableMachine): pulumi.Output<string> {
   return pulumi
     .all([hostKeyFingerprint, address, instanceId])
-    .apply(([key, at, instance]) => [key, at, String(port), ...(instance === "" ? [] : [instance])].join(" "));
+    .apply(([key, at, instance]) =>
+      [key, at, String(port), ...(instance === "" ? [] : [instance])].join(" "),
+    );
 }
 
 function connectionTo({ machine, privateKey }: HostArgs): pulumi.Output<HostConnection> {

@@ -17,7 +17,8 @@ function nameFaults(raw: RawConfig): Fault[] {
   const name = soundAt(raw, path) as string | undefined;
   // Of a name with dots no certificate of S3's is.
   if (name === undefined || (name !== "" && !name.includes("."))) return [];
-  const rule = "the name of the bucket that backups.create makes: 3 to 63 of a-z, 0-9 and -, which nobody in the world has";
+  const rule =
+    "the name of the bucket that backups.create makes: 3 to 63 of a-z, 0-9 and -, which nobody in the world has";
   return [faultAt(raw, path, rule)];
 }
 
@@ -44,7 +45,8 @@ function ageFaults(raw: RawConfig): Fault[] {
 function lockFaults(raw: RawConfig): Fault[] {
   const path: Path = ["backups", "create", "objectLock"];
   if (soundAt(raw, ["environment"]) !== "production" || isSet(raw, path)) return [];
-  const rule = "set where environment is production: mode (governance or compliance), and days that no backup can be deleted for";
+  const rule =
+    "set where environment is production: mode (governance or compliance), and days that no backup can be deleted for";
   return [faultAt(raw, path, rule)];
 }
 

@@ -51,7 +51,14 @@ function ec2Faults(raw: RawConfig): Fault[] {
     ...unused,
     ...(port === undefined || port === 22
       ? []
-      : [faultAt(raw, ["host", "port"], "22, where a new machine's SSH listens", configCommand("rm", ["host", "port"]))]),
+      : [
+          faultAt(
+            raw,
+            ["host", "port"],
+            "22, where a new machine's SSH listens",
+            configCommand("rm", ["host", "port"]),
+          ),
+        ]),
   ];
 }
 

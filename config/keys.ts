@@ -1,14 +1,7 @@
 import { isAbsolute, join } from "node:path";
 import { hostMode } from "./host-mode";
 import type { Fault, Path } from "./faults";
-import {
-  type HostKey,
-  hostKeyFrom,
-  KeyFault,
-  parseHostKey,
-  parsePrivateKey,
-  publicHalfOf,
-} from "./ssh-keys";
+import { type HostKey, hostKeyFrom, KeyFault, parseHostKey, parsePrivateKey, publicHalfOf } from "./ssh-keys";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 
 /** What loading a configuration needs of the machine that runs Pulumi. Apart, so that all the rest is pure. */

@@ -39,9 +39,13 @@ function bitsOfIpv4(address: string): string {
 }
 
 function bitsOfIpv6(address: string): string {
-  const [head = [], tail = []] = address.split("::").map((half) => half.split(":").filter((group) => group !== ""));
+  const [head = [], tail = []] = address
+    .split("::")
+    .map((half) => half.split(":").filter((group) => group !== ""));
   const zeros = Array.from({ length: 8 - head.length - tail.length }, () => "0");
-  return [...head, ...zeros, ...tail].map((group) => parseInt(group, 16).toString(2).padStart(16, "0")).join("");
+  return [...head, ...zeros, ...tail]
+    .map((group) => parseInt(group, 16).toString(2).padStart(16, "0"))
+    .join("");
 }
 
 /** Networks that SSH is let in from: named ones, and never the whole internet or a large part of it. */

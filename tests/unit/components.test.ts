@@ -442,7 +442,8 @@ describe("secrets", () => {
     const { registrations } = await registrationsOf(makeSite);
     const connections = registrations.flatMap(({ inputs }) => plain(inputs.connection) ?? []);
     expect(connections).toHaveLength(13);
-    for (const connection of connections) expect(connection).toMatchObject({ hostKey: hostSettings.machine.hostKey });
+    for (const connection of connections)
+      expect(connection).toMatchObject({ hostKey: hostSettings.machine.hostKey });
   });
 });
 

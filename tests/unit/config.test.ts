@@ -52,7 +52,13 @@ describe("a valid configuration", () => {
       ["unsigned-webhook", 400],
       ["unknown-path", 302],
     ]);
-    expect(machine).toMatchObject({ mode: "existing", address: "10.77.1.2", port: 22, user: "root", hostKey });
+    expect(machine).toMatchObject({
+      mode: "existing",
+      address: "10.77.1.2",
+      port: 22,
+      user: "root",
+      hostKey,
+    });
     expect(host).toEqual({ app: "vehicleservice", privateKey });
   });
 

@@ -95,8 +95,14 @@ const OUTPUTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "aws:ec2/instance:Instance": { ipv6Addresses: ["2001:db8:1234:1a00::10"] },
 };
 
-function outputsOf(type: string, inputs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+function outputsOf(
+  type: string,
+  name: string,
+  inputs: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
   if (type === "aws:s3/bucket:Bucket") return { arn: `arn:aws:s3:::${String(inputs.bucket)}` };
+  // Named by its provider, where the program gives no name.
+  if (type.startsWith("aws:iam/")) return { name: `${name}-0a1b2c3` };
   return OUTPUTS[type] ?? {};
 }
 
@@ -157,7 +163,9 @@ export async function registrationsOf<T>(
           const stdout = JSON.stringify({ ...ANSWERS, ...answers }[String(act)] ?? {});
           return {
             id: isNew(name) ? undefined : `${name}-${idEnd}`,
-            state: isNew(name) ? inputs : { ...inputs, ...outputsOf(type, inputs as Record<string, unknown>), stdout },
+            state: isNew(name)
+              ? inputs
+              : { ...inputs, ...outputsOf(type, name, inputs as Record<string, unknown>), stdout },
           };
         },
       },
