@@ -1,10 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import { AppSecrets } from "./components/app-secrets";
+import { BackupBucket } from "./components/backup-bucket";
 import { Certificate } from "./components/certificate";
 import { Database } from "./components/database";
 import { EnvironmentFile } from "./components/environment-file";
 import { FrontDoor } from "./components/front-door";
 import { Host } from "./components/host";
+import { Machine } from "./components/machine";
 import { Maintenance } from "./components/maintenance";
 import { Release } from "./components/release";
 import { SitePlan } from "./components/site-plan";
@@ -13,6 +15,8 @@ import { Traffic } from "./components/traffic";
 import { loadConfig } from "./config";
 
 const {
+  machine: machineSpec,
+  bucket: bucketSpec,
   host: hostSettings,
   site,
   variables,
@@ -25,8 +29,12 @@ const {
   maintenance: closed,
 } = loadConfig(new pulumi.Config(), pulumi.getRootDirectory());
 
-// Where the application runs, and the door that its users come through.
-const host = new Host("web", hostSettings);
+// Where the application runs, and where its backups are kept.
+const machine = new Machine("machine", machineSpec);
+const bucket = new BackupBucket("backups", { bucket: bucketSpec, role: machine.role });
+
+// What runs it, and the door that its users come through.
+const host = new Host("web", { ...hostSettings, machine });
 const frontDoor = new FrontDoor("front-door", { host, site });
 const certificate = new Certificate("certificate", { host, frontDoor, site });
 
@@ -47,7 +55,7 @@ const database = new Database("database", {
   host,
   environment,
   maintenance,
-  before: [supabase.verified],
+  before: [supabase.verified, bucket.ready],
   database: databaseSpec,
 });
 
@@ -85,6 +93,8 @@ const traffic = new Traffic("traffic", { host, blue, green, ...shares });
 maintenance.endAfter(traffic);
 
 export const { url } = frontDoor;
+// How the host is reached: what the config says, or what was made.
+export const { address, hostKey, securityGroupId } = machine;
 export const { serving, effectiveWeight, stable } = traffic;
 export const { schemaVersion, measuredRestoreSeconds, lastBackup } = database;
 // Of a project of Supabase's that this stack made: what its config has to say next.
