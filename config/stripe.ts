@@ -20,6 +20,11 @@ function isWanted(raw: RawConfig): boolean {
   return typeof stripe === "object" && stripe !== null && "webhook" in stripe;
 }
 
+/** Names of the variables that the component gives. */
+export function namesOfStripe(raw: RawConfig): readonly string[] {
+  return isWanted(raw) ? ["STRIPE_WEBHOOK_SECRET"] : [];
+}
+
 function pathOf(name: StripeKeyName): Path {
   return name === "stripeApiKey" ? [name] : ["variables", name];
 }
