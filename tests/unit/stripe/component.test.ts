@@ -7,6 +7,7 @@ import { Host } from "../../../components/host";
 import { type StripeSpec, StripeWebhook } from "../../../components/stripe-webhook";
 import { validate } from "../../../config";
 import { machineWith, rawConfig, settings } from "../support/configuration";
+import { existingHost } from "../support/existing-host";
 import { type Circumstances, isSecret, registrationsOf } from "../support/registrations";
 
 /* What the program registers for Stripe, and what waits for what. */
@@ -18,7 +19,7 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-const { host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const hostSettings = existingHost(validate(rawConfig(settings()), machineWith()));
 
 const SPEC: StripeSpec = {
   ...{ apiUrl: "https://api.stripe.com", apiKey: "key", mode: "live", account: "stop" },
