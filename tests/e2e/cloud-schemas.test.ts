@@ -142,7 +142,6 @@ test.each<[string, () => readonly Made[], RegExp]>([
       withInput("BucketLifecycleConfiguration", "backups-ages", ({ rules }) => ({
         rules: (rules as Inputs[]).slice(0, 1).map((rule) => ({ ...rule, status: "Enbled" })),
       })),
-      })),
     /^backups-ages .*Status: 'Enbled'/,
   ],
   [

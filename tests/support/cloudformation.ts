@@ -171,8 +171,9 @@ const MAPPINGS: Readonly<Record<string, Mapping>> = {
     built: {
       tags,
       creditSpecification: ({ cpuCredits }: Inputs) => ({ CreditSpecification: { CPUCredits: cpuCredits } }),
-      rootBlockDevice: ({ tags: _tags, ...device }: Inputs) => ({
-        BlockDeviceMappings: [{ DeviceName: "/dev/xvda", Ebs: capitalised(device) }],
+      // Tags of a disk are its machine's launch template's there.
+      rootBlockDevice: (device: Inputs) => ({
+        BlockDeviceMappings: [{ DeviceName: "/dev/xvda", Ebs: capitalised(without(device, "tags")) }],
       }),
     },
     none: ["associatePublicIpAddress", "disableApiStop", "userDataReplaceOnChange"],
@@ -281,8 +282,8 @@ const MAPPINGS: Readonly<Record<string, Mapping>> = {
     Object.fromEntries(
       ["blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"].map((name) => [
         name,
-        (_value: never, { bucket: _bucket, ...all }: Inputs) => ({
-          PublicAccessBlockConfiguration: capitalised(all),
+        (_value: never, inputs: Inputs) => ({
+          PublicAccessBlockConfiguration: capitalised(without(inputs, "bucket")),
         }),
       ]),
     ),
@@ -369,6 +370,10 @@ function capitalised(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(capitalised);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [capital(name), capitalised(one)]));
+}
+
+function without(values: Inputs, name: string): Inputs {
+  return Object.fromEntries(Object.entries(values).filter(([one]) => one !== name));
 }
 
 function withoutUndefined(values: Inputs): Inputs {
