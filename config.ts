@@ -1,12 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
+import type { SecretsSpec } from "./components/app-secrets";
 import type { BackupBucketSpec } from "./components/backup-bucket";
 import type { DatabaseSpec } from "./components/database";
 import type { SiteArgs } from "./components/front-door";
 import type { HostSettings } from "./components/host";
 import type { MachineSpec } from "./components/machine";
 import type { ReleaseSpec, Strategy } from "./components/release-spec";
+import type { StripeSpec } from "./components/stripe-webhook";
 import type { SupabaseSpec } from "./components/supabase-project";
 import { bucketSpec } from "./config/cloud-bucket";
 import { machineSpec } from "./config/cloud-machine";
@@ -15,9 +17,12 @@ import { type FoundDatabase, findDatabase } from "./config/database";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
 import { SECRETS, type StackValues } from "./config/schema";
+import { findSecrets, generatedNames, secretsSpec } from "./config/secrets";
+import { findStripe, namesOfStripe, stripeSpec } from "./config/stripe";
 import { findSupabase, supabaseSpec } from "./config/supabase";
 import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
+import { findVariableFaults } from "./config/variables";
 import type { Colour, SiteSettings, TlsSettings, TrafficIntent } from "./host/conductor/protocol";
 import type { DatabaseSettings } from "./host/database/protocol";
 
@@ -33,10 +38,14 @@ export interface StackConfig {
   readonly site: SiteArgs;
   /** The application's variables, value by name. Secrets, all of them. */
   readonly variables: Readonly<Record<string, pulumi.Input<string>>>;
+  /** The variables that the stack makes itself; null for none. */
+  readonly secrets: SecretsSpec | null;
   /** The database, and what shall become of its schema; null for none. */
   readonly database: DatabaseSpec | null;
   /** The project of Supabase's, and what it shall be; null for none. */
   readonly supabase: SupabaseSpec | null;
+  /** Where Stripe sends events; null for nowhere. */
+  readonly stripe: StripeSpec | null;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** How a release comes to users where the other colour could not take them over meanwhile. */
@@ -54,6 +63,7 @@ interface PlainConfig extends StackConfig {
   readonly variables: Readonly<Record<string, string>>;
   readonly database: (DatabaseSpec & { readonly settings: DatabaseSettings }) | null;
   readonly supabase: ReturnType<typeof supabaseSpec>;
+  readonly stripe: ReturnType<typeof stripeSpec>;
 }
 
 /**
@@ -70,7 +80,7 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
     bytes: (path) => readFileSync(path),
     list: (path) => readdirSync(path),
   };
-  const { host, site, variables, database, supabase, ...rest } = validate(readRaw(config), machine);
+  const { host, site, variables, database, supabase, stripe, ...rest } = validate(readRaw(config), machine);
   const { name, secret } = site.testers;
   return {
     host: { ...host, privateKey: pulumi.secret(host.privateKey) },
@@ -83,6 +93,11 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
       ...supabase,
       accessToken: pulumi.secret(supabase.accessToken),
       smtpPassword: supabase.smtpPassword && pulumi.secret(supabase.smtpPassword),
+    },
+    stripe: stripe && {
+      ...stripe,
+      apiKey: pulumi.secret(stripe.apiKey),
+      adoptedSecret: pulumi.secret(stripe.adoptedSecret),
     },
     ...rest,
   };
@@ -99,9 +114,12 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const texts = findTexts(raw, machine);
   const database = findDatabase(raw, machine);
   const supabase = findSupabase(raw, machine);
+  // What components give: the config need not.
+  const provided = new Set([...generatedNames(raw), ...namesOfStripe(raw)]);
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
-    ...[...database.faults, ...supabase.faults],
+    ...[...database.faults, ...supabase.faults, ...findStripe(raw)],
+    ...[...findSecrets(raw), ...findVariableFaults(raw, provided)],
   ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
   return {
@@ -110,6 +128,7 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
     bucket: bucketSpec(values),
     database: databaseSpec(values, texts, database.found),
     supabase: supabaseSpec(values, supabase.mails, raw.stack),
+    stripe: stripeSpec(values, raw.stack),
   };
 }
 
@@ -146,12 +165,13 @@ function arranged(
   values: StackValues,
   { privateKey }: Keys,
   texts: Texts,
-): Omit<PlainConfig, "machine" | "bucket" | "database" | "supabase"> {
+): Omit<PlainConfig, "machine" | "bucket" | "database" | "supabase" | "stripe"> {
   if (privateKey === undefined) throw new Error("a key is missing without a fault");
   return {
     host: { app: values.name, privateKey },
     site: siteSettings(values, texts),
     variables: values.variables,
+    secrets: secretsSpec(values),
     releases: { blue: releaseSpec(values, "blue"), green: releaseSpec(values, "green") },
     strategy: values.strategy === "in-place" ? { inPlace: true } : {},
     traffic: { stable: values.stable, weight: values.canaryWeight },

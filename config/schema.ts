@@ -46,7 +46,9 @@ import {
   version,
   versionOrNone,
 } from "./rules";
+import { secrets } from "./secrets-schema";
 import { backupBucket, ec2Machine } from "./cloud-schema";
+import { signingSecretOrNone, stripe, stripeKeyOrNone } from "./stripe-schema";
 import { accessTokenOrNone, smtpPasswordOrNone, supabase } from "./supabase-schema";
 
 /**
@@ -430,6 +432,10 @@ export const stackSchema = z.strictObject({
   supabaseAccessToken: accessTokenOrNone().default(""),
   /** Password of `supabase.auth.smtp`; empty for `variables.RESEND_API_KEY`. */
   supabaseSmtpPassword: smtpPasswordOrNone().default(""),
+  /** Key that the stack asks Stripe by, with fewer rights than the application's; empty for `variables.STRIPE_SECRET_KEY`. */
+  stripeApiKey: stripeKeyOrNone().default(""),
+  /** Signing secret of a webhook endpoint that is there already; empty where the stack makes its own. */
+  stripeWebhookSecret: signingSecretOrNone().default(""),
   host,
   site,
   /** The application's environment, value by name. */
@@ -438,11 +444,20 @@ export const stackSchema = z.strictObject({
     "names and values, 1 MiB of values at the most",
     "{ LOG_LEVEL: warn }",
   ).default({}),
+  /** Which variables have to be there, and what they have to be: the `guide`'s, or `none` in particular. */
+  variableRules: ruled(
+    z.enum(["guide", "none"]),
+    "guide, for an application that reads the guide's variables, or none for another one",
+    "guide",
+  ).default("guide"),
+  /** Variables that this stack makes itself. */
+  secrets: secrets.prefault({}),
   application: application.prefault({}),
   source,
   database: database.prefault({}),
   backups: backups.prefault({}),
   supabase: supabase.prefault({}),
+  stripe: stripe.prefault({}),
 });
 
 /** A configuration in which every value keeps its own rule. */
@@ -451,7 +466,7 @@ export type StackValues = z.infer<typeof stackSchema>;
 /** Keys that are groups of keys. Pulumi hands them over as JSON. */
 export const GROUPS: ReadonlySet<string> = new Set([
   ...["host", "site", "variables", "application", "source"],
-  ...["database", "backups", "supabase"],
+  ...["database", "backups", "supabase", "secrets", "stripe"],
 ]);
 
 /** Keys whose values no message ever shows. */
@@ -459,4 +474,5 @@ export const SECRETS: ReadonlySet<string> = new Set([
   ...["testerSecret", "hostPrivateKey", "variables"],
   ...["databaseUrl", "rehearsalUrl", "backupAccessKeyId", "backupSecretAccessKey"],
   ...["supabaseAccessToken", "supabaseSmtpPassword"],
+  ...["stripeApiKey", "stripeWebhookSecret"],
 ]);

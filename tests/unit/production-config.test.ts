@@ -64,7 +64,9 @@ function valuesOf(): Record<string, string> {
     SUPABASE_SERVICE_ROLE_KEY: jwt("service_role"),
     NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY: secret(`pk_live_51${account}`, 80),
     STRIPE_SECRET_KEY: secret(`sk_live_51${account}`, 80),
+    DATABASE_URL: `postgres://postgres.abcdefghijklmnopqrst:${secret("", 24)}@aws-0-eu-central-1.pooler.supabase.com:6543/postgres`,
     STRIPE_CONNECT_CLIENT_ID: secret("ca_"),
+    STRIPE_WEBHOOK_SECRET: secret("whsec_"),
     RESEND_API_KEY: secret("re_"),
     SENTRY_DSN: `https://${secret("")}@o1.ingest.sentry.io/1`,
   };
@@ -81,13 +83,9 @@ function writeFiles(values: Record<string, string>): void {
 test("before anything is filled in, the preview names every placeholder, and asks nobody", async () => {
   const { exitCode, stdout, stderr } = await terminal.run(block(PAGE, "preview"), { check: false });
   expect(exitCode).not.toBe(0);
-  for (const key of [
-    "host.ec2.sshFrom[0]",
-    "host.ec2.imageId",
-    "backups.bucket",
-    "site.domains[0]",
-    "source.repository",
-  ]) {
+  const variables = ["variables.NEXT_PUBLIC_SITE_URL", "variables.STRIPE_SECRET_KEY", "variables.SENTRY_DSN"];
+  const made = ["host.ec2.sshFrom[0]", "host.ec2.imageId", "backups.bucket"];
+  for (const key of [...made, "site.domains[0]", "source.repository", ...variables]) {
     expect(stdout + stderr).toContain(key);
   }
 });

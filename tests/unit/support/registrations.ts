@@ -90,6 +90,10 @@ export function actIn(inputs: Readonly<Record<string, unknown>>): Act | Database
 /** What a provider gives to a resource of its kind, always the same. */
 const OUTPUTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "random:index/randomPassword:RandomPassword": { result: "A".repeat(43) },
+  "pulumi-nodejs:dynamic/vehicleservice:StripeEndpoints": {
+    endpoints: [{ generation: 1, id: "we_1" }],
+    signingSecrets: "signing",
+  },
   "aws:ec2/vpc:Vpc": { ipv6CidrBlock: "2001:db8:1234:1a00::/56" },
   "aws:ec2/eip:Eip": { publicIp: "203.0.113.10" },
   "aws:ec2/instance:Instance": { ipv6Addresses: ["2001:db8:1234:1a00::10"] },
