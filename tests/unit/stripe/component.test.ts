@@ -7,6 +7,7 @@ import { Host } from "../../../components/host";
 import { type StripeSpec, StripeWebhook } from "../../../components/stripe-webhook";
 import { validate } from "../../../config";
 import { machineWith, rawConfig, settings } from "../support/configuration";
+import { existingHost } from "../support/existing-host";
 import { type Circumstances, isSecret, registrationsOf } from "../support/registrations";
 
 /* What the program registers for Stripe, and what waits for what. */
@@ -18,7 +19,7 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-const { host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const hostArgs = existingHost(validate(rawConfig(settings()), machineWith()));
 
 const SPEC: StripeSpec = {
   ...{ apiUrl: "https://api.stripe.com", apiKey: "key", mode: "live", account: "stop" },
@@ -30,7 +31,7 @@ const SPEC: StripeSpec = {
 /** As `index.ts` has it, up to the environment. */
 async function registered(spec: StripeSpec | null, circumstances: Circumstances = {}) {
   const { registrations, result } = await registrationsOf(() => {
-    const host = new Host("web", { ...hostSettings, software });
+    const host = new Host("web", { ...hostArgs, software });
     const stripe = new StripeWebhook("stripe", spec);
     new EnvironmentFile("environment", { host, variables: { A: "1", ...stripe.variables } });
     return stripe;
