@@ -3,13 +3,12 @@ import * as https from "node:https";
 import * as path from "node:path";
 
 import { certificatesIn, makeCertificates, type Certificates } from "../certificates";
-import { run } from "../command";
-import { withLock } from "../lock";
 import { waitFor } from "../processes";
+import { installPython } from "../python";
 import { freePorts } from "../reachable";
 import { repositoryRoot } from "../repository";
 import { findService, serviceLog, startService, stopService } from "../services";
-import { cacheDirectory, type World } from "../world";
+import type { World } from "../world";
 
 /** The emulator, from the Python package index. */
 const PACKAGES = ["ministack==1.5.33"];
@@ -33,27 +32,11 @@ export interface AwsKeys {
 export const EMULATOR_OWNER: AwsKeys = { accessKeyId: "test", secretAccessKey: "test" };
 
 /**
- * Installs the emulator into the machine's cache, unless it is there: a virtual environment of Python's own, filled from the
- * package index as pip is configured. Needs the Debian package `python3-venv`.
+ * Installs the emulator into the machine's cache, unless it is there; see {@link installPython}.
  * @returns where it is
  */
 export async function installAws(): Promise<string> {
-  const directory = path.join(cacheDirectory(), "s3");
-  fs.mkdirSync(directory, { recursive: true });
-  // Who comes second finds what the first one installed.
-  await withLock(path.dirname(directory), () => install(directory));
-  return directory;
-}
-
-async function install(directory: string): Promise<void> {
-  const stamp = path.join(directory, ".installed");
-  const wanted = PACKAGES.join("\n");
-  if (fs.existsSync(stamp) && fs.readFileSync(stamp, "utf8") === wanted) return;
-  fs.rmSync(directory, { recursive: true, force: true });
-  await run(["python3", "-m", "venv", directory]);
-  const pip = [path.join(directory, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check"];
-  await run([...pip, ...PACKAGES]);
-  fs.writeFileSync(stamp, wanted);
+  return installPython("s3", PACKAGES);
 }
 
 /** How an {@link AwsEmulator} is reached, and where it keeps what it has. */

@@ -19,7 +19,7 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-const hostSettings = existingHost(validate(rawConfig(settings()), machineWith()));
+const hostArgs = existingHost(validate(rawConfig(settings()), machineWith()));
 
 const SPEC: StripeSpec = {
   ...{ apiUrl: "https://api.stripe.com", apiKey: "key", mode: "live", account: "stop" },
@@ -31,7 +31,7 @@ const SPEC: StripeSpec = {
 /** As `index.ts` has it, up to the environment. */
 async function registered(spec: StripeSpec | null, circumstances: Circumstances = {}) {
   const { registrations, result } = await registrationsOf(() => {
-    const host = new Host("web", { ...hostSettings, software });
+    const host = new Host("web", { ...hostArgs, software });
     const stripe = new StripeWebhook("stripe", spec);
     new EnvironmentFile("environment", { host, variables: { A: "1", ...stripe.variables } });
     return stripe;

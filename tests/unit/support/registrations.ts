@@ -114,6 +114,12 @@ function nameIn(urn: string): string {
   return urn.split("::").at(-1) ?? "";
 }
 
+/** What a provider gives to a resource. */
+interface MadeResource {
+  readonly id?: string | undefined;
+  readonly outputs?: Readonly<Record<string, unknown>>;
+}
+
 /** Where a program runs that has no engine. */
 export interface Circumstances {
   /** No resource has an id, and no command an answer, before it is there: of all of them, or of some. */
@@ -122,6 +128,8 @@ export interface Circumstances {
   readonly answers?: Readonly<Record<string, unknown>>;
   /** End of every resource's id. */
   readonly idEnd?: string;
+  /** What a provider gives to a resource instead of the usual; undefined for the usual. */
+  readonly made?: (type: string, name: string, inputs: Readonly<Record<string, unknown>>) => MadeResource;
   /** How often each part of the host was found changed by hand; a part that is not named was not. */
   readonly mends?: Readonly<Partial<Record<Part, number>>>;
 }
@@ -129,7 +137,7 @@ export interface Circumstances {
 /** Runs `program` without an engine, and returns what it registered, in order. */
 export async function registrationsOf<T>(
   program: () => T,
-  { preview = false, answers = {}, idEnd = "id", mends = {} }: Circumstances = {},
+  { preview = false, answers = {}, idEnd = "id", mends = {}, made = () => ({}) }: Circumstances = {},
 ): Promise<{ registrations: readonly Registration[]; result: T }> {
   const registrations: Registration[] = [];
   const isNew = typeof preview === "object" ? preview.isNew : () => preview;
@@ -165,12 +173,10 @@ export async function registrationsOf<T>(
           }
           const { act } = actIn(inputs as Record<string, unknown>) ?? {};
           const stdout = JSON.stringify({ ...ANSWERS, ...answers }[String(act)] ?? {});
-          return {
-            id: isNew(name) ? undefined : `${name}-${idEnd}`,
-            state: isNew(name)
-              ? inputs
-              : { ...inputs, ...outputsOf(type, name, inputs as Record<string, unknown>), stdout },
-          };
+          if (isNew(name)) return { id: undefined, state: inputs };
+          const given = inputs as Record<string, unknown>;
+          const { id = `${name}-${idEnd}`, outputs = {} } = made(type, name, given);
+          return { id, state: { ...given, ...outputsOf(type, name, given), ...outputs, stdout } };
         },
       },
       "vehicleservice",
