@@ -2,17 +2,23 @@ import { readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
 import type { SecretsSpec } from "./components/app-secrets";
+import type { BackupBucketSpec } from "./components/backup-bucket";
 import type { DatabaseSpec } from "./components/database";
 import type { SiteArgs } from "./components/front-door";
-import type { HostArgs } from "./components/host";
+import type { HostSettings } from "./components/host";
+import type { MachineSpec } from "./components/machine";
 import type { ReleaseSpec, Strategy } from "./components/release-spec";
+import type { StripeSpec } from "./components/stripe-webhook";
 import type { SupabaseSpec } from "./components/supabase-project";
+import { bucketSpec } from "./config/cloud-bucket";
+import { machineSpec } from "./config/cloud-machine";
 import { checkAgreement } from "./config/cross-rules";
 import { type FoundDatabase, findDatabase } from "./config/database";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
 import { SECRETS, type StackValues } from "./config/schema";
 import { findSecrets, generatedNames, secretsSpec } from "./config/secrets";
+import { findStripe, namesOfStripe, stripeSpec } from "./config/stripe";
 import { findSupabase, supabaseSpec } from "./config/supabase";
 import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
@@ -22,8 +28,12 @@ import type { DatabaseSettings } from "./host/database/protocol";
 
 /** The configuration of a stack, in the words of the components that take it. */
 export interface StackConfig {
-  /** The host, and how to reach it. */
-  readonly host: HostArgs;
+  /** Where the machine comes from that the host is. */
+  readonly machine: MachineSpec;
+  /** The bucket of backups that the stack makes; null for one that is there, or none. */
+  readonly bucket: BackupBucketSpec | null;
+  /** The host, and who logs in. */
+  readonly host: HostSettings;
   /** Everything about the site that is neither a release nor a share of traffic. */
   readonly site: SiteArgs;
   /** The application's variables, value by name. Secrets, all of them. */
@@ -34,6 +44,8 @@ export interface StackConfig {
   readonly database: DatabaseSpec | null;
   /** The project of Supabase's, and what it shall be; null for none. */
   readonly supabase: SupabaseSpec | null;
+  /** Where Stripe sends events; null for nowhere. */
+  readonly stripe: StripeSpec | null;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** How a release comes to users where the other colour could not take them over meanwhile. */
@@ -46,11 +58,12 @@ export interface StackConfig {
 
 /** {@link StackConfig} before its secrets are marked as such. */
 interface PlainConfig extends StackConfig {
-  readonly host: HostArgs & { readonly privateKey: string };
+  readonly host: HostSettings & { readonly privateKey: string };
   readonly site: SiteSettings;
   readonly variables: Readonly<Record<string, string>>;
   readonly database: (DatabaseSpec & { readonly settings: DatabaseSettings }) | null;
   readonly supabase: ReturnType<typeof supabaseSpec>;
+  readonly stripe: ReturnType<typeof stripeSpec>;
 }
 
 /**
@@ -67,7 +80,7 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
     bytes: (path) => readFileSync(path),
     list: (path) => readdirSync(path),
   };
-  const { host, site, variables, database, supabase, ...rest } = validate(readRaw(config), machine);
+  const { host, site, variables, database, supabase, stripe, ...rest } = validate(readRaw(config), machine);
   const { name, secret } = site.testers;
   return {
     host: { ...host, privateKey: pulumi.secret(host.privateKey) },
@@ -80,6 +93,11 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
       ...supabase,
       accessToken: pulumi.secret(supabase.accessToken),
       smtpPassword: supabase.smtpPassword && pulumi.secret(supabase.smtpPassword),
+    },
+    stripe: stripe && {
+      ...stripe,
+      apiKey: pulumi.secret(stripe.apiKey),
+      adoptedSecret: pulumi.secret(stripe.adoptedSecret),
     },
     ...rest,
   };
@@ -97,17 +115,20 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const database = findDatabase(raw, machine);
   const supabase = findSupabase(raw, machine);
   // What components give: the config need not.
-  const provided = new Set([...generatedNames(raw)]);
+  const provided = new Set([...generatedNames(raw), ...namesOfStripe(raw)]);
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
-    ...[...database.faults, ...supabase.faults],
+    ...[...database.faults, ...supabase.faults, ...findStripe(raw)],
     ...[...findSecrets(raw), ...findVariableFaults(raw, provided)],
   ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
   return {
     ...arranged(values, keys, texts),
+    machine: machineSpec(values, keys, raw.stack),
+    bucket: bucketSpec(values),
     database: databaseSpec(values, texts, database.found),
     supabase: supabaseSpec(values, supabase.mails, raw.stack),
+    stripe: stripeSpec(values, raw.stack),
   };
 }
 
@@ -136,23 +157,18 @@ function readRaw(config: pulumi.Config): RawConfig {
     stack: pulumi.getStack(),
     values: Object.fromEntries(entries),
     encrypted: new Set(encrypted),
+    awsRegion: pulumi.runtime.allConfig()["aws:region"],
   };
 }
 
-function arranged(values: StackValues, keys: Keys, texts: Texts): Omit<PlainConfig, "database" | "supabase"> {
-  const { hostKey, privateKey } = keys;
-  if (hostKey === undefined || privateKey === undefined) throw new Error("a key is missing without a fault");
-  const { address, port, user } = values.host;
+function arranged(
+  values: StackValues,
+  { privateKey }: Keys,
+  texts: Texts,
+): Omit<PlainConfig, "machine" | "bucket" | "database" | "supabase" | "stripe"> {
+  if (privateKey === undefined) throw new Error("a key is missing without a fault");
   return {
-    host: {
-      app: values.name,
-      address,
-      port,
-      user,
-      hostKey: hostKey.line,
-      hostKeyFingerprint: hostKey.fingerprint,
-      privateKey,
-    },
+    host: { app: values.name, privateKey },
     site: siteSettings(values, texts),
     variables: values.variables,
     secrets: secretsSpec(values),

@@ -1,40 +1,52 @@
 import * as pulumi from "@pulumi/pulumi";
 import { AppSecrets } from "./components/app-secrets";
+import { BackupBucket } from "./components/backup-bucket";
 import { Certificate } from "./components/certificate";
 import { Database } from "./components/database";
 import { EnvironmentFile } from "./components/environment-file";
 import { FrontDoor } from "./components/front-door";
 import { Host } from "./components/host";
+import { Machine } from "./components/machine";
 import { Maintenance } from "./components/maintenance";
 import { Release } from "./components/release";
 import { SitePlan } from "./components/site-plan";
+import { StripeWebhook } from "./components/stripe-webhook";
 import { SupabaseProject } from "./components/supabase-project";
 import { Traffic } from "./components/traffic";
 import { loadConfig } from "./config";
 
 const {
+  machine: machineSpec,
+  bucket: bucketSpec,
   host: hostSettings,
   site,
   variables,
   secrets: secretsSpec,
   database: databaseSpec,
   supabase: supabaseSpec,
+  stripe: stripeSpec,
   releases,
   strategy,
   traffic: shares,
   maintenance: closed,
 } = loadConfig(new pulumi.Config(), pulumi.getRootDirectory());
 
-// Where the application runs, and the door that its users come through.
-const host = new Host("web", hostSettings);
+// Where the application runs, and where its backups are kept.
+const machine = new Machine("machine", machineSpec);
+const bucket = new BackupBucket("backups", { bucket: bucketSpec, role: machine.role });
+
+// What runs it, and the door that its users come through.
+const host = new Host("web", { ...hostSettings, machine });
 const frontDoor = new FrontDoor("front-door", { host, site });
 const certificate = new Certificate("certificate", { host, frontDoor, site });
 
 // What the application is told. Another value reaches users by another release, never by a restart of what serves.
 const secrets = new AppSecrets("secrets", secretsSpec);
+// Who calls it: Stripe tells a signing secret once, where it makes the endpoint.
+const stripe = new StripeWebhook("stripe", stripeSpec);
 const environment = new EnvironmentFile("environment", {
   host,
-  variables: { ...variables, ...secrets.variables },
+  variables: { ...variables, ...secrets.variables, ...stripe.variables },
 });
 
 const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
@@ -47,7 +59,7 @@ const database = new Database("database", {
   host,
   environment,
   maintenance,
-  before: [supabase.verified],
+  before: [supabase.verified, bucket.ready],
   database: databaseSpec,
 });
 
@@ -85,9 +97,13 @@ const traffic = new Traffic("traffic", { host, blue, green, ...shares });
 maintenance.endAfter(traffic);
 
 export const { url } = frontDoor;
+// How the host is reached: what the config says, or what was made.
+export const { address, hostKey, securityGroupId } = machine;
 export const { serving, effectiveWeight, stable } = traffic;
 export const { schemaVersion, measuredRestoreSeconds, lastBackup } = database;
 // Of a project of Supabase's that this stack made: what its config has to say next.
 export const { access: supabaseAccess } = supabase;
+// What Stripe's dashboard alone takes, and the endpoints that Stripe sends events by.
+export const { redirectUri: stripeRedirectUri, endpoints: stripeEndpoints } = stripe;
 // Colours that serve users by an environment that has changed since: they get the new one by their next release.
 export const pending = { blue: blue.pending, green: green.pending };

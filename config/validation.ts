@@ -13,6 +13,8 @@ export interface RawConfig {
   readonly values: Readonly<Record<string, unknown>>;
   /** Keys that the stack keeps encrypted; their values are never shown. */
   readonly encrypted: ReadonlySet<string>;
+  /** Region of the AWS provider, `aws:region`; undefined where none is set. */
+  readonly awsRegion?: string | undefined;
 }
 
 /** Takes off what a schema is wrapped in: defaults and optionality. */
@@ -60,6 +62,12 @@ function valueAt(values: unknown, path: Path): unknown {
         : undefined,
     values,
   );
+}
+
+/** Is a key set to something, be it at fault? */
+export function isSet(raw: RawConfig, path: Path): boolean {
+  const value = valueAt(raw.values, path);
+  return value !== undefined && value !== null && value !== "";
 }
 
 function ruleAt(path: Path): Rule {

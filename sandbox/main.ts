@@ -20,11 +20,16 @@ const print = (line: string): void => {
 async function up({
   app,
   database,
+  stripe,
 }: {
   readonly app?: ApplicationName;
   readonly database?: boolean;
+  readonly stripe?: boolean;
 }): Promise<void> {
-  const options = { ...HOST, projectDirectory: projectDirectory(), database: database === true };
+  const options = {
+    ...{ ...HOST, projectDirectory: projectDirectory() },
+    ...{ database: database === true, stripe: stripe === true },
+  };
   const { faults, total } = await runDemo(
     app === undefined ? options : { ...options, application: app },
     print,
@@ -56,6 +61,7 @@ function commands(): Command {
       "--database",
       "with a Postgres and an S3 of its own, both new: migrations behind a rehearsed backup",
     )
+    .option("--stripe", "with a stand-in for Stripe, which has a webhook endpoint for the site")
     .action(up);
   program
     .command("down")

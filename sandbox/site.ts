@@ -12,6 +12,7 @@ import { SandboxProject, STACK } from "./project";
 import { sshGreets } from "./reachable";
 import { repositoryRoot } from "./repository";
 import { Source, stopServing } from "./source";
+import { SandboxStripe } from "./stripe/service";
 import { SandboxSupabase } from "./supabase/service";
 import { worldNamed, type World } from "./world";
 
@@ -31,6 +32,8 @@ export interface SiteOptions {
   readonly database?: boolean;
   /** Whether the database is one of a project of Supabase's, whose APIs are stood in for; none by default. */
   readonly supabase?: boolean;
+  /** Whether Stripe, which is stood in for, has a webhook endpoint for it; none by default. */
+  readonly stripe?: boolean;
   /** World that it belongs to; the default one by default. */
   readonly world?: World;
   /** Called with a line for each slow step. */
@@ -86,6 +89,12 @@ export class Site {
         });
         await supabase.configure(project);
       }
+    }
+    if (options.stripe === true) {
+      const stripe = await SandboxStripe.start(world, {
+        ...{ directory: path.join(directory, "stripe"), address: host.gateway },
+      });
+      await stripe.configure(project);
     }
     const certificates = certificatesIn(path.join(directory, "certificates"));
     return new Site(world, host, project, source, certificates, domains[0] ?? "", present !== null);
