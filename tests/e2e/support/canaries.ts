@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** A secret that is looked for where it must not be. */
@@ -52,6 +52,3 @@ export function filesWithCanaries(
     .map((path) => [path, canariesIn(readFileSync(path, "latin1"), canaries)] as const);
   return Object.fromEntries(entries.filter(([, names]) => names.length > 0));
 }
-
-/** May others than its owner read a file of this machine? */
-export const isReadableByOthers = (path: string): boolean => (statSync(path).mode & 0o077) !== 0;
