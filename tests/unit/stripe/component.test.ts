@@ -7,6 +7,7 @@ import { Host } from "../../../components/host";
 import { type StripeSpec, StripeWebhook } from "../../../components/stripe-webhook";
 import { validate } from "../../../config";
 import { machineWith, rawConfig, settings } from "../support/configuration";
+import { existingHost } from "../support/existing-host";
 import { type Circumstances, isSecret, registrationsOf } from "../support/registrations";
 
 /* What the program registers for Stripe, and what waits for what. */
@@ -18,10 +19,10 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-const { host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const loaded = validate(rawConfig(settings()), machineWith());
 
 const SPEC: StripeSpec = {
-  ...{ apiUrl: "https://api.stripe.com", apiKey: "key", mode: "live", account: "stop" },
+  ...{ apiUrl: "https://api.stripe.com", apiKey: "key", mode: "live", account: "stop", stack: "shop/live" },
   ...{ url: "https://a.example/hook", events: ["charge.failed"], description: "x" },
   ...{ generation: 1, next: 0, keep: [], adopt: "", adoptedSecret: "secret" },
   ...{ redirectUri: "https://a.example/callback", warnings: ["two accounts"] },
@@ -30,7 +31,7 @@ const SPEC: StripeSpec = {
 /** As `index.ts` has it, up to the environment. */
 async function registered(spec: StripeSpec | null, circumstances: Circumstances = {}) {
   const { registrations, result } = await registrationsOf(() => {
-    const host = new Host("web", { ...hostSettings, software });
+    const host = new Host("web", { ...existingHost(loaded), software });
     const stripe = new StripeWebhook("stripe", spec);
     new EnvironmentFile("environment", { host, variables: { A: "1", ...stripe.variables } });
     return stripe;
@@ -76,9 +77,4 @@ it("hands every secret over as one, and protects the endpoints without leaving t
     expect(isSecret(named("stripe-endpoints").inputs[name])).toBe(true);
   expect(isSecret(named("stripe-settings").inputs["apiKey"])).toBe(true);
   expect(named("stripe-endpoints").retained).toBe(false);
-});
-
-it("marks its endpoints with project and stack", async () => {
-  const { named } = await registered(SPEC);
-  expect(named("stripe-endpoints").inputs["stack"]).toBe("vehicleservice/test");
 });
