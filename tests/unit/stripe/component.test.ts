@@ -68,7 +68,7 @@ it("gives the application its secret, which the environment waits for, and tells
   expect(named("environment-act").waitsFor).toContain("stripe-endpoints");
   expect(named("stripe-settings").waitsFor).toContain("stripe-endpoints");
   expect(await valueOf(stripe.redirectUri)).toBe("https://a.example/callback");
-  expect(warn.mock.calls.map(([text]) => text)).toEqual(["two accounts"]);
+  expect(warn.mock.calls.map(([text]) => text as unknown)).toEqual(["two accounts"]);
 });
 
 it("hands every secret over as one, and protects the endpoints without leaving them behind", async () => {
