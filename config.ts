@@ -4,12 +4,14 @@ import * as pulumi from "@pulumi/pulumi";
 import type { DatabaseSpec } from "./components/database";
 import type { SiteArgs } from "./components/front-door";
 import type { HostArgs } from "./components/host";
+import type { MonitoringSpec } from "./components/monitoring";
 import type { ReleaseSpec, Strategy } from "./components/release-spec";
 import type { SupabaseSpec } from "./components/supabase-project";
 import { checkAgreement } from "./config/cross-rules";
 import { type FoundDatabase, findDatabase } from "./config/database";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
+import { findMonitoring, monitoringSpec, type PlainMonitoringSpec } from "./config/monitoring";
 import { SECRETS, type StackValues } from "./config/schema";
 import { findSupabase, supabaseSpec } from "./config/supabase";
 import { findTexts, type Texts } from "./config/texts";
@@ -29,6 +31,8 @@ export interface StackConfig {
   readonly database: DatabaseSpec | null;
   /** The project of Supabase's, and what it shall be; null for none. */
   readonly supabase: SupabaseSpec | null;
+  /** What is published of the site, and who is told what of it; null for nothing. */
+  readonly monitoring: MonitoringSpec | null;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** How a release comes to users where the other colour could not take them over meanwhile. */
@@ -46,6 +50,7 @@ interface PlainConfig extends StackConfig {
   readonly variables: Readonly<Record<string, string>>;
   readonly database: (DatabaseSpec & { readonly settings: DatabaseSettings }) | null;
   readonly supabase: ReturnType<typeof supabaseSpec>;
+  readonly monitoring: PlainMonitoringSpec | null;
 }
 
 /**
@@ -62,7 +67,10 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
     bytes: (path) => readFileSync(path),
     list: (path) => readdirSync(path),
   };
-  const { host, site, variables, database, supabase, ...rest } = validate(readRaw(config), machine);
+  const { host, site, variables, database, supabase, monitoring, ...rest } = validate(
+    readRaw(config),
+    machine,
+  );
   const { name, secret } = site.testers;
   return {
     host: { ...host, privateKey: pulumi.secret(host.privateKey) },
@@ -75,6 +83,10 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
       ...supabase,
       accessToken: pulumi.secret(supabase.accessToken),
       smtpPassword: supabase.smtpPassword && pulumi.secret(supabase.smtpPassword),
+    },
+    monitoring: monitoring && {
+      ...monitoring,
+      credentials: monitoring.credentials && pulumi.secret(monitoring.credentials),
     },
     ...rest,
   };
@@ -94,12 +106,14 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
     ...[...database.faults, ...supabase.faults],
+    ...findMonitoring(raw).faults,
   ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
   return {
     ...arranged(values, keys, texts),
     database: databaseSpec(values, texts, database.found),
     supabase: supabaseSpec(values, supabase.mails, raw.stack),
+    monitoring: monitoringSpec(values, texts, raw.stack),
   };
 }
 
@@ -131,7 +145,11 @@ function readRaw(config: pulumi.Config): RawConfig {
   };
 }
 
-function arranged(values: StackValues, keys: Keys, texts: Texts): Omit<PlainConfig, "database" | "supabase"> {
+function arranged(
+  values: StackValues,
+  keys: Keys,
+  texts: Texts,
+): Omit<PlainConfig, "database" | "supabase" | "monitoring"> {
   const { hostKey, privateKey } = keys;
   if (hostKey === undefined || privateKey === undefined) throw new Error("a key is missing without a fault");
   const { address, port, user } = values.host;

@@ -5,6 +5,7 @@ import { EnvironmentFile } from "./components/environment-file";
 import { FrontDoor } from "./components/front-door";
 import { Host } from "./components/host";
 import { Maintenance } from "./components/maintenance";
+import { Monitoring } from "./components/monitoring";
 import { Release } from "./components/release";
 import { SitePlan } from "./components/site-plan";
 import { SupabaseProject } from "./components/supabase-project";
@@ -17,6 +18,7 @@ const {
   variables,
   database: databaseSpec,
   supabase: supabaseSpec,
+  monitoring: monitoringSpec,
   releases,
   strategy,
   traffic: shares,
@@ -77,6 +79,9 @@ const green = new Release("green", {
 });
 const traffic = new Traffic("traffic", { host, blue, green, ...shares });
 maintenance.endAfter(traffic);
+
+// What is published of all that, and who is told when it is not well. From the schema on: a rollout is watched, too.
+new Monitoring("monitoring", { host, role: null, database, monitoring: monitoringSpec });
 
 export const { url } = frontDoor;
 export const { serving, effectiveWeight, stable } = traffic;

@@ -46,6 +46,7 @@ import {
   version,
   versionOrNone,
 } from "./rules";
+import { monitoring, monitoringKeyOrNone } from "./monitoring-schema";
 import { accessTokenOrNone, smtpPasswordOrNone, supabase } from "./supabase-schema";
 
 /**
@@ -421,6 +422,9 @@ export const stackSchema = z.strictObject({
   supabaseAccessToken: accessTokenOrNone().default(""),
   /** Password of `supabase.auth.smtp`; empty for `variables.RESEND_API_KEY`. */
   supabaseSmtpPassword: smtpPasswordOrNone().default(""),
+  /** Key that a host without a role publishes by; empty, both of them, for its role or a chain of its own. */
+  monitoringAccessKeyId: monitoringKeyOrNone().default(""),
+  monitoringSecretAccessKey: monitoringKeyOrNone().default(""),
   host,
   site,
   /** The application's environment, value by name. */
@@ -434,6 +438,7 @@ export const stackSchema = z.strictObject({
   database: database.prefault({}),
   backups: backups.prefault({}),
   supabase: supabase.prefault({}),
+  monitoring: monitoring.prefault({}),
 });
 
 /** A configuration in which every value keeps its own rule. */
@@ -442,7 +447,7 @@ export type StackValues = z.infer<typeof stackSchema>;
 /** Keys that are groups of keys. Pulumi hands them over as JSON. */
 export const GROUPS: ReadonlySet<string> = new Set([
   ...["host", "site", "variables", "application", "source"],
-  ...["database", "backups", "supabase"],
+  ...["database", "backups", "supabase", "monitoring"],
 ]);
 
 /** Keys whose values no message ever shows. */
@@ -450,4 +455,5 @@ export const SECRETS: ReadonlySet<string> = new Set([
   ...["testerSecret", "hostPrivateKey", "variables"],
   ...["databaseUrl", "rehearsalUrl", "backupAccessKeyId", "backupSecretAccessKey"],
   ...["supabaseAccessToken", "supabaseSmtpPassword"],
+  ...["monitoringAccessKeyId", "monitoringSecretAccessKey"],
 ]);
