@@ -63,6 +63,13 @@ export interface MonitoringArgs {
   readonly monitoring: MonitoringSpec | null;
 }
 
+/** What the host is told, but for its keys. */
+export function monitoringSettings(spec: MonitoringSpec): Omit<MonitoringSettings, "credentials"> {
+  const { namespace, stack, intervalSeconds, region, endpoint, authority, business, logs } = spec;
+  const logGroups = Object.fromEntries(LOG_STREAMS.map((stream) => [stream, `${logs}/${stream}`]));
+  return { namespace, stack, intervalSeconds, region, endpoint, authority, business, logGroups };
+}
+
 const result: z.ZodType<MonitoringResult> = z.object({ publishing: z.boolean() });
 
 /** How long a key that is deleted can be had back, in days. */
@@ -121,16 +128,14 @@ export class Monitoring extends pulumi.ComponentResource {
   /** @returns the namespace, once the host publishes into it */
   private publish(spec: MonitoringSpec, before: pulumi.Resource[]): pulumi.Output<string> {
     const { host, database } = this.args;
-    const { namespace, stack, intervalSeconds, region, endpoint, authority, business, logs } = spec;
-    const logGroups = Object.fromEntries(LOG_STREAMS.map((stream) => [stream, `${logs}/${stream}`]));
-    const plain = { namespace, stack, intervalSeconds, region, endpoint, authority, business, logGroups };
+    const plain = monitoringSettings(spec);
     const credentials = spec.credentials === null ? null : pulumi.secret(spec.credentials);
     const act = pulumi
       .output(credentials)
       .apply((known): MonitoringAct => ({ act: "monitoring", settings: { ...plain, credentials: known } }));
     // By their URNs: a preview knows those of what is new.
     const waitFor = [database.ready, ...before.map(({ urn }) => urn)];
-    return hostAct(`${this.name}-act`, { host, act, result, waitFor }, { parent: this }).done(namespace);
+    return hostAct(`${this.name}-act`, { host, act, result, waitFor }, { parent: this }).done(spec.namespace);
   }
 
   private makeTopics(

@@ -44,15 +44,15 @@ const over = (periodSeconds: number, periods: number) => ({
 const percent = (value: number) => integer(0, 100, "percent", value).default(value);
 const milliseconds = (value: number) => integer(1, 600_000, "milliseconds", value).default(value);
 
-const METRIC_NAME = /^[A-Za-z][A-Za-z0-9._/#-]{0,254}$/;
+const METRIC_NAME = /^(?=.{1,255}$)[A-Za-z][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*$/;
 const OWN_METRICS: ReadonlySet<string> = new Set(Object.values(METRICS).map(({ name }) => name));
 
 /** Name of a business metric, which is nobody else's. */
 const businessName = () =>
   ruled(
     z.string().refine((name) => METRIC_NAME.test(name) && !OWN_METRICS.has(name)),
-    "a name of 1 to 255 of A-Z, a-z, 0-9 and . _ / # -, a letter first, and none that the host publishes itself (Requests, " +
-      "ErrorRate and the like)",
+    "a name of 1 to 255 of A-Z, a-z, 0-9 and _ - with . and / between them, a letter first, and none that the host publishes " +
+      "itself (Requests, ErrorRate and the like)",
     "OrdersPlaced",
   );
 
@@ -167,8 +167,8 @@ export const monitoring = z.strictObject({
   enabled: flag(true).default(false),
   /** CloudWatch namespace of the metrics; default the stack's `name`. */
   namespace: ruled(
-    z.string().regex(/^(?!AWS\/)[A-Za-z0-9._/#-]{1,255}$/),
-    "1 to 255 of A-Z, a-z, 0-9 and . _ / # -, and not AWS/ first",
+    z.string().regex(/^(?=.{1,255}$)(?!AWS\/)[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$/),
+    "1 to 255 of A-Z, a-z, 0-9 and _ - with . and / between them, and not AWS/ first",
     "vehicleservice",
   ).optional(),
   /** Region of metrics, alarms, topics and logs. */

@@ -5,7 +5,7 @@ import type { MonitoringSpec } from "../components/monitoring";
 import { configCommand, type Fault } from "./faults";
 import { givenText } from "./keys";
 import { GUIDE_QUERIES } from "./monitoring-queries";
-import type { MonitoringValues } from "./monitoring-schema";
+import { monitoring, type MonitoringValues } from "./monitoring-schema";
 import type { StackValues } from "./schema";
 import type { Texts } from "./texts";
 import { faultAt, type RawConfig, soundAt } from "./validation";
@@ -15,6 +15,9 @@ const MOST_QUERIES = 50;
 
 /** Longest time that an alarm looks back, in seconds (PutMetricAlarm, `EvaluationPeriods`). */
 const DAY = 86_400;
+
+/** Names of the alarms in the config. */
+const ALARMS = Object.keys(monitoring.shape.alarms.parse(undefined));
 
 /** Halves of the key that a host without a role publishes by. */
 const KEY_HALVES = ["monitoringAccessKeyId", "monitoringSecretAccessKey"] as const;
@@ -49,9 +52,13 @@ function recipientFaults(raw: RawConfig, severity: Severity): Fault[] {
 /** Of an alarm's window the whole is limited, too, and what is looked at has to be there. */
 function periodFaults(raw: RawConfig): Fault[] {
   const interval = soundAt(raw, ["monitoring", "intervalSeconds"]) as number | undefined;
-  const alarms = (soundAt(raw, ["monitoring", "alarms"]) ?? {}) as Partial<MonitoringValues["alarms"]>;
-  return Object.entries(alarms).flatMap(([name, { periodSeconds, periods }]) => {
+  return ALARMS.flatMap((name) => {
     const path = ["monitoring", "alarms", name];
+    // One by one: what is wrong with one alarm hides nothing of another.
+    const [periodSeconds, periods] = ["periodSeconds", "periods"].map(
+      (key) => soundAt(raw, [...path, key]) as number | undefined,
+    );
+    if (periodSeconds === undefined || periods === undefined) return [];
     if (interval !== undefined && periodSeconds < interval) {
       const rule = `${String(interval)} or more: values are published every ${String(interval)} seconds (monitoring.intervalSeconds)`;
       return [faultAt(raw, [...path, "periodSeconds"], rule)];
@@ -105,27 +112,27 @@ function businessQueries(own: Readonly<Record<string, string>>): Record<string, 
 
 /** What the component is given; null for a stack that nobody watches. Secrets are not marked yet. */
 export function monitoringSpec(values: StackValues, texts: Texts, stack: string): PlainMonitoringSpec | null {
-  const { name, monitoring } = values;
-  if (!monitoring.enabled) return null;
+  const { name, monitoring: wanted } = values;
+  if (!wanted.enabled) return null;
   const { monitoringAccessKeyId: accessKeyId, monitoringSecretAccessKey: secretAccessKey } = values;
   const hasDatabase = values.databaseUrl !== "";
   return {
     app: name,
     // A stack's name may hold dots, which names of topics and dashboards may not.
     prefix: `${name}-${stack}`.replaceAll(".", "-"),
-    namespace: monitoring.namespace ?? name,
+    namespace: wanted.namespace ?? name,
     stack,
-    region: monitoring.region,
-    endpoint: monitoring.endpoint || null,
+    region: wanted.region,
+    endpoint: wanted.endpoint || null,
     authority: texts.monitoringAuthority,
-    intervalSeconds: monitoring.intervalSeconds,
+    intervalSeconds: wanted.intervalSeconds,
     credentials: accessKeyId === "" ? null : { accessKeyId, secretAccessKey },
-    business: hasDatabase ? businessQueries(monitoring.business) : {},
+    business: hasDatabase ? businessQueries(wanted.business) : {},
     hasDatabase,
-    recipients: { page: recipientsOf(monitoring.page), warn: recipientsOf(monitoring.warn) },
-    limits: monitoring.alarms satisfies AlarmLimits,
+    recipients: { page: recipientsOf(wanted.page), warn: recipientsOf(wanted.warn) },
+    limits: wanted.alarms satisfies AlarmLimits,
     logs: `/${name}/${stack}`,
-    logRetentionDays: monitoring.logRetentionDays,
+    logRetentionDays: wanted.logRetentionDays,
   };
 }
 

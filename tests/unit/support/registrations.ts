@@ -51,6 +51,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
     ...{ colour: "green", version: "v1.0.0", commit: "cd34", directory: "/var/www/x" },
     ...{ environment: "0123456789abcdef", pending: false },
   },
+  monitoring: { publishing: true },
   status: { maintenance: false },
   maintenance: { maintenance: false },
   traffic: { stable: "blue", weight: 5, effectiveWeight: 5, serving: { blue: "v0.9.9", green: "v1.0.0" } },
@@ -82,7 +83,11 @@ export function actIn(inputs: Readonly<Record<string, unknown>>): Act | Database
 }
 
 /** What a provider gives to a resource of its kind, always the same. */
-function outputsOf(type: string): Readonly<Record<string, unknown>> {
+function outputsOf(type: string, name: string): Readonly<Record<string, unknown>> {
+  if (type.startsWith("aws:")) {
+    const service = /^aws:(\w+)/.exec(type)?.[1] ?? "";
+    return { arn: `arn:aws:${service}:eu-central-1:123456789012:${name}`, keyId: `${name}-id` };
+  }
   return type === "random:index/randomPassword:RandomPassword" ? { result: "A".repeat(43) } : {};
 }
 
@@ -141,7 +146,7 @@ export async function registrationsOf<T>(
           const stdout = JSON.stringify({ ...ANSWERS, ...answers }[String(act)] ?? {});
           return {
             id: isNew(name) ? undefined : `${name}-${idEnd}`,
-            state: isNew(name) ? inputs : { ...inputs, ...outputsOf(type), stdout },
+            state: isNew(name) ? inputs : { ...outputsOf(type, name), ...inputs, stdout },
           };
         },
       },
