@@ -3,7 +3,7 @@ import * as chatbot from "@pulumi/aws/chatbot";
 import * as iam from "@pulumi/aws/iam";
 import * as sns from "@pulumi/aws/sns";
 import * as pulumi from "@pulumi/pulumi";
-import { type Owner, ownerIn, slackGuardrail, slackTrustPolicy, topicPolicy } from "./monitoring-policies";
+import { ownerIn, slackGuardrail, slackTrustPolicy, topicPolicy } from "./monitoring-policies";
 
 /** Who is told of an alarm; at least one of them. */
 export interface Recipients {
@@ -43,7 +43,7 @@ const ROLE_NAME_LENGTH = 64;
 
 /** Where alarms of one severity are told, and to whom. */
 export class AlarmTopic extends pulumi.ComponentResource {
-  /** ARN of the topic; resolves once alarms may publish to it. */
+  /** ARN of the topic; resolves once alarms may publish to it, and everybody was asked who is to hear of them. */
   readonly arn: pulumi.Output<string>;
   private readonly name: string;
   private readonly args: AlarmTopicArgs;
@@ -52,7 +52,7 @@ export class AlarmTopic extends pulumi.ComponentResource {
     super("vehicleservice:monitoring:AlarmTopic", name, {}, opts);
     this.name = name;
     this.args = args;
-    const { region, keyId, displayName, recipients } = args;
+    const { region, keyId, displayName } = args;
     const topic = new sns.Topic(
       name,
       { name: args.topic, region, displayName, kmsMasterKeyId: keyId },
@@ -64,33 +64,34 @@ export class AlarmTopic extends pulumi.ComponentResource {
       { arn: topic.arn, region, policy },
       { parent: this },
     );
-    this.subscribe(topic);
-    if (recipients.slack !== null) this.tellSlack(topic, recipients.slack);
+    const heard = [...this.subscribe(topic), ...this.tellSlack(topic)];
 
-    this.arn = opened.arn;
+    this.arn = pulumi.all([opened.arn, ...heard.map(({ urn }) => urn)]).apply(([arn]) => arn);
     this.registerOutputs({ arn: this.arn });
   }
 
-  private subscribe(topic: sns.Topic): void {
+  private subscribe(topic: sns.Topic): pulumi.Resource[] {
     const { region, recipients } = this.args;
-    for (const email of recipients.emails) {
-      const args = { topic: topic.arn, region, protocol: "email", endpoint: email };
-      new sns.TopicSubscription(`${this.name}-email-${nameOf(email)}`, args, { parent: this });
-    }
-    for (const [index, webhook] of recipients.webhooks.entries()) {
+    const to = { topic: topic.arn, region };
+    const opts = { parent: this };
+    const emails = recipients.emails.map((endpoint) => {
+      const args = { ...to, protocol: "email", endpoint };
+      return new sns.TopicSubscription(`${this.name}-email-${nameOf(endpoint)}`, args, opts);
+    });
+    const webhooks = recipients.webhooks.map((endpoint, index) => {
+      const args = {
+        ...{ ...to, protocol: "https", endpoint: pulumi.secret(endpoint) },
+        ...{ endpointAutoConfirms: true, confirmationTimeoutInMinutes: CONFIRMATION_MINUTES },
+      };
       // By its place, for its text is a secret. Another one in that place replaces the subscription.
-      new sns.TopicSubscription(
-        `${this.name}-webhook-${String(index + 1)}`,
-        {
-          ...{ topic: topic.arn, region, protocol: "https", endpoint: pulumi.secret(webhook) },
-          ...{ endpointAutoConfirms: true, confirmationTimeoutInMinutes: CONFIRMATION_MINUTES },
-        },
-        { parent: this },
-      );
-    }
+      return new sns.TopicSubscription(`${this.name}-webhook-${String(index + 1)}`, args, opts);
+    });
+    return [...emails, ...webhooks];
   }
 
-  private tellSlack(topic: sns.Topic, { teamId, channelId, region }: SlackChannel): void {
+  private tellSlack(topic: sns.Topic): pulumi.Resource[] {
+    const { slack } = this.args.recipients;
+    if (slack === null) return [];
     const opts = { parent: this };
     const bot = `${this.name}-slack`;
     const configurationName = `${this.args.topic}-slack`;
@@ -99,16 +100,14 @@ export class AlarmTopic extends pulumi.ComponentResource {
       assumeRolePolicy: JSON.stringify(slackTrustPolicy()),
     };
     const role = new iam.Role(`${bot}-role`, roleArgs, opts);
-    const owner: pulumi.Output<Owner> = topic.arn.apply(ownerIn);
-    new chatbot.SlackChannelConfiguration(
-      bot,
-      {
-        ...{ configurationName, region, slackTeamId: teamId, slackChannelId: channelId },
-        ...{ iamRoleArn: role.arn, snsTopicArns: [topic.arn], loggingLevel: "ERROR" },
-        guardrailPolicyArns: [owner.apply(slackGuardrail)],
-      },
-      opts,
-    );
+    const guardrail = topic.arn.apply((arn) => slackGuardrail(ownerIn(arn)));
+    const args = {
+      ...{ configurationName, region: slack.region },
+      ...{ slackTeamId: slack.teamId, slackChannelId: slack.channelId },
+      ...{ iamRoleArn: role.arn, snsTopicArns: [topic.arn], loggingLevel: "ERROR" },
+      guardrailPolicyArns: [guardrail],
+    };
+    return [new chatbot.SlackChannelConfiguration(bot, args, opts)];
   }
 }
 
