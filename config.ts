@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
+import type { SecretsSpec } from "./components/app-secrets";
 import type { DatabaseSpec } from "./components/database";
 import type { SiteArgs } from "./components/front-door";
 import type { HostArgs } from "./components/host";
@@ -13,9 +14,11 @@ import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
 import { findMonitoring, monitoringSpec, type PlainMonitoringSpec } from "./config/monitoring";
 import { SECRETS, type StackValues } from "./config/schema";
+import { findSecrets, generatedNames, secretsSpec } from "./config/secrets";
 import { findSupabase, supabaseSpec } from "./config/supabase";
 import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
+import { findVariableFaults } from "./config/variables";
 import type { Colour, SiteSettings, TlsSettings, TrafficIntent } from "./host/conductor/protocol";
 import type { DatabaseSettings } from "./host/database/protocol";
 
@@ -27,6 +30,8 @@ export interface StackConfig {
   readonly site: SiteArgs;
   /** The application's variables, value by name. Secrets, all of them. */
   readonly variables: Readonly<Record<string, pulumi.Input<string>>>;
+  /** The variables that the stack makes itself; null for none. */
+  readonly secrets: SecretsSpec | null;
   /** The database, and what shall become of its schema; null for none. */
   readonly database: DatabaseSpec | null;
   /** The project of Supabase's, and what it shall be; null for none. */
@@ -103,9 +108,12 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const texts = findTexts(raw, machine);
   const database = findDatabase(raw, machine);
   const supabase = findSupabase(raw, machine);
+  // What components give: the config need not.
+  const provided = new Set([...generatedNames(raw)]);
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
     ...[...database.faults, ...supabase.faults],
+    ...[...findSecrets(raw), ...findVariableFaults(raw, provided)],
     ...findMonitoring(raw).faults,
   ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
@@ -113,7 +121,7 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
     ...arranged(values, keys, texts),
     database: databaseSpec(values, texts, database.found),
     supabase: supabaseSpec(values, supabase.mails, raw.stack),
-    monitoring: monitoringSpec(values, texts, raw.stack),
+    monitoring: monitoringSpec(values, texts, raw),
   };
 }
 
@@ -142,6 +150,7 @@ function readRaw(config: pulumi.Config): RawConfig {
     stack: pulumi.getStack(),
     values: Object.fromEntries(entries),
     encrypted: new Set(encrypted),
+    awsRegion: pulumi.runtime.allConfig()["aws:region"],
   };
 }
 
@@ -165,6 +174,7 @@ function arranged(
     },
     site: siteSettings(values, texts),
     variables: values.variables,
+    secrets: secretsSpec(values),
     releases: { blue: releaseSpec(values, "blue"), green: releaseSpec(values, "green") },
     strategy: values.strategy === "in-place" ? { inPlace: true } : {},
     traffic: { stable: values.stable, weight: values.canaryWeight },

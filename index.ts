@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { AppSecrets } from "./components/app-secrets";
 import { Certificate } from "./components/certificate";
 import { Database } from "./components/database";
 import { EnvironmentFile } from "./components/environment-file";
@@ -16,6 +17,7 @@ const {
   host: hostSettings,
   site,
   variables,
+  secrets: secretsSpec,
   database: databaseSpec,
   supabase: supabaseSpec,
   monitoring: monitoringSpec,
@@ -31,7 +33,11 @@ const frontDoor = new FrontDoor("front-door", { host, site });
 const certificate = new Certificate("certificate", { host, frontDoor, site });
 
 // What the application is told. Another value reaches users by another release, never by a restart of what serves.
-const environment = new EnvironmentFile("environment", { host, variables });
+const secrets = new AppSecrets("secrets", secretsSpec);
+const environment = new EnvironmentFile("environment", {
+  host,
+  variables: { ...variables, ...secrets.variables },
+});
 
 const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
 

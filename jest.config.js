@@ -1,4 +1,4 @@
-/** Two projects: `unit` needs neither root nor network nor a booted host; `e2e` runs on booted hosts, one file at a time. */
+/** Two projects: `unit` needs neither root nor network nor a booted host; `e2e` runs on booted hosts, two files at a time. */
 const shared = {
   testEnvironment: "node",
   transform: {
@@ -24,6 +24,8 @@ const shared = {
 
 /** @type {import("jest").Config} */
 module.exports = {
+  // A test that hangs ends; one that is slow on a busy machine is none the worse. Whoever takes longer says so.
+  testTimeout: 120_000,
   projects: [
     {
       ...shared,

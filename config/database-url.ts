@@ -33,9 +33,11 @@ const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify
 
 /**
  * Reads the URL of a database. No message holds a part of it beside the names of characters.
+ * @param options.pooled takes a transaction pooler, too, for an application whose requests each are one transaction; false by
+ * default
  * @throws {KeyFault} if it is none, or leads to a transaction pooler.
  */
-export function parseDatabaseUrl(text: string): DatabaseAddress {
+export function parseDatabaseUrl(text: string, { pooled = false } = {}): DatabaseAddress {
   if (PLACEHOLDER.test(text)) {
     throw new KeyFault(`${FORM} with your own values; a placeholder is still in it`);
   }
@@ -53,7 +55,7 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
     ) ?? [];
   const parameters = new URLSearchParams(query);
   const port = portText === "" ? 5432 : Number(portText);
-  if (port === TRANSACTION_POOLER_PORT || parameters.get("pgbouncer") === "true") {
+  if (!pooled && (port === TRANSACTION_POOLER_PORT || parameters.get("pgbouncer") === "true")) {
     throw new KeyFault(SESSION_MODE);
   }
   if (port < 1 || port > 65535) throw new KeyFault(`${FORM}; the port is from 1 to 65535`);

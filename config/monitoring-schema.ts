@@ -171,8 +171,8 @@ export const monitoring = z.strictObject({
     "1 to 255 of A-Z, a-z, 0-9 and _ - with . and / between them, and not AWS/ first",
     "vehicleservice",
   ).optional(),
-  /** Region of metrics, alarms, topics and logs. */
-  region: awsRegion("eu-central-1").default("us-east-1"),
+  /** Region of metrics, alarms, topics and logs; default the provider's, `aws:region`. */
+  region: awsRegion("eu-central-1").optional(),
   /** URL of another CloudWatch than Amazon's, as the host reaches it; empty for Amazon's. */
   endpoint: endpointOrNone().default(""),
   /** Local file with the authority, in PEM, that signed the endpoint's certificate, if it is no public one. */

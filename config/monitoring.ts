@@ -30,6 +30,7 @@ export function findMonitoring(raw: RawConfig): { readonly faults: readonly Faul
     faults: [
       ...halves,
       ...SEVERITIES.flatMap((severity) => recipientFaults(raw, severity)),
+      ...regionFaults(raw),
       ...periodFaults(raw),
       ...queryFaults(raw),
     ],
@@ -47,6 +48,20 @@ function recipientFaults(raw: RawConfig, severity: Severity): Fault[] {
     `one address or more, for monitoring is on and alarms of the severity ${severity} have nobody to tell; or ` +
     `monitoring.${severity}.webhooks or .slack in its place`;
   return [faultAt(raw, path, rule, `${configCommand("set", [...path, 0])} oncall@example.com`)];
+}
+
+/** All that the stack makes is in one region. */
+function regionFaults(raw: RawConfig): Fault[] {
+  const path = ["monitoring", "region"];
+  const { awsRegion = "" } = raw;
+  const region = soundAt(raw, path) as string | undefined;
+  if (region === undefined && awsRegion !== "") return [];
+  if (region !== undefined && (awsRegion === "" || region === awsRegion)) return [];
+  if (region === undefined) {
+    return [faultAt(raw, path, "the region of alarms and metrics, for aws:region names none either")];
+  }
+  const remedy = `${configCommand("set", path)} ${awsRegion}, or ${configCommand("rm", path)}`;
+  return [faultAt(raw, path, `${awsRegion}, which aws:region names, or not set`, remedy)];
 }
 
 /** Of an alarm's window the whole is limited, too, and what is looked at has to be there. */
@@ -111,8 +126,13 @@ function businessQueries(own: Readonly<Record<string, string>>): Record<string, 
 }
 
 /** What the component is given; null for a stack that nobody watches. Secrets are not marked yet. */
-export function monitoringSpec(values: StackValues, texts: Texts, stack: string): PlainMonitoringSpec | null {
+export function monitoringSpec(
+  values: StackValues,
+  texts: Texts,
+  raw: RawConfig,
+): PlainMonitoringSpec | null {
   const { name, monitoring: wanted } = values;
+  const { stack } = raw;
   if (!wanted.enabled) return null;
   const { monitoringAccessKeyId: accessKeyId, monitoringSecretAccessKey: secretAccessKey } = values;
   const hasDatabase = values.databaseUrl !== "";
@@ -122,7 +142,7 @@ export function monitoringSpec(values: StackValues, texts: Texts, stack: string)
     prefix: `${name}-${stack}`.replaceAll(".", "-"),
     namespace: wanted.namespace ?? name,
     stack,
-    region: wanted.region,
+    region: wanted.region ?? raw.awsRegion ?? "",
     endpoint: wanted.endpoint || null,
     authority: texts.monitoringAuthority,
     intervalSeconds: wanted.intervalSeconds,

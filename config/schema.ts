@@ -47,6 +47,7 @@ import {
   versionOrNone,
 } from "./rules";
 import { monitoring, monitoringKeyOrNone } from "./monitoring-schema";
+import { secrets } from "./secrets-schema";
 import { accessTokenOrNone, smtpPasswordOrNone, supabase } from "./supabase-schema";
 
 /**
@@ -433,6 +434,14 @@ export const stackSchema = z.strictObject({
     "names and values, 1 MiB of values at the most",
     "{ LOG_LEVEL: warn }",
   ).default({}),
+  /** Which variables have to be there, and what they have to be: the `guide`'s, or `none` in particular. */
+  variableRules: ruled(
+    z.enum(["guide", "none"]),
+    "guide, for an application that reads the guide's variables, or none for another one",
+    "guide",
+  ).default("guide"),
+  /** Variables that this stack makes itself. */
+  secrets: secrets.prefault({}),
   application: application.prefault({}),
   source,
   database: database.prefault({}),
@@ -447,7 +456,8 @@ export type StackValues = z.infer<typeof stackSchema>;
 /** Keys that are groups of keys. Pulumi hands them over as JSON. */
 export const GROUPS: ReadonlySet<string> = new Set([
   ...["host", "site", "variables", "application", "source"],
-  ...["database", "backups", "supabase", "monitoring"],
+  ...["database", "backups", "supabase", "secrets"],
+  "monitoring",
 ]);
 
 /** Keys whose values no message ever shows. */

@@ -24,6 +24,16 @@ export function refInUrl(url: string): string | undefined {
   return HOSTED.exec(url)?.[1];
 }
 
+/** What in a database's URL says which project it belongs to: the host, or a pooler's user. */
+const DATABASE_OF_PROJECT =
+  /^postgres(?:ql)?:\/\/(?:postgres\.([a-z]{20})[:@]|[^@]*@db\.([a-z]{20})\.supabase\.)/;
+
+/** The project whose database a URL leads to; undefined where the URL does not say so. */
+export function refInDatabaseUrl(url: string): string | undefined {
+  const [, pooled, direct] = DATABASE_OF_PROJECT.exec(url) ?? [];
+  return pooled ?? direct;
+}
+
 /** A key as far as it says of itself what it is. */
 type KeyKind =
   | { readonly kind: "publishable" | "secret" | "unknown" }

@@ -4,7 +4,7 @@ import { configCommand, type Fault, type Path } from "./faults";
 import { attempt, fileAt, givenText, type Machine } from "./keys";
 import type { StackValues } from "./schema";
 import { KeyFault } from "./ssh-keys";
-import { supabaseKeyFaults, type SupabaseVariable } from "./supabase-keys";
+import { refInDatabaseUrl, supabaseKeyFaults, type SupabaseVariable } from "./supabase-keys";
 import type { SupabaseValues } from "./supabase-schema";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 
@@ -33,9 +33,6 @@ const LINK = /\{\{[^{}]*\.(ConfirmationURL|TokenHash|Token)\b[^{}]*\}\}/;
 /** Variables that the project is reached by from the outside. */
 const REACHED_BY = ["NEXT_PUBLIC_SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_ANON_KEY"] as const;
 
-/** What in a database's URL says which project of Supabase's it belongs to: the host, or a pooler's user. */
-const PROJECT_OF_URL = /^postgres(?:ql)?:\/\/(?:postgres\.([a-z]{20})[:@]|[^@]*@db\.([a-z]{20})\.supabase\.)/;
-
 /** What is set at a path, be it at fault; undefined for nothing. */
 function setAt(raw: RawConfig, path: Path): unknown {
   return path.reduce<unknown>(
@@ -60,8 +57,7 @@ export function findSupabase(
   if (soundAt(raw, ["supabaseAccessToken"]) === "") faults.push(faultAt(raw, ["supabaseAccessToken"]));
   const ref = givenText(raw, ["supabase", "projectRef"]);
   const url = givenText(raw, ["databaseUrl"]);
-  const [, pooled, direct] = (url === undefined ? null : PROJECT_OF_URL.exec(url)) ?? [];
-  const found = pooled ?? direct;
+  const found = url === undefined ? undefined : refInDatabaseUrl(url);
   if (ref !== undefined && found !== undefined && found !== ref) {
     const rule = `the URL of the database of project ${ref}, which supabase.projectRef names; it leads to another one`;
     faults.push(faultAt(raw, ["databaseUrl"], rule));

@@ -13,6 +13,8 @@ export interface RawConfig {
   readonly values: Readonly<Record<string, unknown>>;
   /** Keys that the stack keeps encrypted; their values are never shown. */
   readonly encrypted: ReadonlySet<string>;
+  /** Region of the AWS provider, `aws:region`; undefined where none is set. */
+  readonly awsRegion?: string | undefined;
 }
 
 /** Takes off what a schema is wrapped in: defaults and optionality. */

@@ -89,6 +89,7 @@ export const databaseStatus: z.ZodType<DatabaseStatusResult> = z.object({
       longQueries: z.array(z.object({ pid: number, seconds: number, query: text })),
       blocked: z.array(z.object({ pid: number, by: z.array(number), seconds: number })),
       backups: z.array(manifest),
+      damagedBackups: z.array(text),
       bucketUnreachable: orNull,
     })
     .nullable(),

@@ -1,6 +1,13 @@
 import * as path from "node:path";
 
-import { AWS_REGION, AwsEmulator, EMULATOR_OWNER, installAws, type AwsKeys, type EmulatorOptions } from "./aws/emulator";
+import {
+  AWS_REGION,
+  AwsEmulator,
+  EMULATOR_OWNER,
+  installAws,
+  type AwsKeys,
+  type EmulatorOptions,
+} from "./aws/emulator";
 import { run } from "./command";
 import { repositoryRoot } from "./repository";
 

@@ -3,7 +3,7 @@ import { ProgramProcess } from "../language/host";
 import { loadMonitor, runDestroy, runProgram, type RunResult } from "../deployment/run";
 import { JsonDisplay } from "../display/json-display";
 import { TextDisplay, type DeploymentDisplay } from "../display/text-display";
-import { changeSummary } from "../display/words";
+import { changeSummary, hasChanges } from "../display/words";
 import { SECRET_MASK } from "../values/property";
 import { StackLock } from "../state/lock";
 import { checkConfig, type ConfigValue } from "../workspace/config";
@@ -108,8 +108,7 @@ class Update {
       throw new ReportedError(
         planned ? "preview failed" : `${this.kind === "destroy" ? "destroy" : "update"} failed`,
       );
-    const changes = Object.keys(changeSummary(steps)).some((op) => op !== "same");
-    if (this.options.expectNoChanges && changes) {
+    if (this.options.expectNoChanges && hasChanges(changeSummary(steps))) {
       throw new EngineError(
         `no changes were expected but changes ${planned ? "were proposed" : "occurred"}`,
         ExitCode.changesNotExpected,

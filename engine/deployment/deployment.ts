@@ -1,14 +1,24 @@
+import { randomBytes } from "node:crypto";
 import { EngineError, messageOf } from "../errors";
 import type { ResourceState } from "../state/resource";
 import type { Snapshot } from "../state/snapshot";
 import { isProviderType, makeUrn, packageOf, STACK_TYPE } from "../state/urn";
 import { NO_DIFF, sameValue } from "../values/diff";
 import { fromProgram, type PropertyMap } from "../values/property";
-import type { Goal } from "./goal";
+import type { InvokeResult, Provider } from "../providers/provider";
+import type { FunctionCall, Goal, ReadGoal } from "./goal";
 import type { Journal } from "./journal";
-import { planDeletes, planStep, refuseProtected, scheduleDeletes, type Step } from "./planner";
+import {
+  needsReplacement,
+  planDeletes,
+  planRead,
+  planStep,
+  refuseProtected,
+  scheduleDeletes,
+  type Step,
+} from "./planner";
 import { DefaultProviders } from "./provider-resources";
-import { ResourceChecks, type ResourceChecksOptions } from "./resource-checks";
+import { ResourceChecks, SEED_BYTES, type ResourceChecksOptions } from "./resource-checks";
 import { Semaphore } from "./semaphore";
 
 /** What a deployment works with. */
@@ -17,6 +27,10 @@ export interface DeploymentOptions extends ResourceChecksOptions {
   readonly stack: string;
   readonly snapshot: Snapshot;
   readonly journal: Journal;
+  /** True in a preview. */
+  readonly dryRun: boolean;
+  /** The provider that a provider resource (`URN::ID`) of a package stands for. */
+  readonly serving: (reference: string, packageName: string) => Promise<Provider>;
   /** The inputs of a package's default provider. */
   readonly providerConfig: (packageName: string) => PropertyMap;
 }
@@ -73,11 +87,56 @@ export class Deployment {
    * where it, or something before it, went wrong; the reason is then already shown.
    */
   async register(goal: Goal): Promise<ResourceState> {
-    const urn = makeUrn(this.options.stack, this.options.project, goal.parent, goal.type, goal.name);
+    return this.bringAbout(goal, async (urn) => {
+      const own = goal.custom && !isProviderType(goal.type);
+      const provider = own ? await this.providerReference(goal, packageOf(goal.type)) : "";
+      return this.planning.run(() => this.plan(urn, goal, provider));
+    });
+  }
+
+  /** Finds an existing resource for the program, which does not become its own. Resolves and fails as `register` does. */
+  async read(goal: ReadGoal): Promise<ResourceState> {
+    return this.bringAbout(goal, async (urn) => {
+      const provider = await this.providerReference(goal, packageOf(goal.type));
+      return this.planning.run(() => Promise.resolve(this.planReading(urn, goal, provider)));
+    });
+  }
+
+  /** Calls a function. The program gets its failure, and may go on. */
+  async invoke(call: FunctionCall): Promise<InvokeResult> {
+    this.refuseWhenStopped();
+    const packageName = packageOf(call.token);
+    const provider = await this.options.serving(await this.providerReference(call, packageName), packageName);
+    if (!provider.invoke)
+      throw new EngineError(`the embedded engine does not have the function ${call.token}`);
+    if (call.dependencies.some((urn) => this.isPending(urn)))
+      return { outputs: {}, failures: [], unknown: true };
+    try {
+      return await provider.invoke(
+        call.token,
+        fromProgram(call.arguments) as PropertyMap,
+        this.options.dryRun,
+      );
+    } catch (error) {
+      throw new EngineError(`invocation of ${call.token} returned an error: ${messageOf(error)}`);
+    }
+  }
+
+  /** Whether a resource does not exist yet, and will not in a preview. */
+  private isPending(urn: string): boolean {
+    const state = this.states.get(urn);
+    return !state || (state.custom && (state.id ?? "") === "");
+  }
+
+  /** Plans a resource and carries the plan out. */
+  private async bringAbout(
+    { parent, type, name }: Pick<Goal, "parent" | "type" | "name">,
+    plan: (urn: string) => Promise<Step[]>,
+  ): Promise<ResourceState> {
+    const urn = makeUrn(this.options.stack, this.options.project, parent, type, name);
     try {
       this.refuseWhenStopped();
-      const provider = await this.providerReference(goal);
-      const steps = await this.planning.run(() => this.plan(urn, goal, provider));
+      const steps = await plan(urn);
       for (const step of steps) await this.execute(step);
     } catch (error) {
       throw this.failure(urn, error);
@@ -152,34 +211,64 @@ export class Deployment {
     return new StoppedError(messageOf(error));
   }
 
-  private async providerReference(goal: Goal): Promise<string> {
-    if (!goal.custom || isProviderType(goal.type)) return "";
-    return goal.provider === "" ? this.defaults.reference(packageOf(goal.type), goal.version) : goal.provider;
+  private async providerReference(
+    { provider, version }: Pick<Goal, "provider" | "version">,
+    packageName: string,
+  ): Promise<string> {
+    return provider === "" ? this.defaults.reference(packageName, version) : provider;
   }
 
   /** Plans a resource and notes what the plan means for those to come. */
   private async plan(urn: string, goal: Goal, provider: string): Promise<Step[]> {
-    this.refuseWhenStopped();
-    if (this.registered.has(urn))
-      throw new EngineError(`Duplicate resource URN '${urn}'; try giving it a unique name`);
-    const old = this.live.get(urn);
+    const old = this.claim(urn);
     if (!old) this.refuseAlias(goal);
-    this.registered.add(urn);
     const next = this.stateFor(urn, goal, provider, old);
-    await this.checks.check(next, old, goal);
-    const diff = old ? await this.checks.diff(old, next) : NO_DIFF;
     const deletedForDependency = this.deletedForDependency.has(urn);
+    const anew = deletedForDependency || old?.external === true;
+    const seed = randomBytes(SEED_BYTES);
+    await this.checks.check(next, anew ? undefined : old, goal, seed);
+    const diff = old && !anew ? await this.checks.diff(old, next) : NO_DIFF;
+    // What the provider filled in for the old one, such as a made-up name, is not the new one's.
+    if (old && !anew && needsReplacement(old, diff, goal.replaceOnChanges))
+      await this.checks.check(next, undefined, goal, seed);
     const steps = planStep(old, next, diff, {
       deleteBeforeReplace: goal.deleteBeforeReplace,
       replaceOnChanges: goal.replaceOnChanges,
       deletedForDependency,
       dependents:
-        old && !deletedForDependency
-          ? await this.checks.dependents(old, diff, goal, (each) => this.settled.has(each))
-          : [],
+        old && !anew ? await this.checks.dependents(old, diff, goal, (each) => this.settled.has(each)) : [],
     });
     this.settle(urn, next, steps);
     return steps;
+  }
+
+  private planReading(urn: string, goal: ReadGoal, provider: string): Step[] {
+    const old = this.claim(urn);
+    const next: ResourceState = {
+      urn,
+      custom: true,
+      id: goal.id,
+      type: goal.type,
+      inputs: fromProgram(goal.inputs) as PropertyMap,
+      parent: goal.parent,
+      external: true,
+      dependencies: [...goal.dependencies],
+      provider,
+      additionalSecretOutputs: [...goal.additionalSecretOutputs],
+      sourcePosition: goal.sourcePosition,
+    };
+    const steps = planRead(old, next);
+    this.settle(urn, next, steps);
+    return steps;
+  }
+
+  /** Takes a URN for the one resource that may have it, and gives back what had it before. */
+  private claim(urn: string): ResourceState | undefined {
+    this.refuseWhenStopped();
+    if (this.registered.has(urn))
+      throw new EngineError(`Duplicate resource URN '${urn}'; try giving it a unique name`);
+    this.registered.add(urn);
+    return this.live.get(urn);
   }
 
   private settle(urn: string, next: ResourceState, steps: readonly Step[]): void {
@@ -204,7 +293,6 @@ export class Deployment {
       urn,
       custom: goal.custom,
       type: goal.type,
-      inputs: fromProgram(goal.inputs) as PropertyMap,
       parent: goal.parent,
       protect: goal.protect ?? parentState?.protect ?? false,
       retainOnDelete: goal.retainOnDelete ?? parentState?.retainOnDelete ?? false,

@@ -1,12 +1,13 @@
-import { messageOf } from "../errors";
+import { EngineError, messageOf } from "../errors";
 import { PartialFailure, type OldResource, type Provider, type ProviderContext } from "../providers/provider";
 import { isProviderType, parseUrn } from "../state/urn";
 import type { ResourceState } from "../state/resource";
 import type { Snapshot } from "../state/snapshot";
-import { maskStrings, secret, secretStrings, type PropertyMap } from "../values/property";
+import { sameValue } from "../values/diff";
+import { maskStrings, secret, secretStrings, UNKNOWN, type PropertyMap } from "../values/property";
 import type { DeploymentEvents } from "./events";
 import type { Journal } from "./journal";
-import type { Step } from "./planner";
+import type { Op, Step } from "./planner";
 import { Semaphore } from "./semaphore";
 
 /** What an executor works with. */
@@ -26,6 +27,8 @@ export interface ExecutorOptions {
   readonly signal: AbortSignal;
   readonly now: () => Date;
 }
+
+const DELETIONS: readonly Op[] = ["delete", "delete-replaced", "discard", "discard-replaced"];
 
 /** Carries out steps: asks providers and takes what they answer into the snapshot, each step on the disk when it ends. */
 export class Executor {
@@ -53,7 +56,7 @@ export class Executor {
   }
 
   /** The context in which a provider is asked about a resource. */
-  contextFor({ urn, type }: ResourceState, timeoutSeconds?: number): ProviderContext {
+  contextFor({ urn, type, ignoreChanges = [] }: ResourceState, timeoutSeconds?: number): ProviderContext {
     const { directory, dryRun, signal, events } = this.options;
     return {
       urn,
@@ -62,6 +65,7 @@ export class Executor {
       directory,
       dryRun,
       timeoutSeconds,
+      ignoreChanges,
       signal,
       log: (severity, message) => {
         events.message(severity, urn, message);
@@ -71,19 +75,24 @@ export class Executor {
 
   private async carryOut(step: Step, isDeleted: (urn: string) => boolean): Promise<void> {
     const { op, old, next } = step;
-    if (op === "same" && old && next) this.keep(old, next);
+    if (op === "same" && old && next) await this.keep(old, next);
     else if (op === "update" && old && next) await this.update(old, next);
     else if ((op === "create" || op === "create-replacement") && next) await this.create(next, old);
-    else if ((op === "delete" || op === "delete-replaced") && old) await this.delete(step, old, isDeleted);
+    else if ((op === "read" || op === "read-replacement") && next) await this.read(step, next, old);
+    else if (DELETIONS.includes(op) && old) await this.delete(step, old, isDeleted);
     else if (op === "remove-pending-replace" && old) {
       this.options.snapshot.remove(old);
       await this.options.journal.save();
     }
   }
 
-  private keep(old: ResourceState, next: ResourceState): void {
+  private async keep(old: ResourceState, next: ResourceState): Promise<void> {
     // A component's outputs come later, by registerOutputs; until then the old ones hold.
     Object.assign(next, pick(old, ["id", "outputs", "initErrors", "created", "modified"]));
+    if (isProviderType(next.type)) {
+      const provider = await this.options.provider(next);
+      await provider.keep?.(this.contextFor(next), oldResource(next));
+    }
     this.options.snapshot.put(next, old);
   }
 
@@ -135,6 +144,33 @@ export class Executor {
     snapshot.put(next, old);
     await journal.save();
     if (failure) throw failure;
+  }
+
+  /** Finds a resource that is somebody else's: in a preview, too, for nothing is changed by it. */
+  private async read(step: Step, next: ResourceState, old: ResourceState | undefined): Promise<void> {
+    const { snapshot, journal, now } = this.options;
+    Object.assign(next, pick(old ?? next, ["created", "modified"]));
+    if (next.id === UNKNOWN) {
+      next.outputs = {};
+    } else {
+      const provider = await this.options.provider(next);
+      const { id = "", inputs = {} } = next;
+      if (!provider.read)
+        throw new EngineError(`the embedded engine cannot read resources of type ${next.type}`);
+      const found = await provider.read(this.contextFor(next), { id, inputs, outputs: inputs });
+      if (!found) throw new EngineError(`resource '${id}' does not exist`);
+      next.id = found.id;
+      next.outputs = markSecrets(next, found.outputs);
+    }
+    const changed = !sameValue(next.inputs, old?.inputs) || !sameValue(next.outputs, old?.outputs);
+    if (old && changed) next.modified = now().toISOString();
+    if (step.op === "read-replacement" && old) {
+      old.delete = true;
+      snapshot.put(next);
+    } else {
+      snapshot.put(next, old);
+    }
+    await journal.save();
   }
 
   private async delete(step: Step, old: ResourceState, isDeleted: (urn: string) => boolean): Promise<void> {

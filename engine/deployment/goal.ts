@@ -31,6 +31,38 @@ export interface Goal {
   readonly sourcePosition: string;
 }
 
+/** An existing resource that a program wants to know, and not to manage. */
+export interface ReadGoal {
+  readonly type: string;
+  readonly name: string;
+  /** URN of the parent; empty for none. */
+  readonly parent: string;
+  /** Its id; `UNKNOWN` in a preview that cannot know it. */
+  readonly id: string;
+  /** What helps to find it beside the id. */
+  readonly inputs: PropertyMap;
+  /** `URN::ID` of the provider that the program chose; empty for the default one. */
+  readonly provider: string;
+  /** Version of the package, for the default provider; empty where the program does not say. */
+  readonly version: string;
+  readonly dependencies: readonly string[];
+  readonly additionalSecretOutputs: readonly string[];
+  readonly sourcePosition: string;
+}
+
+/** A function of a package that a program calls. */
+export interface FunctionCall {
+  /** `aws:index/getRegion:getRegion`. */
+  readonly token: string;
+  readonly arguments: PropertyMap;
+  /** `URN::ID` of the provider that the program chose; empty for the default one. */
+  readonly provider: string;
+  /** Version of the package, for the default provider; empty where the program does not say. */
+  readonly version: string;
+  /** URNs of resources that have to exist before the call makes sense. */
+  readonly dependencies: readonly string[];
+}
+
 /** Parses a duration as Go writes it (`90s`, `1h15m`), in seconds. Fails where the text is not one. */
 export function parseDuration(text: string): number {
   const units: Record<string, number> = { h: 3600, m: 60, s: 1, ms: 1e-3, us: 1e-6, µs: 1e-6, ns: 1e-9 };

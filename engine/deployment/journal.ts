@@ -1,6 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { FileBackend, StackReference } from "../state/backend";
-import { hasSecrets, writeCheckpoint, type CheckpointFile, type EncryptedMaps } from "../state/checkpoint";
+import {
+  checkpointPieces,
+  hasSecrets,
+  writeCheckpoint,
+  WrittenState,
+  type CheckpointFile,
+} from "../state/checkpoint";
 import type { Crypter } from "../state/crypter";
 import { verifyResources, type Snapshot } from "../state/snapshot";
 
@@ -14,7 +20,7 @@ export interface Journal {
 export class FileJournal implements Journal {
   private writing: Promise<void> | undefined;
   private next: Promise<void> | undefined;
-  private readonly encrypted: EncryptedMaps = new WeakMap();
+  private readonly written = new WrittenState();
 
   constructor(
     private readonly backend: FileBackend,
@@ -56,7 +62,7 @@ export class FileJournal implements Journal {
 
   private async write(): Promise<void> {
     const file = await this.render();
-    await this.backend.save(this.reference, file);
+    await this.backend.save(this.reference, file, checkpointPieces(file, this.written));
     this.last = file;
   }
 
@@ -64,7 +70,7 @@ export class FileJournal implements Journal {
     const { resources, pendingOperations } = this.snapshot;
     const state = { resources, pendingOperations, salt: this.secrets.salt };
     const crypter = hasSecrets(state) ? await this.secrets.crypter() : undefined;
-    return writeCheckpoint(this.stack, state, crypter, new Date(), this.encrypted);
+    return writeCheckpoint(this.stack, state, crypter, new Date(), this.written);
   }
 }
 

@@ -1,25 +1,26 @@
-import { Server, ServerCredentials, status, type handleUnaryCall, type ServiceError } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
-import * as engine from "@pulumi/pulumi/proto/engine_pb";
 import { ResourceMonitorService } from "@pulumi/pulumi/proto/resource_grpc_pb";
+import { CheckFailure } from "@pulumi/pulumi/proto/provider_pb";
 import * as resource from "@pulumi/pulumi/proto/resource_pb";
+import { mapOf } from "../providers/protocol/client";
 import type { Severity } from "../providers/provider";
+import { packageOf } from "../state/urn";
 import { textOf, unwrapMap, type PropertyMap } from "../values/property";
 import { messageOf } from "../errors";
 import type { DeploymentEvents } from "./events";
 import type { Deployment } from "./deployment";
 import { StoppedError } from "./deployment";
-import { goalOf, refuseUnsupported } from "./requests";
+import { answer, engineService, listen, makeServer, unimplemented } from "./engine-service";
+import { functionCallOf, goalOf, readGoalOf, refuseUnsupported, refuseUnsupportedPackage } from "./requests";
 
 /** The features of Pulumi's protocol that the engine has, by the names by which the SDK asks for them. */
 const FEATURES = ["secrets", "resourceReferences", "aliasSpecs", "deletedWith", "invokeDependsOn"];
 
-const SEVERITIES: readonly Severity[] = ["debug", "info", "warning", "error"];
-
-/** Requests can hold whole files (string assets); the default of 4 MiB is too small for them. */
-const LARGEST_MESSAGE = 400 * 1024 * 1024;
+/** The package of what Pulumi's engines bring along themselves. */
+const BUILTIN_PACKAGE = "pulumi";
 
 /** Serves the two services of Pulumi's protocol that a program talks to. */
 export class Monitor {
@@ -27,10 +28,7 @@ export class Monitor {
   programFinished = false;
   /** Registrations that are being worked on. */
   private readonly active = new Set<Promise<unknown>>();
-  private readonly server = new Server({
-    "grpc.max_receive_message_length": LARGEST_MESSAGE,
-    "grpc.max_send_message_length": LARGEST_MESSAGE,
-  });
+  private readonly server = makeServer();
 
   constructor(
     private readonly deployment: Deployment,
@@ -42,11 +40,13 @@ export class Monitor {
       supportsFeature: answer((request: resource.SupportsFeatureRequest) =>
         new resource.SupportsFeatureResponse().setHassupport(FEATURES.includes(request.getId())),
       ),
-      invoke: answer((request: resource.ResourceInvokeRequest) => this.invoke(request)),
+      // Any code but these two reaches the program as an error of the function's.
+      invoke: answer(
+        (request: resource.ResourceInvokeRequest) => this.invoke(request),
+        (error) => (error instanceof StoppedError ? status.UNAVAILABLE : status.UNKNOWN),
+      ),
       call: unimplemented("Call"),
-      readResource: answer((request: resource.ReadResourceRequest) => {
-        throw this.refusal(request.getName(), "reading existing resources (`get`, StackReference)");
-      }),
+      readResource: answer((request: resource.ReadResourceRequest) => this.readResource(request)),
       existsResource: unimplemented("ExistsResource"),
       registerResource: answer((request: resource.RegisterResourceRequest) => this.registerResource(request)),
       registerResourceOutputs: answer((request: resource.RegisterResourceOutputsRequest) =>
@@ -62,23 +62,20 @@ export class Monitor {
         return new Empty();
       }),
     });
-    this.server.addService(EngineService, {
-      log: answer((request: engine.LogRequest) => this.log(request)),
-      getRootResource: answer(() => new engine.GetRootResourceResponse().setUrn(this.deployment.rootUrn)),
-      setRootResource: answer(() => new engine.SetRootResourceResponse()),
-      startDebugging: unimplemented("StartDebugging"),
-      requirePulumiVersion: answer(() => new engine.RequirePulumiVersionResponse()),
-    });
+    this.server.addService(
+      EngineService,
+      engineService(
+        (severity, urn, text) => {
+          this.programMessage(severity, urn, text);
+        },
+        () => this.deployment.rootUrn,
+      ),
+    );
   }
 
   /** Listens on loopback; resolves with the address. */
   listen(): Promise<string> {
-    return new Promise((resolve, reject) => {
-      this.server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
-        if (error) reject(error);
-        else resolve(`127.0.0.1:${String(port)}`);
-      });
-    });
+    return listen(this.server);
   }
 
   /** Resolves when no registration is being worked on any more: a program can end before they do. */
@@ -94,16 +91,11 @@ export class Monitor {
   private async registerResource(
     request: resource.RegisterResourceRequest,
   ): Promise<resource.RegisterResourceResponse> {
-    let goal;
-    try {
+    const goal = this.orRefused(request.getName(), () => {
       refuseUnsupported(request);
-      goal = goalOf(request, this.projectRoot);
-    } catch (error) {
-      throw this.refused(request.getName(), messageOf(error));
-    }
-    const registration = this.deployment.register(goal);
-    this.active.add(registration);
-    const state = await registration.finally(() => this.active.delete(registration));
+      return goalOf(request, this.projectRoot);
+    });
+    const state = await this.tracked(this.deployment.register(goal));
     const outputs = state.outputs ?? {};
     const response = new resource.RegisterResourceResponse().setUrn(state.urn).setId(state.id ?? "");
     if (goal.custom) response.setObject(structOf(request.getAcceptsecrets() ? outputs : unwrapMap(outputs)));
@@ -115,7 +107,40 @@ export class Monitor {
     return new Empty();
   }
 
-  private invoke(request: resource.ResourceInvokeRequest): resource.ResourceInvokeResponse {
+  private async readResource(request: resource.ReadResourceRequest): Promise<resource.ReadResourceResponse> {
+    const type = request.getType();
+    if (packageOf(type) === BUILTIN_PACKAGE)
+      throw this.refusal(request.getName(), `resources of type ${type}`);
+    this.orRefused(request.getName(), () => {
+      refuseUnsupportedPackage(request);
+    });
+    const { urn, outputs = {} } = await this.tracked(
+      this.deployment.read(readGoalOf(request, this.projectRoot)),
+    );
+    return new resource.ReadResourceResponse()
+      .setUrn(urn)
+      .setProperties(structOf(request.getAcceptsecrets() ? outputs : unwrapMap(outputs)));
+  }
+
+  private async invoke(request: resource.ResourceInvokeRequest): Promise<resource.ResourceInvokeResponse> {
+    const token = request.getTok();
+    if (packageOf(token) === BUILTIN_PACKAGE) return this.invokeBuiltin(request);
+    this.orRefused(token, () => {
+      refuseUnsupportedPackage(request);
+    });
+    const { outputs, failures, unknown } = await this.tracked(
+      this.deployment.invoke(functionCallOf(request)),
+    );
+    const list = failures.map(({ property, reason }) =>
+      new CheckFailure().setProperty(property).setReason(reason),
+    );
+    return new resource.ResourceInvokeResponse()
+      .setReturn(structOf(outputs))
+      .setFailuresList(list)
+      .setUnknown(unknown ?? false);
+  }
+
+  private invokeBuiltin(request: resource.ResourceInvokeRequest): resource.ResourceInvokeResponse {
     const token = request.getTok();
     if (token !== "pulumi:pulumi:getResource") throw this.refusal(token, `the function ${token}`);
     const urn = textOf(mapOf(request.getArgs())["urn"]);
@@ -126,20 +151,26 @@ export class Monitor {
     );
   }
 
+  /** Notes that something is being worked on, see `idle`. */
+  private tracked<T>(work: Promise<T>): Promise<T> {
+    this.active.add(work);
+    return work.finally(() => this.active.delete(work));
+  }
+
+  /** Does what may fail; where it does, the reason is shown and the deployment ends. */
+  private orRefused<T>(name: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw this.refused(name, messageOf(error));
+    }
+  }
+
   /** Passes on what the program has to say, whichever way it came. */
   programMessage(severity: Severity, urn: string, text: string): void {
     // Once a resource failed the SDK closes its channel: what the program still asks for fails by that alone.
     if (this.deployment.failed && CHANNEL_CLOSED.test(text)) return;
     this.events.message(severity, urn, text);
-  }
-
-  private log(request: engine.LogRequest): Empty {
-    this.programMessage(
-      SEVERITIES[request.getSeverity()] ?? "info",
-      request.getUrn(),
-      request.getMessage(),
-    );
-    return new Empty();
   }
 
   private refusal(name: string, what: string): Error {
@@ -159,36 +190,4 @@ const CHANNEL_CLOSED = /\bChannel has been shut down\b/;
 
 function structOf(properties: PropertyMap): Struct {
   return Struct.fromJavaScript(properties);
-}
-
-function mapOf(struct: Struct | undefined): PropertyMap {
-  return struct?.toJavaScript() ?? {};
-}
-
-function unimplemented(name: string): handleUnaryCall<unknown, never> {
-  return (_call, callback) => {
-    callback({ code: status.UNIMPLEMENTED, details: `the embedded engine does not have ${name}` });
-  };
-}
-
-/**
- * Makes a handler of a function. Every failure is answered with UNAVAILABLE: the SDK takes that for the end of the
- * deployment and ends quietly, whereas any other code makes it wait or repeat what was shown already.
- */
-function answer<Request, Response>(
-  handle: (request: Request) => Response | Promise<Response>,
-): handleUnaryCall<Request, Response> {
-  return (call, callback) => {
-    Promise.resolve()
-      .then(() => handle(call.request))
-      .then(
-        (response) => {
-          callback(null, response);
-        },
-        (error: unknown) => {
-          const refusal: Partial<ServiceError> = { code: status.UNAVAILABLE, details: messageOf(error) };
-          callback(refusal);
-        },
-      );
-  };
 }

@@ -11,7 +11,11 @@ export type Op =
   | "replace"
   | "create-replacement"
   | "delete-replaced"
-  | "remove-pending-replace";
+  | "remove-pending-replace"
+  | "read"
+  | "read-replacement"
+  | "discard"
+  | "discard-replaced";
 
 /** One operation on one resource. */
 export interface Step {
@@ -67,7 +71,8 @@ export function planStep(
 ): Step[] {
   const { urn } = next;
   if (!old) return [{ op: "create", urn, next }];
-  if (options.deletedForDependency) {
+  // One that was only read belongs to somebody else: the program's own is another one.
+  if (options.deletedForDependency || old.external) {
     return [
       { op: "replace", urn, old, next },
       { op: "create-replacement", urn, old, next },
@@ -136,6 +141,16 @@ export async function dependentsToReplace(
   return found.reverse();
 }
 
+/** Plans a resource that is only read: one of the stack's own that stood in its place has to go. */
+export function planRead(old: ResourceState | undefined, next: ResourceState): Step[] {
+  const { urn } = next;
+  if (!old || old.external || old.id === next.id) return [{ op: "read", urn, old, next }];
+  return [
+    { op: "read-replacement", urn, old, next },
+    { op: "replace", urn, old, next },
+  ];
+}
+
 /**
  * Plans the deletions at the end of a deployment: the old halves of replacements, and what the program no longer
  * registers. `isSettled` says which URNs the deployment has dealt with.
@@ -145,8 +160,9 @@ export function planDeletes(
   isSettled: (urn: string) => boolean,
 ): Step[] {
   return resources.flatMap((old): Step[] => {
-    if (old.delete) return [{ op: "delete-replaced", urn: old.urn, old }];
+    if (old.delete) return [{ op: old.external ? "discard-replaced" : "delete-replaced", urn: old.urn, old }];
     if (isSettled(old.urn)) return [];
+    if (old.external) return [{ op: "discard", urn: old.urn, old }];
     return [{ op: old.pendingReplacement ? "remove-pending-replace" : "delete", urn: old.urn, old }];
   });
 }

@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
+import type { PluginPool } from "../providers/plugin/pool";
 import type { Provider } from "../providers/provider";
 import type { ProviderRegistry } from "../providers/registry";
 import type { ResourceState } from "../state/resource";
-import { isProviderType, packageOf, parseUrn, PROVIDER_TYPE_PREFIX } from "../state/urn";
+import { isProviderType, packageOf, packageOfProvider, parseUrn, PROVIDER_TYPE_PREFIX } from "../state/urn";
 import { diffOf } from "../values/diff";
 import { UNKNOWN, type PropertyMap } from "../values/property";
 import type { Goal } from "./goal";
+import { PluginResources } from "./plugin-resources";
 
 /** Registers the default provider of each package and version that a program uses, once. */
 export class DefaultProviders {
@@ -61,17 +63,41 @@ function goalFor(packageName: string, name: string, version: string, config: Pro
   };
 }
 
-/** The provider that manages a resource: that of its package, or the engine's own for provider resources. */
-export async function providerFor(registry: ProviderRegistry, resource: ResourceState): Promise<Provider> {
-  if (isProviderType(resource.type)) {
+/** Knows who manages a resource: its package's provider, or for provider resources the engine itself. */
+export class Providers {
+  private readonly plugins: PluginResources;
+
+  /** `find` looks for a provider resource in the state. */
+  constructor(
+    private readonly registry: ProviderRegistry,
+    private readonly pool: PluginPool,
+    find: (urn: string, id: string) => ResourceState | undefined,
+  ) {
+    this.plugins = new PluginResources(pool, find);
+  }
+
+  /** The provider of a custom resource. Fails, naming the package, where there is none. */
+  async for({ type, provider = "" }: ResourceState): Promise<Provider> {
+    if (!isProviderType(type)) return this.serving(provider, packageOf(type));
+    const packageName = packageOfProvider(type);
+    if (this.pool.has(packageName)) return this.plugins;
     // Asking for it here refuses a package that the engine lacks before anything depends on it.
-    await registry.get(resource.type.slice(PROVIDER_TYPE_PREFIX.length));
+    await this.registry.get(packageName);
     return PROVIDER_RESOURCES;
   }
-  return registry.get(packageOf(resource.type));
+
+  /** The provider that a provider resource (`URN::ID`) of a package stands for. */
+  serving(reference: string, packageName: string): Promise<Provider> {
+    return this.pool.has(packageName) ? this.plugins.serving(reference) : this.registry.get(packageName);
+  }
+
+  /** Closes every provider that was used. */
+  async close(): Promise<void> {
+    await Promise.all([this.registry.close(), this.plugins.close()]);
+  }
 }
 
-/** Manages provider resources themselves: they have an id and nothing outside of the state. */
+/** Manages provider resources of packages that the engine has: they have an id and nothing outside of the state. */
 const PROVIDER_RESOURCES: Provider = {
   check: (_context, _old, inputs) => Promise.resolve({ inputs, failures: [] }),
   diff: (_context, old, inputs) => Promise.resolve(diffOf(old.inputs, inputs)),

@@ -1,8 +1,13 @@
-import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb";
+import type {
+  ReadResourceRequest,
+  RegisterResourceRequest,
+  ResourceInvokeRequest,
+} from "@pulumi/pulumi/proto/resource_pb";
 import { EngineError } from "../errors";
-import { makeUrn, parseUrn } from "../state/urn";
+import { isProviderType, makeUrn, parseUrn } from "../state/urn";
+import type { PropertyMap } from "../values/property";
 import type { CustomTimeouts } from "../state/resource";
-import { parseDuration, type Goal } from "./goal";
+import { parseDuration, type FunctionCall, type Goal, type ReadGoal } from "./goal";
 
 /** Fails, naming it, where a registration uses an option that the engine lacks. */
 export function refuseUnsupported(request: RegisterResourceRequest): void {
@@ -18,11 +23,23 @@ export function refuseUnsupported(request: RegisterResourceRequest): void {
     pluginDownloadURL: request.getPlugindownloadurl() !== "",
     "parameterized package": request.getPackageref() !== "",
   };
+  refuseUsed(used, "on resources");
+}
+
+/** Fails, naming it, where a read or a function's call uses an option that the engine lacks. */
+export function refuseUnsupportedPackage(request: ReadResourceRequest | ResourceInvokeRequest): void {
+  const used = {
+    pluginDownloadURL: request.getPlugindownloadurl() !== "",
+    "parameterized package": request.getPackageref() !== "",
+  };
+  refuseUsed(used, "here");
+}
+
+function refuseUsed(used: Readonly<Record<string, boolean>>, where: string): void {
   const names = Object.keys(used).filter((name) => used[name]);
-  if (names.length > 0) {
-    const list = names.map((name) => `"${name}"`).join(", ");
-    throw new EngineError(`the embedded engine does not support ${list} on resources. Use the Pulumi CLI`);
-  }
+  if (names.length === 0) return;
+  const list = names.map((name) => `"${name}"`).join(", ");
+  throw new EngineError(`the embedded engine does not support ${list} ${where}. Use the Pulumi CLI`);
 }
 
 /** Reads a registration; `projectRoot` is what the place in the source is told relative to. */
@@ -32,7 +49,7 @@ export function goalOf(request: RegisterResourceRequest, projectRoot: string): G
     name: request.getName(),
     parent: request.getParent(),
     custom: request.getCustom(),
-    inputs: request.getObject()?.toJavaScript() ?? {},
+    inputs: inputsOf(request),
     provider: request.getProvider(),
     version: request.getVersion(),
     dependencies: request.getDependenciesList(),
@@ -51,6 +68,40 @@ export function goalOf(request: RegisterResourceRequest, projectRoot: string): G
     customTimeouts: timeoutsOf(request),
     aliases: aliasesOf(request),
     sourcePosition: positionOf(request, projectRoot),
+  };
+}
+
+/** A provider resource keeps the version of its package among its inputs, as a default provider does. */
+function inputsOf(request: RegisterResourceRequest): PropertyMap {
+  const inputs: PropertyMap = request.getObject()?.toJavaScript() ?? {};
+  const version = request.getVersion();
+  return isProviderType(request.getType()) && version !== "" ? { ...inputs, version } : inputs;
+}
+
+/** Reads the wish to know an existing resource; `projectRoot` as above. */
+export function readGoalOf(request: ReadResourceRequest, projectRoot: string): ReadGoal {
+  return {
+    type: request.getType(),
+    name: request.getName(),
+    parent: request.getParent(),
+    id: request.getId(),
+    inputs: request.getProperties()?.toJavaScript() ?? {},
+    provider: request.getProvider(),
+    version: request.getVersion(),
+    dependencies: request.getDependenciesList(),
+    additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+    sourcePosition: positionOf(request, projectRoot),
+  };
+}
+
+/** Reads the call of a function. */
+export function functionCallOf(request: ResourceInvokeRequest): FunctionCall {
+  return {
+    token: request.getTok(),
+    arguments: request.getArgs()?.toJavaScript() ?? {},
+    provider: request.getProvider(),
+    version: request.getVersion(),
+    dependencies: request.getDependsonList(),
   };
 }
 
@@ -87,7 +138,7 @@ function aliasesOf(request: RegisterResourceRequest): string[] {
 }
 
 /** Where the program registers the resource, without the place of the project on this machine. */
-function positionOf(request: RegisterResourceRequest, projectRoot: string): string {
+function positionOf(request: RegisterResourceRequest | ReadResourceRequest, projectRoot: string): string {
   const position = request.getSourceposition();
   const prefix = `file://${projectRoot}/`;
   if (!position?.getUri().startsWith(prefix)) return "";

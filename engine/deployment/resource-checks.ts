@@ -5,12 +5,15 @@ import { parseProviderReference } from "../state/urn";
 import { hashAssets } from "../values/asset";
 import { diffOf, type DiffResult } from "../values/diff";
 import { parsePath, resetPath } from "../values/path";
-import { UNKNOWN, type PropertyMap } from "../values/property";
+import { fromProgram, UNKNOWN, type PropertyMap } from "../values/property";
 import type { DeploymentEvents } from "./events";
 import type { Executor } from "./executor";
 import type { Goal } from "./goal";
 import { deletesFirst, dependentsToReplace, needsReplacement } from "./planner";
 import { isDefaultProvider } from "./provider-resources";
+
+/** Length of what a provider draws made-up names from. */
+export const SEED_BYTES = 32;
 
 /** What the checks work with. */
 export interface ResourceChecksOptions {
@@ -27,9 +30,12 @@ export interface ResourceChecksOptions {
 export class ResourceChecks {
   constructor(private readonly options: ResourceChecksOptions) {}
 
-  /** Fills in what `ignoreChanges` keeps and what the provider adds to the inputs. */
-  async check(next: ResourceState, old: ResourceState | undefined, goal: Goal): Promise<void> {
-    let inputs = await hashAssets(next.inputs ?? {}, this.options.directory);
+  /**
+   * Fills in what `ignoreChanges` keeps and what the provider adds to the inputs. `old` is undefined for a resource that
+   * is made anew. `seed` is for made-up names: the same for all checks of a resource.
+   */
+  async check(next: ResourceState, old: ResourceState | undefined, goal: Goal, seed: Buffer): Promise<void> {
+    let inputs = await hashAssets(fromProgram(goal.inputs) as PropertyMap, this.options.directory);
     if (old) inputs = this.ignoreChanges(next.urn, inputs, old.inputs ?? {}, goal.ignoreChanges);
     next.inputs = inputs;
     if (!next.custom) return;
@@ -38,6 +44,7 @@ export class ResourceChecks {
       this.options.executor.contextFor(next),
       old?.inputs,
       inputs,
+      seed,
     );
     if (result.failures.length > 0) {
       const list = result.failures.map(

@@ -4,6 +4,7 @@ import type { StartMessage } from "../language/messages";
 import { ProgramProcess, REPORTED_EXIT_CODE, type ProgramEnd } from "../language/host";
 import { UndeliveredMessages } from "../language/undelivered";
 import { DynamicProcess } from "../providers/dynamic/process";
+import { PluginPool, type PluginService } from "../providers/plugin/pool";
 import { DYNAMIC_PACKAGE, ProviderRegistry } from "../providers/registry";
 import { readCheckpoint, type CheckpointFile } from "../state/checkpoint";
 import { ORGANIZATION } from "../state/backend";
@@ -15,7 +16,8 @@ import type { ConfigValue } from "../workspace/config";
 import type { Stack } from "../workspace/session";
 import type { DeploymentEvents } from "./events";
 import { Deployment, StoppedError } from "./deployment";
-import { providerFor } from "./provider-resources";
+import type { LogHandler } from "./engine-service";
+import { Providers } from "./provider-resources";
 import { Executor } from "./executor";
 import { FileJournal, type Journal } from "./journal";
 import type { Step } from "./planner";
@@ -72,7 +74,7 @@ class DeploymentRun {
     private readonly options: RunOptions,
     readonly deployment: Deployment,
     private readonly journal: FileJournal | undefined,
-    private readonly providers: ProviderRegistry,
+    private readonly providers: Providers,
   ) {}
 
   static async open(options: RunOptions): Promise<DeploymentRun> {
@@ -89,16 +91,25 @@ class DeploymentRun {
       ? undefined
       : new FileJournal(backend, stack.reference, stack.fullName, snapshot, secrets, file);
     const providerConfig = configProperties(options.config);
-    const providers = openProviders(options, providerConfig);
+    const registry = openRegistry(options, providerConfig);
+    const pool: PluginPool = openPool(options, async () => {
+      const { EngineServer } = await import("./engine-service.js");
+      const log: LogHandler = (severity, urn, text) => {
+        events.message(severity, urn, pool.secrets.mask(text));
+      };
+      return new EngineServer(log, () => deployment.rootUrn);
+    });
+    const providers = new Providers(registry, pool, (urn, id) =>
+      snapshot.resources.find((each) => each.urn === urn && each.id === id),
+    );
     // Loading the SDK takes long enough to begin with it where it will be needed.
-    if (resources.some(({ type }) => packageOf(type) === DYNAMIC_PACKAGE))
-      void providers.get(DYNAMIC_PACKAGE);
+    if (resources.some(({ type }) => packageOf(type) === DYNAMIC_PACKAGE)) void registry.get(DYNAMIC_PACKAGE);
     const common = {
       snapshot,
       journal: journal ?? NO_JOURNAL,
       events,
       directory: project.programDirectory,
-      provider: (resource: ResourceState) => providerFor(providers, resource),
+      provider: (resource: ResourceState) => providers.for(resource),
     };
     const executor = new Executor({
       ...common,
@@ -108,13 +119,16 @@ class DeploymentRun {
       now: () => new Date(),
     });
     const names = { project: project.name, stack: stack.reference.stack };
-    const deployment = new Deployment({
+    const deployment: Deployment = new Deployment({
       ...common,
       ...names,
+      dryRun,
       resources,
       executor,
+      serving: (reference, packageName) => providers.serving(reference, packageName),
       // The CLI gives dynamic providers the whole config, and notes it in the state.
-      providerConfig: (packageName) => (packageName === DYNAMIC_PACKAGE ? providerConfig : {}),
+      providerConfig: (packageName) =>
+        packageName === DYNAMIC_PACKAGE ? providerConfig : configOfPackage(providerConfig, packageName),
     });
     return new DeploymentRun(options, deployment, journal, providers);
   }
@@ -157,7 +171,7 @@ class DeploymentRun {
       events.message("info", this.deployment.rootUrn, line);
     };
     const stderr = new UndeliveredMessages(info, ({ severity, text }) => {
-      monitor.programMessage(severity , this.deployment.rootUrn, text);
+      monitor.programMessage(severity, this.deployment.rootUrn, text);
     });
     try {
       const end = await program.run(
@@ -214,7 +228,7 @@ function emptyCheckpoint(stack: Stack): CheckpointFile {
   return { version: 3, checkpoint: { stack: stack.fullName } };
 }
 
-function openProviders(options: RunOptions, config: PropertyMap): ProviderRegistry {
+function openRegistry(options: RunOptions, config: PropertyMap): ProviderRegistry {
   const { project } = options.stack.session;
   const message: StartMessage = {
     role: "dynamic-provider",
@@ -236,6 +250,27 @@ function openProviders(options: RunOptions, config: PropertyMap): ProviderRegist
         options.events.message("info", "", mask(line));
       }),
   });
+}
+
+function openPool(
+  { stack, interruption }: RunOptions,
+  openService: () => Promise<PluginService>,
+): PluginPool {
+  const { project } = stack.session;
+  return new PluginPool({
+    directories: project.plugins,
+    openService,
+    workingDirectory: project.programDirectory,
+    project: project.name,
+    signal: interruption.atOnce,
+  });
+}
+
+/** The config in a package's namespace, by name: what its default provider gets. A group comes as JSON text. */
+function configOfPackage(config: PropertyMap, packageName: string): PropertyMap {
+  const prefix = `${packageName}:`;
+  const own = Object.entries(config).filter(([key]) => key.startsWith(prefix));
+  return Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value]));
 }
 
 function configProperties(config: ReadonlyMap<string, ConfigValue>): PropertyMap {

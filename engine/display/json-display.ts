@@ -1,13 +1,11 @@
-import type { Op, Step } from "../deployment/planner";
+import type { Step } from "../deployment/planner";
 import type { Severity } from "../providers/provider";
 import type { ResourceState } from "../state/resource";
 import { parseUrn, STACK_TYPE } from "../state/urn";
 import { redact, type PropertyMap } from "../values/property";
 import { Concealer } from "./concealer";
 import type { DeploymentDisplay } from "./text-display";
-import { changeSummary, isInternal } from "./words";
-
-const HALVES: readonly Op[] = ["create-replacement", "delete-replaced"];
+import { changeSummary, HALVES, isInternal } from "./words";
 
 /** Gathers a preview and prints it as one JSON document, in the shape of the CLI's. */
 export class JsonDisplay implements DeploymentDisplay {

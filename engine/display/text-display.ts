@@ -2,12 +2,15 @@ import { stripVTControlCharacters } from "node:util";
 import { SECRET_MASK, type PropertyMap } from "../values/property";
 import { changesBetween, replacementReasons, sameValue, type Change } from "../values/diff";
 import { formatPath } from "../values/path";
-import type { Step } from "../deployment/planner";
+import type { Op, Step } from "../deployment/planner";
 import type { DeploymentEvents } from "../deployment/events";
 import type { Severity } from "../providers/provider";
 import { parseUrn } from "../state/urn";
-import { isInternal, OP_WORDS, showDuration, showValue, summaryLine } from "./words";
+import { isInternal, isUnchangedRead, OP_WORDS, showDuration, showValue, summaryLine } from "./words";
 import { Concealer } from "./concealer";
+
+/** What is told by nothing, or by its two halves. */
+const UNTOLD: readonly Op[] = ["same", "replace"];
 
 /** A display that can also show how a deployment ended. */
 export interface DeploymentDisplay extends DeploymentEvents {
@@ -31,15 +34,21 @@ export class TextDisplay implements DeploymentDisplay {
   }
 
   stepStarted(step: Step): void {
-    if (step.op === "same" || step.op === "replace" || isInternal(step)) return;
+    if (UNTOLD.includes(step.op) || isInternal(step) || step.op === "read") return;
     const { sign, plan, doing } = OP_WORDS[step.op];
     this.line(` ${sign} ${this.title(step)} ${this.options.planned ? plan : doing}`);
     if (this.options.planned) for (const line of changeLines(step)) this.line(`      ${line}`);
   }
 
   stepFinished(step: Step, seconds: number, error?: string): void {
-    if (this.options.planned || step.op === "same" || step.op === "replace" || isInternal(step)) return;
-    const { sign, doing, done } = OP_WORDS[step.op];
+    if (UNTOLD.includes(step.op) || isInternal(step)) return;
+    const { sign, plan, doing, done } = OP_WORDS[step.op];
+    // Only when it was read is it known whether there is anything to tell.
+    if (step.op === "read" && error === undefined && isUnchangedRead(step)) return;
+    if (this.options.planned) {
+      if (step.op === "read") this.line(` ${sign} ${this.title(step)} ${plan}`);
+      return;
+    }
     const outcome = error === undefined ? done : `${doing} failed`;
     this.line(` ${sign} ${this.title(step)} ${outcome} (${showDuration(seconds)})`);
   }

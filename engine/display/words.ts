@@ -1,5 +1,6 @@
 import type { Op, Step } from "../deployment/planner";
 import { isDefaultProvider } from "../deployment/provider-resources";
+import { sameValue } from "../values/diff";
 import { redact, type PropertyValue } from "../values/property";
 
 /** The longest value that is shown whole, in characters. */
@@ -33,6 +34,20 @@ export const OP_WORDS: Readonly<Record<Op, OpWords>> = {
     done: "deleted original",
   },
   "remove-pending-replace": { sign: "- ", plan: "forget", doing: "forgetting", done: "forgotten" },
+  read: { sign: "> ", plan: "read", doing: "reading", done: "read" },
+  "read-replacement": {
+    sign: ">>",
+    plan: "read replacement",
+    doing: "reading replacement",
+    done: "read replacement",
+  },
+  discard: { sign: "< ", plan: "discard", doing: "discarding", done: "discarded" },
+  "discard-replaced": {
+    sign: "<<",
+    plan: "discard original",
+    doing: "discarding original",
+    done: "discarded original",
+  },
 };
 
 /** Whether the step belongs to a provider that the program did not ask for by itself; those are not shown or counted. */
@@ -40,11 +55,32 @@ export function isInternal({ urn }: Step): boolean {
   return isDefaultProvider(urn);
 }
 
+/** The two halves of a replacement, which is told by itself. */
+export const HALVES: readonly Op[] = [
+  "create-replacement",
+  "delete-replaced",
+  "read-replacement",
+  "discard-replaced",
+];
+
+/** Operations that leave everything outside of the state as it is. */
+const HARMLESS: readonly string[] = ["same", "read", "discard"];
+
+/** Whether steps with this summary change anything. */
+export function hasChanges(summary: Partial<Record<Op, number>>): boolean {
+  return Object.keys(summary).some((op) => !HARMLESS.includes(op));
+}
+
+/** Whether a resource that is only read is as it was: the CLI does not count that either. */
+export function isUnchangedRead({ op, old, next }: Step): boolean {
+  return op === "read" && old !== undefined && sameValue(old.outputs, next?.outputs);
+}
+
 /** How often each operation happens among the steps; the two halves of a replacement count as one `replace`. */
 export function changeSummary(steps: readonly Step[]): Partial<Record<Op, number>> {
   const summary: Partial<Record<Op, number>> = {};
   for (const step of steps) {
-    if (isInternal(step) || step.op === "create-replacement" || step.op === "delete-replaced") continue;
+    if (isInternal(step) || HALVES.includes(step.op) || isUnchangedRead(step)) continue;
     summary[step.op] = (summary[step.op] ?? 0) + 1;
   }
   return summary;
@@ -53,7 +89,10 @@ export function changeSummary(steps: readonly Step[]): Partial<Record<Op, number
 /** The summary as a line: `+ 3 created, 12 unchanged`. */
 export function summaryLine(steps: readonly Step[], planned: boolean): string {
   const summary = changeSummary(steps);
-  const order: Op[] = ["create", "update", "replace", "delete", "remove-pending-replace", "same"];
+  const order: Op[] = [
+    ...(["create", "update", "replace", "delete", "remove-pending-replace"] as const),
+    ...(["read", "discard", "same"] as const),
+  ];
   const parts = order.flatMap((op) => {
     const count = summary[op];
     if (!count) return [];

@@ -61,6 +61,9 @@ export class UndeliveredMessages {
       return;
     }
     this.block = undefined;
-    this.onMessage({ text: block.slice(start).join("\n").slice(ORIGINAL.length), severity: severity as Severity });
+    this.onMessage({
+      text: block.slice(start).join("\n").slice(ORIGINAL.length),
+      severity: severity as Severity,
+    });
   }
 }

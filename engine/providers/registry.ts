@@ -25,7 +25,7 @@ export class ProviderRegistry {
     const load = Object.hasOwn(LOADERS, packageName) ? LOADERS[packageName] : undefined;
     if (!load) {
       throw new EngineError(
-        `no provider for package ${packageName} in the embedded engine (it has: ${Object.keys(LOADERS).join(", ")}). Use the Pulumi CLI`,
+        `no provider for package ${packageName} in the embedded engine (it has: ${Object.keys(LOADERS).join(", ")}). Name the directory of its plugin in the project file (plugins.providers), or use the Pulumi CLI`,
       );
     }
     const provider = load(this.dynamic);

@@ -23,6 +23,7 @@ export function fullName(reference: StackReference): string {
 export class FileBackend {
   /** The `.pulumi` directory. */
   readonly directory: string;
+  private readonly prepared = new Set<string>();
 
   private constructor(directory: string) {
     this.directory = directory;
@@ -88,13 +89,19 @@ export class FileBackend {
     }
   }
 
-  /** Writes a stack's checkpoint so that a crash leaves the old one or the new one; the old one becomes `.bak`. */
-  async save(reference: StackReference, file: CheckpointFile): Promise<void> {
+  /**
+   * Writes a stack's checkpoint so that a crash leaves the old one or the new one; the old one becomes `.bak`.
+   * @param pieces JSON of `file`, where the caller has it already.
+   */
+  async save(
+    reference: StackReference,
+    file: CheckpointFile,
+    pieces: readonly Uint8Array[] = [Buffer.from(JSON.stringify(file))],
+  ): Promise<void> {
     const path = this.checkpointPath(reference);
-    await this.prepare();
-    await mkdir(dirname(path), { recursive: true });
+    await this.prepare(dirname(path));
     await backUp(path);
-    await writeAtomically(path, JSON.stringify(file));
+    await writeAtomically(path, pieces);
   }
 
   /** Adds an entry to the stack's history, beside a copy of the checkpoint that it led to. */
@@ -118,14 +125,20 @@ export class FileBackend {
     });
   }
 
-  /** Makes the store itself; `meta.yaml` tells the CLI that stacks are kept by project. */
-  private async prepare(): Promise<void> {
+  /**
+   * Makes the store itself, and a directory in it, where that was not done before: a deployment saves hundreds of times.
+   * `meta.yaml` tells the CLI that stacks are kept by project.
+   */
+  private async prepare(directory: string): Promise<void> {
+    if (this.prepared.has(directory)) return;
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
     try {
       await writeFile(join(this.directory, "meta.yaml"), "version: 1\n", { flag: "wx" });
     } catch (error) {
       if (!hasCode(error, "EEXIST")) throw error;
     }
+    await mkdir(directory, { recursive: true });
+    this.prepared.add(directory);
   }
 }
 
@@ -161,11 +174,18 @@ async function backUp(path: string): Promise<void> {
 }
 
 /** Writes a file as a whole or not at all: to a temporary name, to the disk, then renamed. Mode 0600. */
-export async function writeAtomically(path: string, text: string): Promise<void> {
+export async function writeAtomically(path: string, content: string | readonly Uint8Array[]): Promise<void> {
   const temporary = `${path}.${randomUUID()}.tmp`;
+  const pieces = typeof content === "string" ? [Buffer.from(content)] : content;
   const file = await open(temporary, "wx", 0o600);
   try {
-    await file.writeFile(text);
+    const { bytesWritten } = await file.writev(pieces);
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (bytesWritten !== bytes) {
+      throw new EngineError(
+        `${temporary}: ${String(bytesWritten)} of ${String(bytes)} bytes could be written: make room on the disk`,
+      );
+    }
     await file.sync();
   } finally {
     await file.close();

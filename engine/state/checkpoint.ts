@@ -53,7 +53,7 @@ const RESOURCE_KEYS = [
   "urn custom delete id type inputs outputs parent protect external dependencies initErrors provider",
   "propertyDependencies pendingReplacement additionalSecretOutputs customTimeouts retainOnDelete deletedWith",
   "created modified sourcePosition ignoreChanges replaceOnChanges",
-].flatMap((line) => line.split(" "));
+].flatMap((line) => line.split(" ")) as readonly (keyof ResourceState)[];
 
 /** Where the program registered a resource, which is out of date as soon as the program registers it again. */
 const STACK_TRACE = "stackTrace";
@@ -120,7 +120,7 @@ function readResource(serialized: PropertyMap, crypter: Crypter | undefined): Re
   const known: Record<string, unknown> = {};
   const carried: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(serialized)) {
-    if (RESOURCE_KEYS.includes(key)) known[key] = value;
+    if ((RESOURCE_KEYS as readonly string[]).includes(key)) known[key] = value;
     else if (key !== STACK_TRACE) carried[key] = value;
   }
   for (const key of VALUE_KEYS) {
@@ -160,32 +160,85 @@ export function hasSecrets({
   return all.some(({ inputs, outputs }) => containsSecret(inputs) || containsSecret(outputs));
 }
 
-/** Inputs and outputs as they were encrypted before. They never change: a resource gets others in their place. */
-export type EncryptedMaps = WeakMap<PropertyMap, PropertyValue>;
+/**
+ * What was written of a state before, by one crypter: a deployment writes it twice a step, and little of it changes from one
+ * time to the next. No value of a resource ever changes in itself: the resource gets another one in its place.
+ */
+export class WrittenState {
+  private readonly resources = new WeakMap<ResourceState, { of: readonly unknown[]; written: PropertyMap }>();
+  private readonly encrypted = new WeakMap<PropertyMap, PropertyValue>();
+  private readonly texts = new WeakMap<PropertyMap, Buffer>();
+
+  /** The resource as it was written, where it is still as it was then; else as `write` writes it. */
+  resource(resource: ResourceState, write: () => PropertyMap): PropertyMap {
+    const of = [...RESOURCE_KEYS, "carried" as const].map((key) => resource[key]);
+    const known = this.resources.get(resource);
+    if (known !== undefined && of.every((value, index) => value === known.of[index])) return known.written;
+    const written = write();
+    this.resources.set(resource, { of, written });
+    return written;
+  }
+
+  /** Inputs or outputs as they were encrypted, or else as `encrypt` encrypts them. */
+  values(values: PropertyMap, encrypt: () => PropertyValue): PropertyValue {
+    const known = this.encrypted.get(values) ?? encrypt();
+    this.encrypted.set(values, known);
+    return known;
+  }
+
+  /** JSON of what {@link WrittenState.resource} returned, in UTF-8. */
+  bytes(written: PropertyMap): Buffer {
+    const known = this.texts.get(written) ?? Buffer.from(JSON.stringify(written));
+    this.texts.set(written, known);
+    return known;
+  }
+}
+
+/**
+ * JSON of a checkpoint, in UTF-8, in pieces. With the same `written` as in {@link writeCheckpoint} only what changed since is put
+ * into words, and nothing is copied.
+ */
+export function checkpointPieces(file: CheckpointFile, written = new WrittenState()): Buffer[] {
+  const { latest } = file.checkpoint;
+  if (!latest?.resources) return [Buffer.from(JSON.stringify(file))];
+  const before = upTo(file, "checkpoint") + upTo(file.checkpoint, "latest") + upTo(latest, "resources");
+  const resources = latest.resources.flatMap((each, index) =>
+    index === 0 ? [written.bytes(each)] : [COMMA, written.bytes(each)],
+  );
+  return [Buffer.from(`${before}[`), ...resources, Buffer.from("]}}}")];
+}
+
+const COMMA = Buffer.from(",");
+
+/** JSON of an object, up to the value of one of its keys, which is its last one there. */
+function upTo<K extends string>(object: { readonly [key in K]?: unknown }, key: K): string {
+  const others = Object.entries(object).filter(([name]) => name !== key);
+  const text = JSON.stringify(Object.fromEntries(others)).slice(0, -1);
+  return `${text}${text === "{" ? "" : ","}${JSON.stringify(key)}:`;
+}
 
 /**
  * Writes a state in Pulumi's format; keys that have nothing to say are left out, as Pulumi does. `crypter` may be
- * missing where `hasSecrets` is false. With `encrypted`, what was encrypted with it before is taken from there; it
- * belongs to one crypter.
+ * missing where `hasSecrets` is false. With `written`, what was written with it before is taken from there.
  */
 export function writeCheckpoint(
   stack: string,
   state: StackState,
   crypter: Crypter | undefined,
   now: Date,
-  encrypted: EncryptedMaps = new WeakMap(),
+  written = new WrittenState(),
 ): CheckpointFile {
   const salt = crypter?.salt ?? state.salt;
   const latest: Deployment = {
     manifest: { time: now.toISOString(), magic: magicOf(ENGINE_VERSION), version: ENGINE_VERSION },
     ...(salt === undefined ? {} : { secrets_providers: { type: "passphrase", state: { salt } } }),
     ...(state.resources.length > 0
-      ? { resources: state.resources.map((each) => writeResource(each, crypter, encrypted)) }
+      ? { resources: state.resources.map((each) => writeResource(each, crypter, written)) }
       : {}),
     ...(state.pendingOperations.length > 0
       ? {
           pending_operations: state.pendingOperations.map(({ resource, type }) => ({
-            resource: writeResource(resource, crypter, encrypted),
+            resource: writeResource(resource, crypter, written),
             type,
           })),
         }
@@ -202,21 +255,20 @@ function magicOf(version: string): string {
 function writeResource(
   resource: ResourceState,
   crypter: Crypter | undefined,
-  encrypted: EncryptedMaps,
+  written: WrittenState,
 ): PropertyMap {
-  const result: Record<string, unknown> = {};
-  for (const key of RESOURCE_KEYS) {
-    const value = resource[key as keyof ResourceState];
-    if (key === "custom" || !isEmpty(value)) result[key] = value;
-  }
-  for (const key of VALUE_KEYS) {
-    const value = result[key] as PropertyMap | undefined;
-    if (value === undefined) continue;
-    const written = encrypted.get(value) ?? encryptValue(value, crypter);
-    encrypted.set(value, written);
-    result[key] = written;
-  }
-  return { ...result, ...resource.carried } as PropertyMap;
+  return written.resource(resource, () => {
+    const result: Record<string, unknown> = {};
+    for (const key of RESOURCE_KEYS) {
+      const value = resource[key];
+      if (key === "custom" || !isEmpty(value)) result[key] = value;
+    }
+    for (const key of VALUE_KEYS) {
+      const value = result[key] as PropertyMap | undefined;
+      if (value !== undefined) result[key] = written.values(value, () => encryptValue(value, crypter));
+    }
+    return { ...result, ...resource.carried } as PropertyMap;
+  });
 }
 
 function isEmpty(value: unknown): boolean {

@@ -41,6 +41,11 @@ export function isProviderType(type: string): boolean {
   return type.startsWith(PROVIDER_TYPE_PREFIX);
 }
 
+/** The package of a provider type: `aws` of `pulumi:providers:aws`. */
+export function packageOfProvider(type: string): string {
+  return type.slice(PROVIDER_TYPE_PREFIX.length);
+}
+
 /** The package of a resource type: `command` of `command:remote:Command`. */
 export function packageOf(type: string): string {
   return type.slice(0, type.indexOf(":"));

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { build } from "esbuild";
 
 const root = resolve(__dirname, "../..");
 const cache = join(root, "node_modules", ".cache", "engine-tests");
@@ -41,6 +42,21 @@ export class EngineBundle {
     const directory = join(cache, `bundle-${String(process.pid)}`);
     await run(process.execPath, [join(root, "engine", "build.mjs"), directory]);
     return new EngineBundle(directory);
+  }
+
+  /** Builds the plugin of the package `shelf` as well; resolves with the directory to name in a project file. */
+  async buildShelf(): Promise<string> {
+    const directory = join(this.directory, "plugin");
+    await build({
+      entryPoints: [join(__dirname, "plugin", "shelf.ts")],
+      outfile: join(directory, "shelf.js"),
+      bundle: true,
+      platform: "node",
+      logLevel: "warning",
+    });
+    const start = `#!/bin/sh\nexec "${process.execPath}" "${join(directory, "shelf.js")}" "$@"\n`;
+    writeFileSync(join(directory, "pulumi-resource-shelf"), start, { mode: 0o755 });
+    return directory;
   }
 
   get entry(): string {
@@ -106,8 +122,8 @@ export class Workspace {
     return end.stdout;
   }
 
-  /** Says what the `table` program is to register. */
-  table(rows: readonly Row[], outputs: object = {}): void {
+  /** Says what the `table` program, or another with such a table, is to register. */
+  table(rows: readonly object[], outputs: object = {}): void {
     writeFileSync(join(this.directory, "table.json"), JSON.stringify({ rows, outputs }));
   }
 

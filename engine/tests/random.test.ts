@@ -15,6 +15,7 @@ const context = (name: string, dryRun = false): ProviderContext => ({
   name: "x",
   directory: "/",
   dryRun,
+  ignoreChanges: [],
   signal: new AbortController().signal,
   log: () => undefined,
 });

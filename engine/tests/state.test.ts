@@ -1,9 +1,15 @@
 import fc from "fast-check";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { FileBackend } from "../state/backend";
 import {
+  checkpointPieces,
   hasEncryptedValues,
   parseCheckpoint,
   readCheckpoint,
   writeCheckpoint,
+  WrittenState,
   type CheckpointFile,
 } from "../state/checkpoint";
 import { Crypter } from "../state/crypter";
@@ -143,6 +149,75 @@ describe("a checkpoint", () => {
     const file = write([]);
     file.checkpoint.latest!.secrets_providers!.type = "cloud";
     expect(() => readCheckpoint(file, undefined)).toThrow('secrets provider is "cloud"');
+  });
+});
+
+describe("a state that is written again and again", () => {
+  const NAMES = ["a", "b", "c", "d"];
+  /** What a deployment does to a resource: every value that it gives one is a new one. */
+  const changes: readonly ((state: ResourceState, number: number) => void)[] = [
+    (state, number) =>
+      (state.inputs = { number, text: `\u{1F511} "${String(number)}"`, key: secret(number) }),
+    (state, number) => (state.outputs = { nested: [secret({ number })] }),
+    (state, number) => (state.id = String(number)),
+    (state) => (state.delete = !(state.delete ?? false)),
+    (state, number) => (state.initErrors = [`error ${String(number)}`]),
+    (state) => (state.dependencies = [urn("z")]),
+    (state, number) => (state.carried = { taint: number }),
+  ];
+  const step = fc.record({
+    name: fc.constantFrom(...NAMES),
+    change: fc.constantFrom(...changes),
+    number: fc.nat(9),
+    there: fc.subarray(NAMES),
+    pending: fc.option(fc.constantFrom(...NAMES)),
+  });
+
+  it("is as it would be if nothing of it had been written before", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+        const all = new Map(NAMES.map((name) => [name, resource(name)]));
+        const written = new WrittenState();
+        for (const { name, change, number, there, pending } of steps) {
+          change(all.get(name)!, number);
+          const state = {
+            resources: there.map((each) => all.get(each)!),
+            pendingOperations:
+              pending === null ? [] : [{ resource: all.get(pending)!, type: "creating" as const }],
+            salt: crypter.salt,
+          };
+          const file = writeCheckpoint("organization/p/dev", state, crypter, new Date(0), written);
+          const fresh = writeCheckpoint("organization/p/dev", state, crypter, new Date(0));
+          expect(file).toEqual(fresh);
+          const text = Buffer.concat(checkpointPieces(file, written)).toString();
+          expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(fresh)));
+        }
+      }),
+    );
+  });
+
+  it("is on the disk whole, however many resources it has", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "state-"));
+    try {
+      const backend = FileBackend.at(`file://${directory}`, directory);
+      const reference = { project: "p", stack: "dev" };
+      const resources = Array.from({ length: 3000 }, (_, index) => resource(`r${String(index)}`));
+      const file = writeCheckpoint(
+        "organization/p/dev",
+        { resources, pendingOperations: [], salt: undefined },
+        undefined,
+        new Date(0),
+      );
+      await backend.save(reference, file, checkpointPieces(file));
+      expect(await backend.load(reference)).toEqual(JSON.parse(JSON.stringify(file)));
+      await backend.save(reference, { ...file, version: 4 });
+      expect((await backend.load(reference))?.version).toBe(4);
+      expect(JSON.parse(readFileSync(`${backend.checkpointPath(reference)}.bak`, "utf8"))).toMatchObject({
+        version: 3,
+      });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 

@@ -32,6 +32,8 @@ export interface Project {
   readonly nodeArguments: readonly string[];
   /** Where stack config files are. Default: the project's directory. */
   readonly stackConfigDirectory: string;
+  /** Directories of provider plugins by package. */
+  readonly plugins: ReadonlyMap<string, string>;
   /** The backend that the file names. */
   readonly backendUrl: string | undefined;
   /** The config schema by full key (`namespace:name`). */
@@ -41,7 +43,7 @@ export interface Project {
 const TYPES: readonly string[] = ["string", "integer", "number", "boolean", "array", "object"];
 
 /** Keys of a project file that are read; keys that only inform people are let pass. */
-const KNOWN_KEYS = ["name", "runtime", "main", "stackConfigDir", "backend", "config"];
+const KNOWN_KEYS = ["name", "runtime", "main", "stackConfigDir", "backend", "config", "plugins"];
 const INFORMATIVE_KEYS = ["description", "author", "website", "license", "template", "options"];
 
 /** Finds the directory with the project file, from `start` upwards; undefined where there is none. */
@@ -101,6 +103,7 @@ class ProjectReader {
       entry: isFile ? target : ".",
       nodeArguments: this.nodeArguments(),
       stackConfigDirectory: resolve(this.root, this.text("stackConfigDir") ?? "."),
+      plugins: this.plugins(),
       backendUrl: this.backendUrl(),
       config: this.schema(name),
     };
@@ -140,6 +143,27 @@ class ProjectReader {
     const text = options["nodeargs"] ?? "";
     if (typeof text !== "string") this.faults.push("runtime.options.nodeargs: expected a string");
     return typeof text === "string" ? text.split(" ").filter((part) => part !== "") : [];
+  }
+
+  /** The plugins that are named by path: `plugins: {providers: [{name, path}]}`. */
+  private plugins(): Map<string, string> {
+    const plugins = asObject(this.content["plugins"] ?? {}) ?? {};
+    for (const key of Object.keys(plugins))
+      if (key !== "providers") this.faults.push(`plugins.${key}: not supported by the embedded engine`);
+    const providers = plugins["providers"] ?? [];
+    if (!Array.isArray(providers)) this.faults.push("plugins.providers: expected a list");
+    const entries = Array.isArray(providers) ? (providers as unknown[]) : [];
+    return new Map(entries.flatMap((entry, index) => this.plugin(entry, index)));
+  }
+
+  private plugin(entry: unknown, index: number): [string, string][] {
+    const { name, path } = asObject(entry) ?? {};
+    if (typeof name === "string" && name !== "" && typeof path === "string" && path !== "")
+      return [[name, resolve(this.root, path)]];
+    this.faults.push(
+      `plugins.providers[${String(index)}]: expected a package's name and the path of the directory that holds its plugin`,
+    );
+    return [];
   }
 
   private backendUrl(): string | undefined {

@@ -309,6 +309,8 @@ export interface DatabaseStatusResult {
     }[];
     /** The newest backups in the bucket, newest first. */
     readonly backups: readonly BackupManifest[];
+    /** Names of those among them whose manifest is damaged, or of another dump: none of these can be restored. */
+    readonly damagedBackups: readonly string[];
     /** Why the bucket does not answer; null if it does. */
     readonly bucketUnreachable: string | null;
   } | null;

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { readIfThere, removeDurably, writeDurably } from "../conductor/system/durable-file";
+import { readIfThere, removeDurably, writeDurably, writeWhole } from "../conductor/system/durable-file";
 import { Failed } from "../conductor/faults";
 import type { BackupManifest, DatabaseSettings, MigrationsAct, MigrationFile, Rehearsal } from "./protocol";
 
@@ -77,9 +77,19 @@ export class DatabaseStore {
     return next;
   }
 
-  private async write(name: string, value: unknown): Promise<void> {
+  /**
+   * Notes that one of the pending files is applied. A power cut may take that back, for the history has it, which the next
+   * `migrations` act asks; it waits for the disk half as long as {@link DatabaseStore.update}.
+   */
+  async noteApplied(version: string, schemaVersion: string | null): Promise<void> {
+    const state = await this.state();
+    const pending = state.pending.filter((one) => one !== version);
+    await this.write("state.json", { ...state, schemaVersion, pending }, writeWhole);
+  }
+
+  private async write(name: string, value: unknown, write = writeDurably): Promise<void> {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
-    await writeDurably(join(this.directory, name), `${JSON.stringify(value)}\n`);
+    await write(join(this.directory, name), `${JSON.stringify(value)}\n`);
   }
 
   private async read<T>(name: string): Promise<T | null> {

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { Bucket } from "./backups/bucket";
 import { readManifest } from "./backups/backup";
-import { dumpKey, namesIn, told } from "./backups/manifest";
+import { DamagedManifest, dumpKey, namesIn, told } from "./backups/manifest";
 import { newestVersion } from "./backups/snapshot";
 import { addressOf, connect } from "./connection";
 import type { BackupManifest, DatabaseSettings, DatabaseStatusAct, DatabaseStatusResult } from "./protocol";
@@ -14,6 +14,7 @@ const TOLD_BACKUPS = 30;
 const TOLD_QUERY = 200;
 
 type Details = NonNullable<DatabaseStatusResult["details"]>;
+type BucketDetails = Pick<Details, "backups" | "damagedBackups" | "bucketUnreachable">;
 
 /**
  * What `ops status` and `ops db` show. A database, or a bucket, that does not answer is told as such.
@@ -52,27 +53,32 @@ export async function status(
   }
 }
 
-async function backupsOf(
-  { app }: Surroundings,
-  settings: DatabaseSettings,
-): Promise<Pick<Details, "backups" | "bucketUnreachable">> {
+async function backupsOf({ app }: Surroundings, settings: DatabaseSettings): Promise<BucketDetails> {
   const bucket = new Bucket(settings.bucket);
   try {
     const { prefix } = settings.bucket;
     const names = namesIn(await bucket.keys(), prefix, app).slice(0, TOLD_BACKUPS);
     const backups: BackupManifest[] = [];
+    const damagedBackups: string[] = [];
     // A manifest names every object of a database: one after the other, so that few are in memory.
-    for (const name of names) backups.push(told(await readManifest(bucket, dumpKey(prefix, name))));
-    return { backups, bucketUnreachable: null };
+    for (const name of names) {
+      try {
+        backups.push(told(await readManifest(bucket, dumpKey(prefix, name))));
+      } catch (error) {
+        if (!(error instanceof DamagedManifest)) throw error;
+        damagedBackups.push(name);
+      }
+    }
+    return { backups, damagedBackups, bucketUnreachable: null };
   } catch (error) {
-    return { backups: [], bucketUnreachable: (error as Error).message };
+    return { backups: [], damagedBackups: [], bucketUnreachable: (error as Error).message };
   } finally {
     bucket.close();
   }
 }
 
 /** The guide's monitoring queries, and who waits for whom. */
-async function look(session: Client): Promise<Omit<Details, "backups" | "bucketUnreachable">> {
+async function look(session: Client): Promise<Omit<Details, keyof BucketDetails>> {
   const { rows: numbers } = await session.query<{ bytes: string; used: string; most: string }>(`
     select pg_database_size(current_database())::text as bytes, current_setting('max_connections') as most,
       (select count(*) from pg_stat_activity where backend_type = 'client backend')::text as used`);

@@ -155,7 +155,7 @@ export class Worker {
         `${version}_${act.name}.sql is not what was sent with the migrations; run \`pulumi up\` again`,
       );
     }
-    const { waiting, pending, proven } = await store.state();
+    const { waiting, proven } = await store.state();
     if (waiting.includes(version)) return { version, outcome: "waiting" };
     const migrator = await this.open(surroundings);
     // What is in the history needs no proof, and is only told to be there.
@@ -167,10 +167,7 @@ export class Worker {
     }
     const after = staged.files.find((one) => one.version === act.after) ?? null;
     const { outcome } = await migrator.apply(file, { after });
-    await store.update({
-      schemaVersion: await migrator.schemaVersion(),
-      pending: pending.filter((one) => one !== version),
-    });
+    await store.noteApplied(version, await migrator.schemaVersion());
     return { version, outcome };
   }
 

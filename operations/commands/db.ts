@@ -53,7 +53,7 @@ function bodyText(database: DatabaseStatusResult, now: Date, paint: Paint): stri
     [
       "backups",
       details.bucketUnreachable === null
-        ? String(details.backups.length)
+        ? `${String(details.backups.length)}${damagedText(details.damagedBackups, paint)}`
         : paint("red", `the bucket does not answer: ${details.bucketUnreachable}`),
     ],
   ]);
@@ -65,6 +65,10 @@ function bodyText(database: DatabaseStatusResult, now: Date, paint: Paint): stri
   ]
     .filter((part) => part !== "")
     .join("\n\n");
+}
+
+function damagedText(names: readonly string[], paint: Paint): string {
+  return names.length === 0 ? "" : `, ${paint("red", `DAMAGED: ${names.map(printable).join(", ")}`)}`;
 }
 
 function attention(number: number, paint: Paint): string {

@@ -113,6 +113,32 @@ describe("a backup", () => {
   });
 });
 
+test("keys that config does not have come by AWS' own chain", async () => {
+  const { bucket: place } = world.settings(url);
+  const host = await world.host(url, { bucket: { ...place, credentials: null } });
+  const { accessKeyId, secretAccessKey } = world.keys;
+  const keys = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  const { backup: made } = await withEnvironment(keys, () => backup(host.surroundings(), asked));
+  expect(await bucket.head(made!.key)).toMatchObject({ bytes: made!.bytes });
+});
+
+/** Runs with these variables, and none other of AWS', in the environment. */
+async function withEnvironment<T>(
+  variables: Readonly<Record<string, string>>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const before = process.env;
+  const others = Object.entries(before).filter(([name]) => !name.startsWith("AWS_"));
+  // Nor does a file of whoever runs the tests have a say.
+  const files = { AWS_CONFIG_FILE: "/dev/null", AWS_SHARED_CREDENTIALS_FILE: "/dev/null" };
+  process.env = { ...Object.fromEntries(others), ...files, ...variables };
+  try {
+    return await work();
+  } finally {
+    process.env = before;
+  }
+}
+
 describe("no backup", () => {
   let host: TestHost;
 
@@ -191,6 +217,16 @@ describe("no backup", () => {
     await expect(backup(other.surroundings(), asked)).rejects.toThrow(message);
   });
 
+  test("comes of a host without a role, where config has no keys either", async () => {
+    const other = await withBucket({ credentials: null });
+    await withEnvironment({ AWS_EC2_METADATA_DISABLED: "true" }, () =>
+      expectNone(
+        () => backup(other.surroundings(), asked),
+        /Set backupAccessKeyId and its secret, or give the host a role/,
+      ),
+    );
+  });
+
   test.each([
     ["another length", { "content-length": "5" }, /has 5 bytes there, not the \d+/],
     ["another checksum", { etag: '"0123456789abcdef0123456789abcdef"' }, /another checksum there/],
@@ -248,6 +284,18 @@ describe("status", () => {
     expect(times).toEqual([...times].sort().reverse());
     expect(result.details!.sizeBytes).toBeGreaterThan(1_000_000);
     expect(result.details!.connections.used).toBeGreaterThan(0);
+  });
+
+  test("tells of a damaged manifest by name, and of all other backups", async () => {
+    const host = await world.host(url);
+    const [first, second] = [
+      await backup(host.surroundings(), asked),
+      await backup(host.surroundings(), asked),
+    ];
+    await world.editObject(second.backup!.key.replace(".dump", ".json"), (bytes) => bytes.subarray(0, 100));
+    const { details } = await status(host.surroundings(), { act: "database-status", details: true });
+    expect(details).toMatchObject({ bucketUnreachable: null, damagedBackups: [second.backup!.name] });
+    expect(details!.backups).toEqual([first.backup]);
   });
 
   test("tells that there is none, that it does not answer, that the bucket does not", async () => {

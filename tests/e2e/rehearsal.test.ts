@@ -8,8 +8,9 @@ import { rehearse } from "../../host/database/backups/rehearse";
 import { ScratchServer } from "../../host/database/backups/scratch-server";
 import type { DatabaseSettings, MigrationFile } from "../../host/database/protocol";
 import type { Surroundings } from "../../host/database/surroundings";
+import { Worker } from "../../host/database/worker";
 import { identify, isAlive, waitFor } from "../../sandbox/processes";
-import { BackupWorld, migration, TestHost } from "./support/backups";
+import { BackupWorld, migration, programsWith, TestHost } from "./support/backups";
 import { ChildProgram } from "./support/child";
 import { contentOf } from "./support/database-content";
 import { openMigrator } from "../../host/database/migrations/migrator";
@@ -51,7 +52,7 @@ async function change(host: TestHost, edit: (bytes: Buffer) => Buffer, what = ".
   await world.editObject(key, edit);
 }
 
-/** Expects a rehearsal to fail, and to leave neither a trace nor a permission. */
+/** Expects a rehearsal to fail, and to leave neither a trace nor a permission: no file is applied. */
 async function expectFailure(
   host: TestHost,
   message: RegExp,
@@ -60,6 +61,25 @@ async function expectFailure(
   await expect(rehearse(host.surroundings(surroundings), openMigrator)).rejects.toThrow(message);
   expect((await host.state()).rehearsal).toBeNull();
   expect(host.leftovers()).toEqual([]);
+  await expectUnproven(host);
+}
+
+/** Expects that the first pending file is refused, and that the database knows nothing of it. */
+async function expectUnproven(host: TestHost): Promise<void> {
+  const { pending } = await host.state();
+  const { files } = (await host.store.staged())!;
+  const { version, name, sha256 } = files.find((file) => file.version === pending[0])!;
+  const { app, store, scratch } = host.surroundings();
+  const worker = new Worker({ app, store, scratch });
+  try {
+    const act = { act: "migrate", epoch: 0, version, name, sha256, after: null } as const;
+    await expect(worker.take(act, host.surroundings())).rejects.toThrow(
+      `${version}_${name}.sql was not rehearsed on a restored backup`,
+    );
+  } finally {
+    await worker.close();
+  }
+  expect(world.postgres.run("select count(*) from supabase_migrations.schema_migrations", "shop")).toBe("0");
 }
 
 describe("a rehearsal", () => {
@@ -209,6 +229,21 @@ describe("a rehearsal fails", () => {
       ".json",
     );
     await expectFailure(host, /extensions that the server to rehearse on has not: pg_graphql;/);
+  });
+
+  test.each([
+    ["pg_restore", "kill -9 $$", /the dump cannot be restored[^]*was ended by SIGKILL/],
+    [
+      "the server that it is restored into",
+      `kill -9 "$(head -n 1 SCRATCH/server/data/postmaster.pid)"; exec REAL "$@"`,
+      /the dump cannot be restored[^]*ended with exit code 1/,
+    ],
+  ])("for %s that is killed", async (_, script, message) => {
+    const host = await hostWithBackup();
+    const pg_restore = `#!/bin/sh\ncase "$1" in --version) exec REAL "$@";; esac\n${script.replace("SCRATCH", host.scratch)}\n`;
+    const programs = programsWith(host.directory, { pg_restore });
+    await expectFailure(host, message, { programs });
+    await rehearse(host.surroundings(), openMigrator);
   });
 });
 

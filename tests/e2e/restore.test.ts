@@ -247,6 +247,25 @@ case "$*" in *dump) ;; *) exec REAL "$@" ;; esac
     expect(shop.host.site).toEqual(["close", "open"]);
   });
 
+  test.each([[[]], [["shop"]]])(
+    "by a pg_restore that is killed leaves the old one (schemas %p)",
+    async (schemas) => {
+      const shop = await backedUp({ schemas });
+      // What only reads the dump is left alone.
+      const script = `#!/bin/sh
+case "$*" in *--dbname=*|*--file=-*) REAL --file=- "$(for last; do :; done; echo "$last")" | head -c 9000; kill -9 $$ ;; *) exec REAL "$@" ;; esac`;
+      const programs = programsWith(shop.host.directory, { pg_restore: script });
+      const work = (): Promise<unknown> =>
+        restore(shop.host.surroundings({ programs }), {
+          act: "restore",
+          backup: shop.backupName,
+          confirmed: true,
+        });
+      await expectUnchanged(shop, work, /SIGKILL/);
+      expect(shop.host.site).toEqual(["close", "open"]);
+    },
+  );
+
   test.each([
     ["a key", "create table auth.likes (id int references shop.owners)", "pg_constraint"],
     ["a trigger", "create trigger t before insert on auth.users execute function shop.touch()", "pg_trigger"],

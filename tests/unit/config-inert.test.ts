@@ -164,6 +164,7 @@ const everything = () => ({
   backups: { bucket: "npm" },
   monitoring: {
     enabled: true,
+    region: "eu-central-1",
     page: { emails: ["oncall@example.com"], slack: { teamId: "T01234567", channelId: "C01234567" } },
     warn: { webhooks: ["https://alarms.example.com/take"] },
   },

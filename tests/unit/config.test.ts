@@ -374,7 +374,7 @@ describe("all faults at once", () => {
   });
 
   it("names every required key of a stack without configuration", () => {
-    expect(keysOf({})).toEqual([
+    expect(keysOf({ variableRules: "none" })).toEqual([
       "vehicleservice:host.address",
       "vehicleservice:site.domains",
       "vehicleservice:source.repository",

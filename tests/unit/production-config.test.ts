@@ -57,13 +57,16 @@ const jwt = (role: string) => {
 function valuesOf(): Record<string, string> {
   const account = randomBytes(6).toString("hex");
   return {
+    supabaseAccessToken: secret("sbp_", 40),
     databaseUrl: `postgres://postgres.abcdefghijklmnopqrst:${secret("", 24)}@aws-0-eu-central-1.pooler.supabase.com:5432/postgres`,
     NEXT_PUBLIC_SUPABASE_URL: "https://abcdefghijklmnopqrst.supabase.co",
     NEXT_PUBLIC_SUPABASE_ANON_KEY: jwt("anon"),
     SUPABASE_SERVICE_ROLE_KEY: jwt("service_role"),
     NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY: secret(`pk_live_51${account}`, 80),
     STRIPE_SECRET_KEY: secret(`sk_live_51${account}`, 80),
+    DATABASE_URL: `postgres://postgres.abcdefghijklmnopqrst:${secret("", 24)}@aws-0-eu-central-1.pooler.supabase.com:6543/postgres`,
     STRIPE_CONNECT_CLIENT_ID: secret("ca_"),
+    STRIPE_WEBHOOK_SECRET: secret("whsec_"),
     RESEND_API_KEY: secret("re_"),
     SENTRY_DSN: `https://${secret("")}@o1.ingest.sentry.io/1`,
   };
@@ -81,13 +84,15 @@ function writeFiles(values: Record<string, string>): void {
 test("before anything is filled in, the preview names every placeholder, and asks nobody", async () => {
   const { exitCode, stdout, stderr } = await terminal.run(block(PAGE, "preview"), { check: false });
   expect(exitCode).not.toBe(0);
-  for (const key of ["host.address", "host.hostKey", "site.domains[0]", "source.repository"]) {
+  const variables = ["variables.NEXT_PUBLIC_SITE_URL", "variables.STRIPE_SECRET_KEY", "variables.SENTRY_DSN"];
+  const keys = ["host.address", "host.hostKey", "site.domains[0]", "source.repository", ...variables];
+  for (const key of keys) {
     expect(stdout + stderr).toContain(key);
   }
 });
 
 test("with the page's lines carried out, the preview shows the whole plan, and no secret", async () => {
-  for (const name of ["host", "site", "secrets"]) await terminal.run(block(PAGE, name));
+  for (const name of ["host", "site", "secrets", "supabase"]) await terminal.run(block(PAGE, name));
   const { stdout, stderr } = await terminal.run(block(PAGE, "preview"));
   for (const word of ["web", "certificate", "database", "blue", "traffic"]) expect(stdout).toContain(word);
   const stack = readFileSync(join(directory, "Pulumi.production.yaml"), "utf8");

@@ -95,6 +95,8 @@ describe("stack files", () => {
   it("of production is complete but for the operator's own values, which are refused by name", () => {
     const faults = faultsOf(stackValues("Pulumi.production.yaml"), machineWith());
     const placeholder = expect.stringContaining("guide's placeholder");
+    const mine = (rule: unknown) => (name: string) =>
+      expect.objectContaining({ key: `vehicleservice:variables.${name}`, rule }) as unknown;
     expect(faults).toEqual([
       expect.objectContaining({ key: "vehicleservice:host.address", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:site.domains[0]", rule: placeholder }),
@@ -105,6 +107,14 @@ describe("stack files", () => {
       expect.objectContaining({ key: "vehicleservice:host.hostKey", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:supabaseSmtpPassword", value: "(not set)" }),
       expect.objectContaining({ key: "vehicleservice:supabaseAccessToken", value: "(not set)" }),
+      ...["NEXT_PUBLIC_SITE_URL"].map(mine(expect.stringContaining("in place of a placeholder"))),
+      ...[
+        ...["NEXT_PUBLIC_SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_ANON_KEY", "SUPABASE_SERVICE_ROLE_KEY"],
+        ...["DATABASE_URL", "NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY", "STRIPE_SECRET_KEY"],
+        ...["STRIPE_CONNECT_CLIENT_ID", "STRIPE_WEBHOOK_SECRET", "RESEND_API_KEY"],
+      ].map(mine(expect.stringMatching(/^set: /))),
+      ...["NEXT_PUBLIC_FROM_EMAIL"].map(mine(expect.stringContaining("in place of a placeholder"))),
+      ...["SENTRY_DSN"].map(mine(expect.stringMatching(/^set: /))),
     ]);
     expect(stackValues("Pulumi.production.yaml").environment).toBe("production");
   });
@@ -154,6 +164,7 @@ describe("index.ts", () => {
       testerSecret: "0123456789abcdef",
       host: JSON.stringify({ address: "10.77.1.2", hostKey, privateKeyFile }),
       site: JSON.stringify({ domains: ["vehicleservice.test"] }),
+      variableRules: "none",
       source: JSON.stringify({ repository: "git://10.77.1.1/sample.git" }),
     };
   };

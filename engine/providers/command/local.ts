@@ -1,15 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { unwrapSecrets, type PropertyMap, type PropertyValue } from "../../values/property";
+import { killGroup, startGuard } from "../process-group";
 import type { ProviderContext } from "../provider";
 import { captured } from "./capture";
 import { previousOutput, textInput, textMapInput } from "./outputs";
-
-/**
- * Waits for the end of its input and then kills the process group $1. Its input is a pipe that only the engine holds,
- * so that a killed engine leaves no command running.
- */
-const GUARD = 'read -r _; kill -s KILL -- "-$1"';
 
 /** The words of the command provider for the usual signals. */
 const SIGNAL_WORDS: Partial<Record<NodeJS.Signals, string>> = {
@@ -78,24 +73,6 @@ async function endOf(child: ChildProcess, context: ProviderContext): Promise<str
     clearTimeout(timer);
     context.signal.removeEventListener("abort", stop);
     guard?.kill("SIGKILL");
-  }
-}
-
-function startGuard(pid: number): ChildProcess {
-  const guard = spawn("/bin/sh", ["-c", GUARD, "guard", String(pid)], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  guard.stdin.on("error", () => undefined);
-  guard.unref();
-  return guard;
-}
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
 

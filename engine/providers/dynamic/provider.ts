@@ -1,22 +1,15 @@
-import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb";
-import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
+import type { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
 import { EngineError, messageOf } from "../../errors";
-import { diffOf, NO_DIFF, type DiffResult } from "../../values/diff";
-import {
-  containsSecret,
-  isMap,
-  isSecret,
-  maskStrings,
-  secret,
-  secretStrings,
-  signatureOf,
-  unwrapMap,
-  type PropertyMap,
-} from "../../values/property";
+import type { DiffResult } from "../../values/diff";
+import { maskStrings, secretStrings, unwrapMap, type PropertyMap } from "../../values/property";
 import { keepSecretOutputs } from "../command/outputs";
+import { diffOfResponse, failuresOf } from "../protocol/answers";
+import { mapOf, openClient, promised, type Callback } from "../protocol/client";
+import { LostConnection } from "../protocol/errors";
+import { markLike } from "../protocol/marks";
 import {
   PartialFailure,
   type CheckResult,
@@ -24,14 +17,12 @@ import {
   type OldResource,
   type Provider,
   type ProviderContext,
+  type ReadResult,
 } from "../provider";
-import { failureOf, LostConnection } from "./errors";
 import type { DynamicProcess } from "./process";
 
 /** The input that holds the provider itself, as source text. */
 const SOURCE = "__provider";
-/** Messages hold whole provider sources and files. */
-const LARGEST_MESSAGE = 400 * 1024 * 1024;
 
 /** What the providers of a run need. */
 export interface DynamicProviderOptions {
@@ -45,8 +36,6 @@ export interface DynamicProviderOptions {
   /** Aborted where operations under way have to stop at once. */
   readonly signal: AbortSignal;
 }
-
-type Callback<Response> = (error: ServiceError | null, response: Response) => void;
 
 /**
  * The resources whose providers stand in the program itself (`pulumi.dynamic.Resource`). Their providers run in a process
@@ -76,10 +65,7 @@ export class DynamicProvider implements Provider {
     const response = await this.ask<proto.CheckResponse>((client, done) => client.check(request, done));
     return {
       inputs: markLike(mapOf(response.getInputs()), inputs),
-      failures: response.getFailuresList().map((failure) => ({
-        property: failure.getProperty(),
-        reason: this.mask(failure.getReason()),
-      })),
+      failures: failuresOf(response.getFailuresList(), (text) => this.mask(text)),
     };
   }
 
@@ -90,16 +76,7 @@ export class DynamicProvider implements Provider {
       .setOldInputs(this.struct(old.inputs))
       .setNews(this.struct(inputs));
     const response = await this.ask<proto.DiffResponse>((client, done) => client.diff(request, done));
-    const { DIFF_NONE, DIFF_SOME } = proto.DiffResponse.DiffChanges;
-    const answer = {
-      replaceKeys: response.getReplacesList(),
-      deleteBeforeReplace: response.getDeletebeforereplace(),
-    };
-    if (response.getChanges() === DIFF_NONE) return NO_DIFF;
-    if (response.getChanges() === DIFF_SOME)
-      return { changed: true, changedKeys: response.getDiffsList(), ...answer };
-    const diff = diffOf(old.inputs, inputs);
-    return diff.changed ? { ...diff, ...answer } : NO_DIFF;
+    return diffOfResponse(response, old.inputs, inputs);
   }
 
   async create(context: ProviderContext, inputs: PropertyMap): Promise<CreateResult> {
@@ -139,6 +116,25 @@ export class DynamicProvider implements Provider {
       .setOldInputs(this.struct(old.inputs))
       .setTimeout(context.timeoutSeconds ?? 0);
     await this.ask<Empty>((client, done) => client.delete(request, done));
+  }
+
+  /** Asks the provider's own `read`; without one the SDK says that nothing has changed. */
+  async read(context: ProviderContext, resource: OldResource): Promise<ReadResult | undefined> {
+    const request = this.address(new proto.ReadRequest(), context)
+      .setId(resource.id)
+      .setProperties(this.struct(resource.outputs))
+      .setInputs(this.struct(resource.inputs));
+    const response = await this.ask<proto.ReadResponse>((client, done) => client.read(request, done));
+    if (response.getId() === "") return undefined;
+    const { outputs, inputs } = resource;
+    const found = { ...mapOf(response.getProperties()), ...source(outputs) };
+    return {
+      id: response.getId(),
+      outputs: remark(markLike(found, outputs), inputs),
+      ...(response.hasInputs()
+        ? { inputs: markLike({ ...mapOf(response.getInputs()), ...source(inputs) }, inputs) }
+        : {}),
+    };
   }
 
   async close(): Promise<void> {
@@ -187,10 +183,7 @@ export class DynamicProvider implements Provider {
   }
 
   private async connect(): Promise<ResourceProviderClient> {
-    const client = new ResourceProviderClient(await this.process.address, credentials.createInsecure(), {
-      "grpc.max_receive_message_length": LARGEST_MESSAGE,
-      "grpc.max_send_message_length": LARGEST_MESSAGE,
-    });
+    const client = openClient(await this.process.address);
     const request = new proto.ConfigureRequest()
       .setArgs(this.struct(this.options.config))
       .setAcceptsecrets(true)
@@ -216,19 +209,6 @@ export class DynamicProvider implements Provider {
   }
 }
 
-function promised<Response>(call: (done: Callback<Response>) => unknown): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    call((error, response) => {
-      if (error) reject(failureOf(error));
-      else resolve(response);
-    });
-  });
-}
-
-function mapOf(struct: Struct | undefined): PropertyMap {
-  return struct?.toJavaScript() ?? {};
-}
-
 function source(inputs: PropertyMap): PropertyMap {
   return inputs[SOURCE] === undefined ? {} : { [SOURCE]: inputs[SOURCE] };
 }
@@ -241,18 +221,4 @@ function withoutSource(properties: PropertyMap): PropertyMap {
 /** Outputs with the marks of the inputs, and with marks where a secret shows up in another output. */
 function remark(outputs: PropertyMap, inputs: PropertyMap): PropertyMap {
   return keepSecretOutputs(withoutSource(inputs), markLike(outputs, inputs));
-}
-
-/** Marks a value as secret where the value of the same name holds a secret. */
-function markLike(values: PropertyMap, like: PropertyMap): PropertyMap {
-  const marked = Object.entries(values).map(([key, value]) => {
-    const model = Object.hasOwn(like, key) ? like[key] : undefined;
-    if (isPlainMap(value) && isPlainMap(model)) return [key, markLike(value, model)];
-    return [key, !isSecret(value) && containsSecret(model) ? secret(value) : value];
-  });
-  return Object.fromEntries(marked) as PropertyMap;
-}
-
-function isPlainMap(value: PropertyMap[string] | undefined): value is PropertyMap {
-  return isMap(value) && signatureOf(value) === undefined;
 }

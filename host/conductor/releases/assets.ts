@@ -49,7 +49,7 @@ export class SharedAssets {
 }
 
 /** All regular files below a directory, relative to it; none where it is not there. Links are not followed. */
-async function filesBelow(directory: string): Promise<string[]> {
+export async function filesBelow(directory: string): Promise<string[]> {
   if ((await lstat(directory).catch(() => null))?.isDirectory() !== true) {
     return [];
   }

@@ -5,6 +5,7 @@ import { Failed, Refused } from "../faults";
 import { SharedAssets } from "./assets";
 import { buildRelease } from "./build";
 import { StepRunner, type Builder } from "./build-step";
+import { requireNoSecrets } from "./client-secrets";
 import { DependencyStore } from "./dependency-store";
 import { bytesOf, flush, freeBytes, inMegabytes } from "./disk";
 import type { Paths } from "../paths";
@@ -115,9 +116,10 @@ class ReleasesOnDisk implements Releases {
     const environment = await this.builder.environments.read(intent.environment);
     const variables = forBuild(environment, intent.buildVariables);
     const steps = new StepRunner(this.builder, intent.version, variables, progress);
-    const { cache } = keeping.settings.builds;
+    const { assets, cache } = keeping.settings.builds;
     try {
       const built = await buildRelease({ intent, directory, cache }, this.builder, this.store, steps);
+      await requireNoSecrets({ version: intent.version, directory, assets }, environment);
       const bytes = await bytesOf(directory);
       // A record outlives a power cut, so that what it stands for has to.
       await flush(this.paths.releases);

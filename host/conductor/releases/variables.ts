@@ -21,12 +21,17 @@ export function isFreeVariable(name: string): boolean {
 /** Prefix of the variables that Next.js puts into what browsers load, while it builds. */
 const PUBLIC = "NEXT_PUBLIC_";
 
+/** May everybody know a variable's value? */
+export function isPublicVariable(name: string): boolean {
+  return name.startsWith(PUBLIC);
+}
+
 /** Returns the variables that a build sees: the public ones, and those named. */
 export function forBuild(
   variables: Readonly<Record<string, string>>,
   named: readonly string[],
 ): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(variables).filter(([name]) => name.startsWith(PUBLIC) || named.includes(name)),
+    Object.entries(variables).filter(([name]) => isPublicVariable(name) || named.includes(name)),
   );
 }

@@ -4,6 +4,12 @@ import { dirname } from "node:path";
 
 /** Writes a file so that after a crash either the old or the new text is there, whole (write, fsync, rename, fsync). */
 export async function writeDurably(path: string, text: string, mode = 0o600): Promise<void> {
+  await writeWhole(path, text, mode);
+  await syncDirectory(dirname(path));
+}
+
+/** As {@link writeDurably}, but for that a power cut may bring the old text back, whole (write, fsync, rename). */
+export async function writeWhole(path: string, text: string, mode = 0o600): Promise<void> {
   const temporary = `${path}.new`;
   const file = await open(temporary, "w", mode);
   try {
@@ -14,7 +20,6 @@ export async function writeDurably(path: string, text: string, mode = 0o600): Pr
     await file.close();
   }
   await rename(temporary, path);
-  await syncDirectory(dirname(path));
 }
 
 /** Removes a file so that it stays removed after a crash. No error where it is not there. */

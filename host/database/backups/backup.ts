@@ -7,7 +7,15 @@ import type { Surroundings } from "../surroundings";
 import { Bucket, partBytesFor } from "./bucket";
 import type { Catalog } from "./catalog";
 import { Dump, Meter } from "./dump";
-import { backupName, dumpKey, manifestKey, parseManifest, told, type StoredManifest } from "./manifest";
+import {
+  backupName,
+  DamagedManifest,
+  dumpKey,
+  manifestKey,
+  parseManifest,
+  type StoredManifest,
+  told,
+} from "./manifest";
 import { clientPrograms, majorOf, PROGRAMS_ROOT, versionOf, type Programs } from "./programs";
 import {
   beginSnapshot,
@@ -266,14 +274,14 @@ export async function findBackup(
   return readManifest(bucket, dumpKey(prefix, name));
 }
 
-/** @throws Failed where there is no manifest, or it is of another dump */
+/** @throws Failed where there is no manifest; DamagedManifest where it is none, or of another dump */
 export async function readManifest(bucket: Bucket, key: string): Promise<StoredManifest> {
   const where = manifestKey(key);
   const text = await bucket.text(where);
   if (text === null) throw new Failed(`${key} has no manifest (${where}): take another backup`);
   const manifest = parseManifest(where, text);
   if (manifest.key !== key)
-    throw new Failed(`${where} is the manifest of ${manifest.key}: take another backup`);
+    throw new DamagedManifest(`${where} is the manifest of ${manifest.key}: take another backup`);
   return manifest;
 }
 

@@ -2,6 +2,9 @@ import { z } from "zod";
 import { Failed } from "../../conductor/faults";
 import type { BackupManifest } from "../protocol";
 
+/** What stands beside a dump is not its manifest, so that it is no backup. */
+export class DamagedManifest extends Failed {}
+
 /** A role as a dump needs it: what a dump owns or grants belongs to it by name. */
 const roleSchema = z.object({
   name: z.string(),
@@ -53,14 +56,14 @@ export type StoredManifest = z.infer<typeof storedSchema>;
 /**
  * Reads a manifest.
  * @param key Where it was, for the error.
- * @throws Failed where it is none
+ * @throws DamagedManifest where it is none
  */
 export function parseManifest(key: string, text: string): StoredManifest {
   try {
     return storedSchema.parse(JSON.parse(text));
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
-    throw new Failed(
+    throw new DamagedManifest(
       `${key} is no manifest of a backup, so that its dump cannot be trusted; take another backup: ${why}`,
     );
   }

@@ -35,6 +35,7 @@ it("shows little on a quiet day", async () => {
     longQueries: [],
     blocked: [],
     backups: [],
+    damagedBackups: [],
     bucketUnreachable: null,
   };
   const { stdout } = await db({ ...database, details: quiet });
@@ -48,6 +49,12 @@ it("tells why there are no backups to be seen", async () => {
     details: { ...closeUp.details!, backups: [], bucketUnreachable: "access denied" },
   });
   expect(stdout).toMatch(/backups +<red>the bucket does not answer: access denied/);
+});
+
+it("tells which backups cannot be restored", async () => {
+  const damagedBackups = ["20260227/vehicleservice-20260227T090000Z"];
+  const { stdout } = await db({ ...closeUp, details: { ...closeUp.details!, damagedBackups } });
+  expect(stdout).toMatch(/backups +2, <red>DAMAGED: 20260227\/vehicleservice-20260227T090000Z<\/>/);
 });
 
 it("cuts a long query, and shows no character that a terminal would act on", async () => {

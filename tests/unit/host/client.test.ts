@@ -20,11 +20,14 @@ function install(): { script: string; socket: string } {
   const directory = temporaryDirectory();
   const socket = join(directory, "c.sock");
   const text = readFileSync(SOURCE, "utf8");
-  expect(text).toContain("socket=/run/@APP@/conductor.sock");
+  expect(text).toContain("$socket = '/run/@APP@/conductor.sock';");
   const script = join(directory, "shop-conductor");
   const local = text.replace("/run/@APP@/conductor.sock", socket).replaceAll("@APP@", "shop");
-  expect(local).toMatch(/tries=10\n(#.*\n)*patience=15\n/);
-  writeFileSync(script, local.replace("patience=15", "patience=1").replace("tries=10", "tries=2"));
+  expect(local).toMatch(/\$tries = 10;\n(#.*\n)*my \$patience = 15;\n/);
+  writeFileSync(
+    script,
+    local.replace("$patience = 15", "$patience = 1").replace("$tries = 10", "$tries = 2"),
+  );
   chmodSync(script, 0o755);
   return { script, socket };
 }
@@ -36,7 +39,7 @@ interface Run {
 }
 
 async function run(script: string, args: readonly string[], input = ""): Promise<Run> {
-  const child = spawn("bash", [script, ...args]);
+  const child = spawn(script, args);
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk));
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
@@ -79,7 +82,14 @@ describe("the client", () => {
   it.each([
     [["status"], { act: "status" }],
     [["ack"], { act: "ack" }],
+    [["drift"], { act: "drift" }],
     [["abort", 'the "wallet"', "is \\ empty"], { act: "abort", reason: 'the "wallet" is \\ empty' }],
+    [["maintenance", "on"], { act: "maintenance", on: true }],
+    [["maintenance", "off"], { act: "maintenance", on: false }],
+    [["backup"], { act: "backup", reason: "asked", generation: 0 }],
+    [["backup", "daily"], { act: "backup", reason: "daily", generation: 0 }],
+    [["database"], { act: "database-status", details: false }],
+    [["database", "details"], { act: "database-status", details: true }],
   ])("makes an act of the words %j", async (words, act) => {
     const { script, socket } = install();
     await servers.listen(
@@ -138,7 +148,24 @@ describe("the client", () => {
     expect(await run(script, ["status"])).toEqual({ code: 0, stdout: '{"act":"status"}\n', stderr: "" });
   });
 
-  it.each([[[]], [["stop"]], [["--help"]]])("tells its usage for %j", async (args) => {
+  it.each([
+    [true, 0],
+    [false, 1],
+  ])("ends with the verdict of the smoke tests: passed %p", async (passed, code) => {
+    const { script, socket } = install();
+    await servers.listen(
+      conducting((act) => Promise.resolve({ passed, act })),
+      socket,
+    );
+    const answered = await run(script, ["smoke", "blue"]);
+    expect(answered).toMatchObject({ code, stderr: "" });
+    expect(JSON.parse(answered.stdout)).toEqual({ passed, act: { act: "smoke", target: "blue" } });
+  });
+
+  it.each([
+    ...[[[]], [["stop"]], [["--help"]], [["abort"]], [["maintenance"]], [["maintenance", "of"]]],
+    ...[[["backup", "hourly"]], [["database", "all"]], [["smoke"]], [["smoke", "red"]]],
+  ])("tells its usage for %j", async (args) => {
     expect(await run(install().script, args)).toMatchObject({
       code: 4,
       stdout: "",

@@ -69,7 +69,7 @@ interface World {
 const VARIABLES = {
   NEXT_PUBLIC_SITE_URL: "https://shop.test",
   SIGNING_KEY: "for builds",
-  DATABASE_URL: "not for builds",
+  DATABASE_URL: "not for any build",
 };
 
 const ENVIRONMENTS = { read: () => Promise.resolve(VARIABLES) };
@@ -215,6 +215,15 @@ describe("a release that fails leaves nothing", () => {
     ],
     ["build", { build: broken }, /^v1.0.0: build \(.*ended with exit code 3:\n {2}said this\nWay out: /s],
     ["prune", { prune: broken }, /^v1.0.0: prune \(.*ended with exit code 3:\n {2}said this\nWay out: /s],
+    [
+      "a secret in what browsers load",
+      {
+        build: node(
+          'fs.mkdirSync(".next/static", { recursive: true }); fs.writeFileSync(".next/static/a.js", "not for" + " any build")',
+        ),
+      },
+      /^v1.0.0: what browsers load .*: DATABASE_URL in \.next\/static\/a\.js\nWay out: (?!.*not for any build)/s,
+    ],
     [
       "a program that is not there",
       { build: ["no-such-program-here"] },

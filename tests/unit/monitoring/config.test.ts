@@ -145,6 +145,7 @@ describe("is refused", () => {
     ["a built-in metric's name", ["business", "ErrorRate"], "select 1", "business.ErrorRate"],
     ["a name that CloudWatch does not take", ["business", "a b"], "select 1", 'business["a b"]'],
     ["a region that there cannot be", ["region"], "frankfurt", "region"],
+    ["no region at all", ["region"], undefined, "region"],
     ["an endpoint that anybody reads", ["endpoint"], "http://cloudwatch.example.com", "endpoint"],
     ["Amazon's own namespace", ["namespace"], "AWS/EC2", "namespace"],
     ["a retention that there is not", ["logRetentionDays"], 100, "logRetentionDays"],
@@ -190,6 +191,18 @@ describe("is refused", () => {
         .sort(),
     );
   });
+});
+
+it("is in the provider's region, unless it says so itself, and never in another one", () => {
+  const inRegion = (awsRegion: string, region?: string) => ({
+    ...rawConfig(changed(watched(), ["monitoring", "region"], region)),
+    awsRegion,
+  });
+  expect(validate(inRegion("eu-west-1"), machine).monitoring?.region).toBe("eu-west-1");
+  expect(validate(inRegion("eu-west-1", "eu-west-1"), machine).monitoring?.region).toBe("eu-west-1");
+  expect(() => validate(inRegion("eu-west-1", "eu-central-1"), machine)).toThrow(
+    /monitoring\.region\n.*eu-central-1.*\n.*eu-west-1, which aws:region names/,
+  );
 });
 
 it("takes periods of less than a minute where values come as often", () => {

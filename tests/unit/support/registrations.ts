@@ -16,6 +16,8 @@ export interface Registration {
   readonly waitsFor: readonly string[];
   /** `destroy` forgets the resource and leaves what it made. */
   readonly retained: boolean;
+  /** Nothing removes or replaces the resource. */
+  readonly protected: boolean;
 }
 
 /** What this needs of the request that the SDK sends for a resource. */
@@ -25,6 +27,7 @@ interface RegisterRequest {
   getParent(): string;
   getDependenciesList(): string[];
   getRetainondelete(): boolean;
+  getProtect(): boolean;
   getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
 }
 
@@ -130,6 +133,7 @@ export async function registrationsOf<T>(
       parent: nameIn(request.getParent()),
       waitsFor: request.getDependenciesList().map(nameIn),
       retained: request.getRetainondelete(),
+      protected: request.getProtect(),
     });
     return send.call(this, request, callback);
   });

@@ -75,6 +75,7 @@ export const closeUp: DatabaseStatusResult = {
     longQueries: [{ pid: 4711, seconds: 372, query: "select *\n  from wallet_transactions" }],
     blocked: [{ pid: 4712, by: [4711, 4710], seconds: 12 }],
     backups: [manifest, { ...manifest, name: "20260228/vehicleservice-20260228T090000Z", reason: "asked" }],
+    damagedBackups: [],
     bucketUnreachable: null,
   },
 };
