@@ -2,12 +2,16 @@ import { readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
 import type { SecretsSpec } from "./components/app-secrets";
+import type { BackupBucketSpec } from "./components/backup-bucket";
 import type { DatabaseSpec } from "./components/database";
 import type { SiteArgs } from "./components/front-door";
-import type { HostArgs } from "./components/host";
+import type { HostSettings } from "./components/host";
+import type { MachineSpec } from "./components/machine";
 import type { MonitoringSpec } from "./components/monitoring";
 import type { ReleaseSpec, Strategy } from "./components/release-spec";
 import type { SupabaseSpec } from "./components/supabase-project";
+import { bucketSpec } from "./config/cloud-bucket";
+import { machineSpec } from "./config/cloud-machine";
 import { checkAgreement } from "./config/cross-rules";
 import { type FoundDatabase, findDatabase } from "./config/database";
 import { ConfigError, type Fault } from "./config/faults";
@@ -24,8 +28,12 @@ import type { DatabaseSettings } from "./host/database/protocol";
 
 /** The configuration of a stack, in the words of the components that take it. */
 export interface StackConfig {
-  /** The host, and how to reach it. */
-  readonly host: HostArgs;
+  /** Where the machine comes from that the host is. */
+  readonly machine: MachineSpec;
+  /** The bucket of backups that the stack makes; null for one that is there, or none. */
+  readonly bucket: BackupBucketSpec | null;
+  /** The host, and who logs in. */
+  readonly host: HostSettings;
   /** Everything about the site that is neither a release nor a share of traffic. */
   readonly site: SiteArgs;
   /** The application's variables, value by name. Secrets, all of them. */
@@ -50,7 +58,7 @@ export interface StackConfig {
 
 /** {@link StackConfig} before its secrets are marked as such. */
 interface PlainConfig extends StackConfig {
-  readonly host: HostArgs & { readonly privateKey: string };
+  readonly host: HostSettings & { readonly privateKey: string };
   readonly site: SiteSettings;
   readonly variables: Readonly<Record<string, string>>;
   readonly database: (DatabaseSpec & { readonly settings: DatabaseSettings }) | null;
@@ -119,6 +127,8 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
   return {
     ...arranged(values, keys, texts),
+    machine: machineSpec(values, keys, raw.stack),
+    bucket: bucketSpec(values),
     database: databaseSpec(values, texts, database.found),
     supabase: supabaseSpec(values, supabase.mails, raw.stack),
     monitoring: monitoringSpec(values, texts, raw),
@@ -156,22 +166,12 @@ function readRaw(config: pulumi.Config): RawConfig {
 
 function arranged(
   values: StackValues,
-  keys: Keys,
+  { privateKey }: Keys,
   texts: Texts,
-): Omit<PlainConfig, "database" | "supabase" | "monitoring"> {
-  const { hostKey, privateKey } = keys;
-  if (hostKey === undefined || privateKey === undefined) throw new Error("a key is missing without a fault");
-  const { address, port, user } = values.host;
+): Omit<PlainConfig, "machine" | "bucket" | "database" | "supabase" | "monitoring"> {
+  if (privateKey === undefined) throw new Error("a key is missing without a fault");
   return {
-    host: {
-      app: values.name,
-      address,
-      port,
-      user,
-      hostKey: hostKey.line,
-      hostKeyFingerprint: hostKey.fingerprint,
-      privateKey,
-    },
+    host: { app: values.name, privateKey },
     site: siteSettings(values, texts),
     variables: values.variables,
     secrets: secretsSpec(values),

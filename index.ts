@@ -1,10 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import { AppSecrets } from "./components/app-secrets";
+import { BackupBucket } from "./components/backup-bucket";
 import { Certificate } from "./components/certificate";
 import { Database } from "./components/database";
 import { EnvironmentFile } from "./components/environment-file";
 import { FrontDoor } from "./components/front-door";
 import { Host } from "./components/host";
+import { Machine } from "./components/machine";
 import { Maintenance } from "./components/maintenance";
 import { Monitoring } from "./components/monitoring";
 import { Release } from "./components/release";
@@ -14,6 +16,8 @@ import { Traffic } from "./components/traffic";
 import { loadConfig } from "./config";
 
 const {
+  machine: machineSpec,
+  bucket: bucketSpec,
   host: hostSettings,
   site,
   variables,
@@ -27,8 +31,12 @@ const {
   maintenance: closed,
 } = loadConfig(new pulumi.Config(), pulumi.getRootDirectory());
 
-// Where the application runs, and the door that its users come through.
-const host = new Host("web", hostSettings);
+// Where the application runs, and where its backups are kept.
+const machine = new Machine("machine", machineSpec);
+const bucket = new BackupBucket("backups", { bucket: bucketSpec, role: machine.role });
+
+// What runs it, and the door that its users come through.
+const host = new Host("web", { ...hostSettings, machine });
 const frontDoor = new FrontDoor("front-door", { host, site });
 const certificate = new Certificate("certificate", { host, frontDoor, site });
 
@@ -49,7 +57,7 @@ const database = new Database("database", {
   host,
   environment,
   maintenance,
-  before: [supabase.verified],
+  before: [supabase.verified, bucket.ready],
   database: databaseSpec,
 });
 
@@ -87,9 +95,11 @@ const traffic = new Traffic("traffic", { host, blue, green, ...shares });
 maintenance.endAfter(traffic);
 
 // What is published of all that, and who is told when it is not well. From the schema on: a rollout is watched, too.
-new Monitoring("monitoring", { host, role: null, database, monitoring: monitoringSpec });
+new Monitoring("monitoring", { host, role: machine.role, database, monitoring: monitoringSpec });
 
 export const { url } = frontDoor;
+// How the host is reached: what the config says, or what was made.
+export const { address, hostKey, securityGroupId } = machine;
 export const { serving, effectiveWeight, stable } = traffic;
 export const { schemaVersion, measuredRestoreSeconds, lastBackup } = database;
 // Of a project of Supabase's that this stack made: what its config has to say next.

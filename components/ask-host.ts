@@ -11,6 +11,8 @@ export interface HostConnection {
   readonly hostKey: string;
   /** Unencrypted private key of the user. It is part of no error. */
   readonly privateKey: string;
+  /** How often the command provider tries again to connect; default 10. Nobody else does. */
+  readonly dialErrorLimit?: number;
 }
 
 /** What a command on the host answered. */

@@ -8,28 +8,42 @@ import type { Part } from "./drift-provider";
 import { withComment } from "./host-act";
 import { HostDrift } from "./host-drift";
 
-/** Arguments of {@link Host}. */
-export interface HostArgs {
+/** What a config says of a host, wherever it is. */
+export interface HostSettings {
   /** The application's name on the host: a-z, 0-9 and -. */
   readonly app: string;
-  /** IPv4 address, IPv6 address or DNS name that SSH reaches the host at. */
-  readonly address: string;
+  /** Private SSH key, unencrypted. A secret. */
+  readonly privateKey: pulumi.Input<string>;
+}
+
+/** A machine, as SSH reaches it. */
+export interface ReachableMachine {
+  /** IPv4 address, IPv6 address or DNS name. */
+  readonly address: pulumi.Input<string>;
   /** TCP port of SSH. */
   readonly port: number;
   /** User that SSH logs in as: root, or one who may use sudo without a password. */
   readonly user: string;
-  /** The host's public key, pinned: `<type> <base64>`. A host with another key is refused. */
-  readonly hostKey: string;
-  /** `SHA256:...` of {@link HostArgs.hostKey}. */
-  readonly hostKeyFingerprint: string;
-  /** Private SSH key, unencrypted. A secret. */
-  readonly privateKey: pulumi.Input<string>;
+  /** The machine's public key, pinned: `<type> <base64>`. A machine with another key is refused. */
+  readonly hostKey: pulumi.Input<string>;
+  /** `SHA256:...` of {@link ReachableMachine.hostKey}. */
+  readonly hostKeyFingerprint: pulumi.Input<string>;
+  /** What tells the machine from another one at its address with its key; empty where the key alone does. */
+  readonly instanceId: pulumi.Input<string>;
+  /** How often a connection that fails is tried again; null for the command provider's 10, some 11 seconds. */
+  readonly dialErrorLimit: number | null;
+}
+
+/** Arguments of {@link Host}. */
+export interface HostArgs extends HostSettings {
+  /** The machine that becomes the host. */
+  readonly machine: ReachableMachine;
   /** Archive of the host software; default: the one that `npm run build` leaves in this program's `dist`. */
   readonly software?: string;
 }
 
 /**
- * A host that is there already, with the host software on it: users, Nginx, Node, PM2 and the conductor.
+ * A machine with the host software on it: users, Nginx, Node, PM2 and the conductor.
  *
  * `destroy` leaves it as it is, for it serves.
  */
@@ -39,8 +53,8 @@ export class Host extends pulumi.ComponentResource {
   /** How SSH reaches the host. A secret. */
   readonly connection: pulumi.Output<HostConnection>;
   /**
-   * Which host this is: fingerprint of its key and address. Another host, or this one set up anew, has another id, and
-   * gets everything again. Known in every preview.
+   * Which host this is: fingerprint of its key, address and, of a machine that the stack made, its instance. Another host,
+   * or this one set up anew, has another id, and gets everything again. Known in every preview of a machine that is there.
    */
   readonly hostId: pulumi.Output<string>;
   /** {@link Host.hostId}, once the host software runs: what takes it as an input waits for that. */
@@ -54,8 +68,8 @@ export class Host extends pulumi.ComponentResource {
   constructor(name: string, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:host:Host", name, {}, opts);
     this.app = args.app;
-    this.asRoot = args.user === "root" ? "" : "sudo -n ";
-    this.hostId = pulumi.output(`${args.hostKeyFingerprint} ${args.address} ${String(args.port)}`);
+    this.asRoot = args.machine.user === "root" ? "" : "sudo -n ";
+    this.hostId = hostIdOf(args.machine);
     this.connection = connectionTo(args);
 
     this.software = readSoftware(args.software ?? DEFAULT_SOFTWARE);
@@ -148,10 +162,26 @@ function archiveName(app: string): string {
   return `.${app}-host.tar`;
 }
 
-function connectionTo(args: HostArgs): pulumi.Output<HostConnection> {
-  const { address: host, port, user, hostKey } = args;
+function hostIdOf({
+  hostKeyFingerprint,
+  address,
+  port,
+  instanceId,
+}: ReachableMachine): pulumi.Output<string> {
+  return pulumi
+    .all([hostKeyFingerprint, address, instanceId])
+    .apply(([key, at, instance]) =>
+      [key, at, String(port), ...(instance === "" ? [] : [instance])].join(" "),
+    );
+}
+
+function connectionTo({ machine, privateKey }: HostArgs): pulumi.Output<HostConnection> {
+  const { port, user, dialErrorLimit } = machine;
   return pulumi.secret(
-    pulumi.output(args.privateKey).apply((privateKey) => ({ host, port, user, hostKey, privateKey })),
+    pulumi.all([machine.address, machine.hostKey, privateKey]).apply(([host, hostKey, key]) => ({
+      ...{ host, port, user, hostKey, privateKey: key },
+      ...(dialErrorLimit === null ? {} : { dialErrorLimit }),
+    })),
   );
 }
 

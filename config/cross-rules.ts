@@ -1,6 +1,10 @@
 import { isBelow } from "../host/conductor/front-door/url-path";
+import { bucketFaults } from "./cloud-bucket";
+import { machineFaults } from "./cloud-machine";
+import { regionFaults } from "./cloud-region";
 import { configCommand, type Fault, type Path } from "./faults";
-import { faultAt, type RawConfig, soundAt } from "./validation";
+import { hostMode } from "./host-mode";
+import { faultAt, isSet, type RawConfig, soundAt } from "./validation";
 
 /**
  * Rules between values. Each looks only at values that keep their own rule, so that one mistake is one fault, and a
@@ -35,15 +39,6 @@ function weightNeedsCandidate(raw: RawConfig): Fault[] {
   ];
 }
 
-/** Is a key set to something? */
-function isSet(raw: RawConfig, path: Path): boolean {
-  const value = path.reduce<unknown>(
-    (at, step) => (typeof at === "object" && at !== null ? (at as Record<string, unknown>)[step] : undefined),
-    raw.values,
-  );
-  return value !== undefined && value !== null && value !== "";
-}
-
 /** Two keys for one thing: one of them has to be there, and not both, for then it is not clear which one holds. */
 function exactlyOne(raw: RawConfig, preferred: Path, other: Path, what: string): Fault[] {
   const given = [preferred, other].filter((path) => isSet(raw, path));
@@ -51,6 +46,12 @@ function exactlyOne(raw: RawConfig, preferred: Path, other: Path, what: string):
   const names = [preferred, other].map((path) => `${raw.namespace}:${path.join(".")}`).join(" or ");
   if (given.length === 0) return [faultAt(raw, preferred, `${what}, in ${names}`)];
   return [faultAt(raw, other, `${what}, in ${names}, not in both`, configCommand("rm", other))];
+}
+
+/** Of a machine that the stack makes it knows the key itself. */
+function hostKeyIsPinned(raw: RawConfig): Fault[] {
+  if (hostMode(raw) === "ec2") return [];
+  return exactlyOne(raw, ["host", "hostKey"], ["host", "knownHostsFile"], "the pinned key of the host");
 }
 
 function portsDoNotClash(raw: RawConfig): Fault[] {
@@ -119,14 +120,17 @@ function tagsAreRefs(raw: RawConfig): Fault[] {
 /** Checks what values have to be to one another. Returns every fault. */
 export function checkAgreement(raw: RawConfig): Fault[] {
   return [
+    ...machineFaults(raw),
     ...stableNeedsVersion(raw),
     ...weightNeedsCandidate(raw),
-    ...exactlyOne(raw, ["host", "hostKey"], ["host", "knownHostsFile"], "the pinned key of the host"),
+    ...hostKeyIsPinned(raw),
     ...exactlyOne(raw, ["host", "privateKeyFile"], ["hostPrivateKey"], "the private key for SSH"),
     ...portsDoNotClash(raw),
     ...healthCanBeReached(raw),
     ...healthIsNotPinned(raw),
     ...oneSourceOfCertificates(raw),
     ...tagsAreRefs(raw),
+    ...bucketFaults(raw),
+    ...regionFaults(raw),
   ];
 }

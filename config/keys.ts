@@ -1,6 +1,7 @@
 import { isAbsolute, join } from "node:path";
+import { hostMode } from "./host-mode";
 import type { Fault, Path } from "./faults";
-import { type HostKey, hostKeyFrom, KeyFault, parseHostKey, parsePrivateKey } from "./ssh-keys";
+import { type HostKey, hostKeyFrom, KeyFault, parseHostKey, parsePrivateKey, publicHalfOf } from "./ssh-keys";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 
 /** What loading a configuration needs of the machine that runs Pulumi. Apart, so that all the rest is pure. */
@@ -21,6 +22,8 @@ export interface Machine {
 export interface Keys {
   readonly hostKey?: HostKey;
   readonly privateKey?: string;
+  /** Public half of `privateKey`, `<type> <base64>`, for a machine that the stack makes. */
+  readonly publicKey?: string;
   readonly faults: readonly Fault[];
 }
 
@@ -76,22 +79,28 @@ function findHostKey(raw: RawConfig, machine: Machine, faults: Fault[]): HostKey
   );
 }
 
-function findPrivateKey(raw: RawConfig, machine: Machine, faults: Fault[]): string | undefined {
+function findPrivateKey(
+  raw: RawConfig,
+  machine: Machine,
+  faults: Fault[],
+): Pick<Keys, "privateKey" | "publicKey"> | undefined {
   const inline = givenText(raw, ["hostPrivateKey"]);
-  if (inline !== undefined) return attempt(raw, ["hostPrivateKey"], faults, () => parsePrivateKey(inline));
+  if (inline !== undefined) return attempt(raw, ["hostPrivateKey"], faults, () => bothHalves(raw, inline));
   const file = givenText(raw, ["host", "privateKeyFile"]);
   if (file === undefined) return undefined;
-  return attempt(raw, ["host", "privateKeyFile"], faults, () => parsePrivateKey(fileAt(machine, file)));
+  return attempt(raw, ["host", "privateKeyFile"], faults, () => bothHalves(raw, fileAt(machine, file)));
+}
+
+/** A machine that is there knows the public half already. */
+function bothHalves(raw: RawConfig, text: string): Pick<Keys, "privateKey" | "publicKey"> {
+  const privateKey = parsePrivateKey(text);
+  return hostMode(raw) === "ec2" ? { privateKey, publicKey: publicHalfOf(privateKey) } : { privateKey };
 }
 
 /** Finds the keys that the configuration names, in its own values or in files. Reads through `machine` only. */
 export function findKeys(raw: RawConfig, machine: Machine): Keys {
   const faults: Fault[] = [];
-  const hostKey = findHostKey(raw, machine, faults);
-  const privateKey = findPrivateKey(raw, machine, faults);
-  return {
-    ...(hostKey === undefined ? {} : { hostKey }),
-    ...(privateKey === undefined ? {} : { privateKey }),
-    faults,
-  };
+  const hostKey = hostMode(raw) === "ec2" ? undefined : findHostKey(raw, machine, faults);
+  const halves = findPrivateKey(raw, machine, faults);
+  return { ...(hostKey === undefined ? {} : { hostKey }), ...halves, faults };
 }

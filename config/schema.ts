@@ -48,6 +48,7 @@ import {
 } from "./rules";
 import { monitoring, monitoringKeyOrNone } from "./monitoring-schema";
 import { secrets } from "./secrets-schema";
+import { backupBucket, ec2Machine } from "./cloud-schema";
 import { accessTokenOrNone, smtpPasswordOrNone, supabase } from "./supabase-schema";
 
 /**
@@ -65,13 +66,17 @@ const databaseUrl = () =>
 const colour = () => ruled(z.enum(["blue", "green"]), "blue or green", "blue");
 
 const host = z.strictObject({
-  /** How the host comes about. `existing`: it is there, and reached by SSH. */
-  mode: ruled(z.literal("existing"), "existing", "existing").default("existing"),
-  /** Where SSH reaches the host. */
-  address: hostAddress(),
+  /** How the host comes about. `existing`: it is there, and reached by SSH. `ec2`: the stack makes it. */
+  mode: ruled(
+    z.enum(["existing", "ec2"]),
+    "existing for a host that is there, or ec2 for one that the stack makes",
+    "existing",
+  ).default("existing"),
+  /** Where SSH reaches a host that is there. */
+  address: hostAddress().optional(),
   /** TCP port of SSH. */
   port: integer(1, 65535, "TCP port", 22).default(22),
-  /** User that SSH logs in as: root, or one who may use sudo without a password. */
+  /** User that SSH logs in as on a host that is there: root, or one who may use sudo without a password. */
   user: userName().default("root"),
   /** File with the private SSH key, unless the secret `hostPrivateKey` holds the key itself. */
   privateKeyFile: localFile("~/.ssh/id_ed25519").optional(),
@@ -84,6 +89,8 @@ const host = z.strictObject({
   ).optional(),
   /** A known_hosts file with the host's public key, instead of `hostKey`. */
   knownHostsFile: localFile("~/.ssh/known_hosts").optional(),
+  /** The machine that the stack makes, where `mode` is `ec2`. */
+  ec2: ec2Machine.optional(),
 });
 
 const maintenance = z.strictObject({
@@ -373,6 +380,8 @@ const backups = z.strictObject({
   prefix: keyPrefix().default(""),
   /** Local file with the authority, in PEM, that signed the endpoint's certificate, if it is no public one. */
   authorityFile: localFile("s3-authority.pem").optional(),
+  /** Lets the stack make the bucket, under the name of `bucket`; without it the bucket is there. */
+  create: backupBucket.optional(),
 });
 
 /** The whole configuration of a stack, as it stands under the project's namespace. */

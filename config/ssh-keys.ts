@@ -1,4 +1,5 @@
-import { createHash, createHmac, createPrivateKey } from "node:crypto";
+import { createHash, createHmac, createPrivateKey, createPublicKey, type JsonWebKey } from "node:crypto";
+import { sshField, sshInteger } from "../components/ssh-format";
 
 /**
  * Reads SSH keys as far as a configuration has to: is it one, is it of a kind that both ends take, and who is it?
@@ -87,12 +88,14 @@ export function hostKeyFrom(knownHosts: string, address: string, port: number): 
 
 const PRIVATE_KEY_RULE = "an unencrypted private SSH key in OpenSSH's or PEM format";
 
+/** What a private key in OpenSSH's own format begins with. */
+const OPENSSH_MAGIC = "openssh-key-v1\0";
+
 /** Name of the cipher that an OpenSSH private key is encrypted with; undefined if it is no such key. */
 function cipherOf(pem: string): string | undefined {
-  const magic = "openssh-key-v1\0";
   const bytes = Buffer.from(pem.replace(/-----[A-Z ]+-----/g, ""), "base64");
-  if (bytes.subarray(0, magic.length).toString("latin1") !== magic) return undefined;
-  return fieldAt(bytes, magic.length)?.toString("latin1");
+  if (bytes.subarray(0, OPENSSH_MAGIC.length).toString("latin1") !== OPENSSH_MAGIC) return undefined;
+  return fieldAt(bytes, OPENSSH_MAGIC.length)?.toString("latin1");
 }
 
 /**
@@ -119,4 +122,43 @@ export function parsePrivateKey(text: string): string {
     throw new KeyFault(PRIVATE_KEY_RULE);
   }
   return pem;
+}
+
+/**
+ * Returns the public half of a private key, `<type> <base64>`, as it stands in authorized_keys.
+ * @throws {KeyFault} if the key is of a kind that SSH does not take
+ */
+export function publicHalfOf(privateKey: string): string {
+  const blob = publicBlobInside(privateKey) ?? publicBlobOf(privateKey);
+  const type = fieldAt(blob, 0)?.toString("latin1") ?? "";
+  if (!/^(ssh-|ecdsa-)[a-z0-9-]+$/.test(type)) throw new KeyFault(`${PRIVATE_KEY_RULE}, whole`);
+  return `${type} ${blob.toString("base64")}`;
+}
+
+/** What OpenSSH's own format keeps in clear: cipher, key derivation and its options, how many keys, the public half. */
+function publicBlobInside(pem: string): Buffer | undefined {
+  if (cipherOf(pem) === undefined) return undefined;
+  const bytes = Buffer.from(pem.replace(/-----[A-Z ]+-----/g, ""), "base64");
+  let offset = OPENSSH_MAGIC.length;
+  for (let skipped = 0; skipped < 3; skipped += 1) offset += 4 + (fieldAt(bytes, offset)?.length ?? 0);
+  return fieldAt(bytes, offset + 4) ?? Buffer.alloc(0);
+}
+
+/** RFC 4253, section 6.6, for RSA; RFC 5656 for ECDSA; RFC 8709 for Ed25519. */
+function publicBlobOf(pem: string): Buffer {
+  let key: JsonWebKey;
+  try {
+    key = createPublicKey(pem).export({ format: "jwk" });
+  } catch {
+    throw new KeyFault(`${PRIVATE_KEY_RULE}, Ed25519, ECDSA or RSA`);
+  }
+  const bytes = (part: string | undefined) => Buffer.from(part ?? "", "base64url");
+  if (key.kty === "RSA") {
+    return Buffer.concat([sshField("ssh-rsa"), sshInteger(bytes(key.e)), sshInteger(bytes(key.n))]);
+  }
+  if (key.crv === "Ed25519") return Buffer.concat([sshField("ssh-ed25519"), sshField(bytes(key.x))]);
+  const curve = `nistp${/^P-(256|384|521)$/.exec(key.crv ?? "")?.[1] ?? ""}`;
+  const point = Buffer.concat([Buffer.from([4]), bytes(key.x), bytes(key.y)]);
+  if (curve === "nistp") throw new KeyFault(`${PRIVATE_KEY_RULE}, Ed25519, ECDSA or RSA`);
+  return Buffer.concat([sshField(`ecdsa-sha2-${curve}`), sshField(curve), sshField(point)]);
 }

@@ -64,6 +64,12 @@ function valueAt(values: unknown, path: Path): unknown {
   );
 }
 
+/** Is a key set to something, be it at fault? */
+export function isSet(raw: RawConfig, path: Path): boolean {
+  const value = valueAt(raw.values, path);
+  return value !== undefined && value !== null && value !== "";
+}
+
 function ruleAt(path: Path): Rule {
   const schema = schemaAt(path);
   const rule = schema === undefined ? undefined : rules.get(unwrapped(schema));

@@ -8,7 +8,8 @@ export function rawConfigOf(
   values: Iterable<readonly [string, { readonly text: string; readonly secret: boolean }]>,
 ): RawConfig {
   const prefix = `${project}:`;
-  const own = [...values]
+  const all = [...values];
+  const own = all
     .filter(([key]) => key.startsWith(prefix))
     .map(([key, value]) => ({ key: key.slice(prefix.length), ...value }));
   return {
@@ -16,5 +17,6 @@ export function rawConfigOf(
     stack,
     values: Object.fromEntries(own.map(({ key, text }) => [key, text])),
     encrypted: new Set(own.filter(({ key, secret }) => secret || SECRETS.has(key)).map(({ key }) => key)),
+    awsRegion: all.find(([key]) => key === "aws:region")?.[1].text,
   };
 }

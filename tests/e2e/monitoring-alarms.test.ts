@@ -148,10 +148,11 @@ async function watch(stack: Stack, url: string, role: string): Promise<string> {
   const spec = specOf(stack, url);
   const made = await makeInCloud(
     () => {
-      const host = new Host("web", {
-        ...{ app: "garage", address: "10.77.1.2", port: 22, user: "root", software },
-        ...{ hostKey: newHostKey(), hostKeyFingerprint: "SHA256:x", privateKey: newPrivateKey() },
-      });
+      const machine = {
+        ...{ address: "10.77.1.2", port: 22, user: "root", instanceId: "", dialErrorLimit: null },
+        ...{ hostKey: newHostKey(), hostKeyFingerprint: "SHA256:x" },
+      };
+      const host = new Host("web", { app: "garage", privateKey: newPrivateKey(), machine, software });
       const database = { ready: pulumi.output("ready") };
       new Monitoring("monitoring", { host, role, database, monitoring: spec });
     },

@@ -8,7 +8,7 @@ import type { Part } from "../../components/drift-provider";
 import { Database } from "../../components/database";
 import { EnvironmentFile } from "../../components/environment-file";
 import { FrontDoor, type SiteArgs } from "../../components/front-door";
-import { Host, type HostArgs } from "../../components/host";
+import { Host, type HostArgs, type ReachableMachine } from "../../components/host";
 import { canonicalJson } from "../../components/host-act";
 import { Maintenance } from "../../components/maintenance";
 import { Release } from "../../components/release";
@@ -16,6 +16,7 @@ import { SitePlan } from "../../components/site-plan";
 import { Traffic } from "../../components/traffic";
 import { validate } from "../../config";
 import { machineWith, rawConfig, settings } from "./support/configuration";
+import { existingHost } from "./support/existing-host";
 import { actIn, actsOf, isSecret, plain, type Registration, registrationsOf } from "./support/registrations";
 
 const TESTER_SECRET = "tester".repeat(4);
@@ -26,7 +27,9 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-const { site, releases: specs, traffic, host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const loaded = validate(rawConfig(settings()), machineWith());
+const { site, releases: specs, traffic } = loaded;
+const hostSettings = existingHost(loaded);
 const VARIABLES = { LOG_LEVEL: "warn" };
 /** Keyed with what the tests' provider makes. */
 const ENVIRONMENT = createHmac("sha256", "A".repeat(43))
@@ -41,6 +44,7 @@ const hostArgs: HostArgs = { ...hostSettings, privateKey: pulumi.secret(hostSett
 
 interface Changes {
   readonly host?: Partial<HostArgs>;
+  readonly machine?: Partial<ReachableMachine>;
   readonly site?: Partial<SiteArgs>;
   readonly shares?: { readonly stable: "blue" | "green"; readonly weight: number };
   readonly variables?: Readonly<Record<string, string>>;
@@ -51,13 +55,15 @@ interface Changes {
 /** The whole site, with some of its arguments changed. */
 function makeSite({
   host: hostChanges,
+  machine: machineChanges,
   site: siteChanges,
   shares = traffic,
   variables = VARIABLES,
   versions = {},
   closed = false,
 }: Changes = {}) {
-  const host = new Host("web", { ...hostArgs, ...hostChanges });
+  const machine = { ...hostArgs.machine, ...machineChanges };
+  const host = new Host("web", { ...hostArgs, machine, ...hostChanges });
   const frontDoor = new FrontDoor("front-door", { host, site: { ...site, ...siteChanges } });
   const certificate = new Certificate("certificate", { host, frontDoor, site: { ...site, ...siteChanges } });
   const wanted = {
@@ -186,7 +192,7 @@ describe("acts", () => {
   });
 
   it("go through sudo for a user who is not root", async () => {
-    const { registrations } = await registrationsOf(() => makeSite({ host: { user: "deploy" } }));
+    const { registrations } = await registrationsOf(() => makeSite({ machine: { user: "deploy" } }));
     expect(named(registrations, "plan-act").inputs.create).toBe(
       "sudo -n /usr/local/bin/vehicleservice-conductor act",
     );
@@ -231,7 +237,10 @@ describe("what an `up` touches", () => {
     expect(await changedBy(changes)).toEqual(names);
   });
 
-  it("is everything on another host", async () => {
+  it.each<[string, Partial<ReachableMachine>]>([
+    ["with another key", { hostKeyFingerprint: "SHA256:another" }],
+    ["that is another instance behind the same address and key", { instanceId: "i-0123456789abcdef0" }],
+  ])("is everything on another host, %s", async (_, machine) => {
     const names = [
       "blue-act",
       "certificate-act",
@@ -247,7 +256,7 @@ describe("what an `up` touches", () => {
       "web-drift",
       "web-software",
     ];
-    expect(await changedBy({ host: { hostKeyFingerprint: "SHA256:another" } })).toEqual(names);
+    expect(await changedBy({ machine })).toEqual(names);
   });
 
   it("is the bootstrap and what follows from the host software with another one, and no trigger", async () => {
@@ -302,7 +311,7 @@ describe("what somebody changed on the host", () => {
   });
 
   it("is what its conductor tells, with root's rights", async () => {
-    const { registrations } = await registrationsOf(() => makeSite({ host: { user: "deploy" } }));
+    const { registrations } = await registrationsOf(() => makeSite({ machine: { user: "deploy" } }));
     expect(named(registrations, "web-drift").inputs.command).toBe(
       "test -x /usr/local/bin/vehicleservice-conductor || exit 127; " +
         "sudo -n /usr/local/bin/vehicleservice-conductor drift",
@@ -433,7 +442,8 @@ describe("secrets", () => {
     const { registrations } = await registrationsOf(makeSite);
     const connections = registrations.flatMap(({ inputs }) => plain(inputs.connection) ?? []);
     expect(connections).toHaveLength(13);
-    for (const connection of connections) expect(connection).toMatchObject({ hostKey: hostSettings.hostKey });
+    for (const connection of connections)
+      expect(connection).toMatchObject({ hostKey: hostSettings.machine.hostKey });
   });
 });
 

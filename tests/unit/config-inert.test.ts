@@ -68,6 +68,9 @@ const AS_THEY_ARE = [
   ...["url", "credentials", "reason", "sql", "business"],
 ];
 
+/** What a machine is known by and logged in to: a public key, in one line. */
+const KEY_LINES: ReadonlySet<string> = new Set(["hostKey", "authorizedKey"]);
+
 /** Values that are not read by a rule of characters alone: those, names of files here, and keys. */
 const READ_OTHERWISE =
   /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority)|databaseUrl|rehearsalUrl|source\.records|database\.(migrationsDirectory|accept\.0\.reason)|backups\.authorityFile|supabaseSmtpPassword|supabase\.(auth\.(redirectUrls\.0|smtp\.senderName|templates\..*)|apiFunctions\.0\.arguments\..*)|monitoring\.(authorityFile|business\..*|(page|warn)\.webhooks\.0))$/;
@@ -120,6 +123,12 @@ function validAt(path: Path): string {
     "backups.endpoint": "https://s3.example.com:9000",
     "backups.prefix": "sites/vehicleservice/",
     "backups.region": "eu-central-1",
+    "host.ec2.sshFrom.0": "203.0.113.0/24",
+    "host.ec2.imageId": "ami-0123456789abcdef0",
+    "host.ec2.instanceType": "t3.medium",
+    "host.ec2.availabilityZone": "eu-central-1a",
+    "host.ec2.networkCidr": "10.20.0.0/24",
+    "host.ec2.zoneId": "Z0123456789ABCDEF",
     supabaseAccessToken: `sbp_${"0123456789abcdef".repeat(2)}`,
     "supabase.projectRef": "abcdefghijklmnopqrst",
     "supabase.apiUrl": "https://api.supabase.com",
@@ -266,10 +275,13 @@ describe.each(textPaths().map((path) => [path.join("."), path] as const))("%s", 
       fc.property(hostile(path), (text) => {
         const config = accepted(changed(values, path, text));
         if (config === undefined) return;
-        const { privateKey, hostKey: pinned, ...host } = config.host;
+        const { privateKey, ...host } = config.host;
         expect(privateKey).toBe(machineWith().read("/project/keys/id"));
         // One blank, between type and key.
-        const texts = textsIn([host, pinned.replace(" ", ""), actsOf(config)]);
+        const machine = Object.entries(config.machine).map(([key, value]: [string, unknown]) =>
+          KEY_LINES.has(key) ? String(value).replace(" ", "") : value,
+        );
+        const texts = textsIn([host, machine, config.bucket, actsOf(config)]);
         expect(texts.filter((inert) => DANGEROUS.test(inert) || climbs(inert))).toEqual([]);
       }),
       { numRuns: 40 },

@@ -17,7 +17,7 @@ const keysOf = (values: Record<string, unknown>) => faultsOf(values).map(({ key 
 
 describe("a valid configuration", () => {
   it("becomes the host's own words, with the guide's values as defaults", () => {
-    const { host, site, releases, traffic } = load(settings());
+    const { host, machine, site, releases, traffic } = load(settings());
     expect(traffic).toEqual({ stable: "blue", weight: 5 });
     expect(releases.green).toEqual({
       buildVariables: ["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"],
@@ -52,14 +52,14 @@ describe("a valid configuration", () => {
       ["unsigned-webhook", 400],
       ["unknown-path", 302],
     ]);
-    expect(host).toMatchObject({
-      app: "vehicleservice",
+    expect(machine).toMatchObject({
+      mode: "existing",
       address: "10.77.1.2",
       port: 22,
       user: "root",
       hostKey,
     });
-    expect(host.privateKey).toBe(privateKey);
+    expect(host).toEqual({ app: "vehicleservice", privateKey });
   });
 
   it.each<[string, Path, unknown]>([
@@ -375,9 +375,9 @@ describe("all faults at once", () => {
 
   it("names every required key of a stack without configuration", () => {
     expect(keysOf({ variableRules: "none" })).toEqual([
-      "vehicleservice:host.address",
       "vehicleservice:site.domains",
       "vehicleservice:source.repository",
+      "vehicleservice:host.address",
       "vehicleservice:blueVersion",
       "vehicleservice:host.hostKey",
       "vehicleservice:host.privateKeyFile",

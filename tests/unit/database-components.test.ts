@@ -16,6 +16,7 @@ import { Traffic } from "../../components/traffic";
 import { validate } from "../../config";
 import type { DatabaseSettings, MigrationFile } from "../../host/database/protocol";
 import { machineWith, rawConfig, settings } from "./support/configuration";
+import { existingHost } from "./support/existing-host";
 import {
   actIn,
   type Circumstances,
@@ -34,7 +35,8 @@ afterAll(() => {
 });
 
 const PASSWORD = "the-password-of-the-database";
-const { site, releases, host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const loaded = validate(rawConfig(settings()), machineWith());
+const { site, releases } = loaded;
 const databaseSettings: DatabaseSettings = {
   url: `postgres://postgres:${PASSWORD}@db.example.com/postgres`,
   schemas: [],
@@ -82,7 +84,7 @@ function makeSite({
   version = "v1.0.0",
   software: archive = software,
 }: Changes = {}) {
-  const host = new Host("web", { ...hostSettings, software: archive });
+  const host = new Host("web", { ...existingHost(loaded), software: archive });
   const frontDoor = new FrontDoor("front-door", { host, site });
   const certificate = new Certificate("certificate", { host, frontDoor, site });
   const environment = new EnvironmentFile("environment", { host, variables });

@@ -6,7 +6,7 @@ import { parseDocument } from "yaml";
 import { repositoryRoot } from "../../sandbox/repository";
 import { block } from "../support/document-blocks";
 import { Terminal } from "../support/shell";
-import { newHostKey, newPrivateKey } from "./support/configuration";
+import { newPrivateKey } from "./support/configuration";
 
 /* The config of production, as docs/production.md fills it in: by the page's own lines, from placeholders to a plan. */
 
@@ -78,23 +78,26 @@ function writeFiles(values: Record<string, string>): void {
     writeFileSync(join(directory, "keys", name), `${value}\n`);
   mkdirSync(join(directory, ".ssh"));
   writeFileSync(join(directory, ".ssh", "deploy_key"), newPrivateKey());
-  writeFileSync(join(directory, "host-key.pub"), `${newHostKey()} root@host\n`);
 }
 
 test("before anything is filled in, the preview names every placeholder, and asks nobody", async () => {
   const { exitCode, stdout, stderr } = await terminal.run(block(PAGE, "preview"), { check: false });
   expect(exitCode).not.toBe(0);
   const variables = ["variables.NEXT_PUBLIC_SITE_URL", "variables.STRIPE_SECRET_KEY", "variables.SENTRY_DSN"];
-  const keys = ["host.address", "host.hostKey", "site.domains[0]", "source.repository", ...variables];
-  for (const key of keys) {
+  const made = ["host.ec2.sshFrom[0]", "host.ec2.imageId", "backups.bucket"];
+  const told = ["monitoring.page.emails[0]", "monitoring.warn.emails[0]"];
+  for (const key of [...made, ...told, "site.domains[0]", "source.repository", ...variables]) {
     expect(stdout + stderr).toContain(key);
   }
 });
 
 test("with the page's lines carried out, the preview shows the whole plan, and no secret", async () => {
-  for (const name of ["host", "site", "secrets", "supabase"]) await terminal.run(block(PAGE, name));
-  const { stdout, stderr } = await terminal.run(block(PAGE, "preview"));
-  for (const word of ["web", "certificate", "database", "blue", "traffic"]) expect(stdout).toContain(word);
+  for (const name of ["host", "zone", "site", "backups", "secrets", "supabase", "monitoring"])
+    await terminal.run(block(PAGE, name));
+  // The machine that runs this has no AWS to ask.
+  const { stdout, stderr } = await terminal.run(`${block(PAGE, "preview")} --offline-plan`);
+  for (const word of ["web", "certificate", "database", "blue", "traffic", "monitoring-host-silent"])
+    expect(stdout).toContain(word);
   const stack = readFileSync(join(directory, "Pulumi.production.yaml"), "utf8");
   const names = Object.keys(valuesOf());
   for (const name of names) {

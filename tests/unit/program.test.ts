@@ -34,8 +34,8 @@ function yamlFile(name: string): unknown {
 function stackValues(name: string): Record<string, unknown> {
   const { config } = yamlFile(name) as StackFile;
   const entries = Object.entries(config).map(([key, value]) => {
-    expect(key).toMatch(/^vehicleservice:/);
-    return [key.slice("vehicleservice:".length), typeof value === "number" ? String(value) : value];
+    expect(key).toMatch(/^(vehicleservice:|aws:region$)/);
+    return [key.replace(/^vehicleservice:/, ""), typeof value === "number" ? String(value) : value];
   });
   return Object.fromEntries(entries) as Record<string, unknown>;
 }
@@ -98,13 +98,16 @@ describe("stack files", () => {
     const mine = (rule: unknown) => (name: string) =>
       expect.objectContaining({ key: `vehicleservice:variables.${name}`, rule }) as unknown;
     expect(faults).toEqual([
-      expect.objectContaining({ key: "vehicleservice:host.address", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:host.ec2.sshFrom[0]", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:host.ec2.imageId", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:site.domains[0]", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:source.repository", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:backups.bucket", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:supabase.projectRef", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:supabase.auth.smtp.sender", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:monitoring.page.emails[0]", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:monitoring.warn.emails[0]", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:host.privateKeyFile", value: "(not set)" }),
-      expect.objectContaining({ key: "vehicleservice:host.hostKey", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:supabaseSmtpPassword", value: "(not set)" }),
       expect.objectContaining({ key: "vehicleservice:supabaseAccessToken", value: "(not set)" }),
       ...["NEXT_PUBLIC_SITE_URL"].map(mine(expect.stringContaining("in place of a placeholder"))),
@@ -191,8 +194,8 @@ describe("index.ts", () => {
   it("exports what the host confirmed", async () => {
     const { result } = await isolated(config());
     expect(Object.keys(result).sort()).toEqual([
-      ...["effectiveWeight", "lastBackup", "measuredRestoreSeconds", "pending"],
-      ...["schemaVersion", "serving", "stable", "supabaseAccess", "url"],
+      ...["address", "effectiveWeight", "hostKey", "lastBackup", "measuredRestoreSeconds", "pending"],
+      ...["schemaVersion", "securityGroupId", "serving", "stable", "supabaseAccess", "url"],
     ]);
     const outputs = Object.entries(result).filter(([name]) => name !== "pending");
     const values = outputs.map(async ([, output]) => new Promise((resolve) => output.apply(resolve)));

@@ -11,14 +11,15 @@ import {
   rawConfig,
   settings,
 } from "./support/configuration";
+import { existingMachine } from "./support/existing-host";
 
 const load = (values: Record<string, unknown>) => validate(rawConfig(values), machineWith());
 
 describe("keys for SSH", () => {
   const withKnownHosts = (text: string, address = "10.77.1.2", port = 22) => {
     const host = { address, port, privateKeyFile: "keys/id", knownHostsFile: "~/.ssh/known_hosts" };
-    return validate(rawConfig({ ...settings(), host }), machineWith({ "/home/me/.ssh/known_hosts": text }))
-      .host.hostKey;
+    const files = { "/home/me/.ssh/known_hosts": text };
+    return existingMachine(validate(rawConfig({ ...settings(), host }), machineWith(files))).hostKey;
   };
 
   it("finds the host in a known_hosts file", () => {
@@ -88,8 +89,7 @@ describe("keys for SSH", () => {
   });
 
   it("drops a host key's comment", () => {
-    expect(load(changed(settings(), ["host", "hostKey"], `${hostKey} root@$(id)`)).host.hostKey).toBe(
-      hostKey,
-    );
+    const values = changed(settings(), ["host", "hostKey"], `${hostKey} root@$(id)`);
+    expect(existingMachine(load(values)).hostKey).toBe(hostKey);
   });
 });

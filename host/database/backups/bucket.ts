@@ -112,10 +112,20 @@ export class Bucket {
           etagIsMd5: encryption === "AES256" && answer.SSECustomerAlgorithm === undefined,
         };
       } catch (error) {
-        if (statusOf(error) === 404) return null;
+        // Who may list below a prefix only gets 403 of what is not there: S3 sees no prefix in this question.
+        const isMissing = statusOf(error) === 404 || (statusOf(error) === 403 && !(await this.lists(key)));
+        if (isMissing) return null;
         throw error;
       }
     });
+  }
+
+  /** Tells whether a key is there, by a list of what begins with it. */
+  private async lists(key: string): Promise<boolean> {
+    const { Contents = [] } = await this.client.send(
+      new ListObjectsV2Command({ Bucket: this.settings.name, Prefix: key, MaxKeys: 1 }),
+    );
+    return Contents.some(({ Key }) => Key === key);
   }
 
   /** Reads an object. Where a connection breaks it goes on from there, as long as it is the same object. */

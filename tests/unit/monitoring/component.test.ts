@@ -9,6 +9,7 @@ import { validate } from "../../../config";
 import { GUIDE_QUERIES } from "../../../config/monitoring-queries";
 import { monitoring } from "../../../config/monitoring-schema";
 import { machineWith, rawConfig, settings } from "../support/configuration";
+import { existingHost } from "../support/existing-host";
 import { actIn, type Circumstances, isSecret, plain, registrationsOf } from "../support/registrations";
 
 /* What the program registers to have a site watched, and what waits for what. */
@@ -20,7 +21,7 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-const { host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const loaded = validate(rawConfig(settings()), machineWith());
 const nobody = { emails: [], webhooks: [], slack: null };
 const SPEC: MonitoringSpec = {
   app: "garage",
@@ -50,9 +51,9 @@ interface Changes {
   readonly role?: string | null;
 }
 
-async function registered({ spec = {}, role = "garage-host" }: Changes = {}, around: Circumstances = {}) {
+async function registered({ spec = {}, role = "garage-host" }: Changes, around: Circumstances = {}) {
   const { registrations } = await registrationsOf(() => {
-    const host = new Host("web", { ...hostSettings, software });
+    const host = new Host("web", { ...existingHost(loaded), software });
     new Monitoring("monitoring", {
       ...{ host, role, database: { ready: pulumi.output("ready") } },
       monitoring: spec === null ? null : { ...SPEC, ...spec },
@@ -66,6 +67,11 @@ async function registered({ spec = {}, role = "garage-host" }: Changes = {}, aro
   const ofType = (end: string) => registrations.filter(({ type }) => type.endsWith(`:${end}`));
   return { registrations, named, ofType };
 }
+
+let made: ReturnType<typeof registered> | undefined;
+
+/** The site without any change, made once. */
+const usual = () => (made ??= registered({}));
 
 type Registered = Awaited<ReturnType<typeof registered>>;
 
@@ -91,7 +97,7 @@ it("is nothing for a site that nobody watches", async () => {
 });
 
 it("makes every alarm of the table, which tells its own topic that something is wrong, and that it is well again", async () => {
-  const site = await registered();
+  const site = await usual();
   const alarms = alarmsOf(SPEC.limits, SPEC);
   expect(site.ofType("MetricAlarm")).toHaveLength(alarms.length);
   for (const alarm of alarms) {
@@ -119,7 +125,7 @@ it("makes every alarm of the table, which tells its own topic that something is 
 });
 
 it("makes alarms once the host publishes and their topic takes them, and no sooner", async () => {
-  const site = await registered();
+  const site = await usual();
   for (const { name } of site.ofType("MetricAlarm")) {
     expect(before(site, name)).toContain("monitoring-act");
   }
@@ -128,7 +134,7 @@ it("makes alarms once the host publishes and their topic takes them, and no soon
 });
 
 it("has the host publish once it is there, may do so, and has somewhere to write to", async () => {
-  const site = await registered();
+  const site = await usual();
   expect(before(site, "monitoring-act")).toEqual(
     new Set([
       ...["web-software", "web-bootstrap", "web-drift", "monitoring-publish"],
@@ -150,7 +156,7 @@ it("has the host publish once it is there, may do so, and has somewhere to write
 
 it("waits for the schema, which the queries are about", async () => {
   const { registrations } = await registrationsOf(() => {
-    const host = new Host("web", { ...hostSettings, software });
+    const host = new Host("web", { ...existingHost(loaded), software });
     const schema = new pulumi.CustomResource("test:index:Schema", "schema");
     const ready = schema.urn.apply(() => "ready");
     new Monitoring("monitoring", { host, role: null, database: { ready }, monitoring: SPEC });
@@ -168,14 +174,14 @@ it("sends the act again for nothing that is not its own", async () => {
 
 it("shows no act as changed in the preview of another alarm or log group", async () => {
   const isNew = (name: string) => name.startsWith("monitoring-") && name !== "monitoring-act";
-  const known = (await registered()).named("monitoring-act");
+  const known = (await usual()).named("monitoring-act");
   const previewed = (await registered({}, { preview: { isNew } })).named("monitoring-act");
   expect(previewed.inputs).toEqual(known.inputs);
 });
 
 describe("the host's rights", () => {
   it("are an inline policy of its role: its namespace, its groups", async () => {
-    const { named } = await registered();
+    const { named } = await usual();
     expect(named("monitoring-publish")).toMatchObject({
       type: "aws:iam/rolePolicy:RolePolicy",
       inputs: { role: "garage-host" },
@@ -214,7 +220,7 @@ it("keeps logs as long as asked for, each stream in a group of its own", async (
 });
 
 it("encrypts both topics by a key that CloudWatch may use", async () => {
-  const { named, ofType } = await registered();
+  const { named, ofType } = await usual();
   expect(named("monitoring-key").inputs).toMatchObject({ enableKeyRotation: true, deletionWindowInDays: 30 });
   expect(policyIn(named("monitoring-key"))).toMatchObject({
     Statement: [{ Sid: "Account" }, { Sid: "Alarms" }],
@@ -289,7 +295,7 @@ describe("who is told", () => {
 });
 
 it("draws the dashboard with the site's own limits, beside everything else", async () => {
-  const site = await registered();
+  const site = await usual();
   const { dashboardName, dashboardBody } = site.named("monitoring-dashboard").inputs;
   expect(dashboardName).toBe("garage-live");
   expect(dashboardBody).toContain('"PaymentsProcessed"');

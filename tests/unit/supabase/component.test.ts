@@ -12,6 +12,7 @@ import { SitePlan } from "../../../components/site-plan";
 import { SupabaseProject, type SupabaseSpec } from "../../../components/supabase-project";
 import { validate } from "../../../config";
 import { machineWith, rawConfig, settings } from "../support/configuration";
+import { existingHost } from "../support/existing-host";
 import { type Circumstances, isSecret, plain, registrationsOf } from "../support/registrations";
 
 /* What the program registers for a project of Supabase's, and what waits for what. */
@@ -24,7 +25,8 @@ afterAll(() => {
 });
 
 const REF = "abcdefghijklmnopqrst";
-const { site, releases, host: hostSettings } = validate(rawConfig(settings()), machineWith());
+const loaded = validate(rawConfig(settings()), machineWith());
+const { site, releases } = loaded;
 
 const SUPABASE: SupabaseSpec = {
   apiUrl: "https://api.supabase.com",
@@ -67,7 +69,7 @@ const DATABASE: DatabaseSpec = {
 /** As `index.ts` has it, up to the plan. */
 async function registered(spec: SupabaseSpec | null, circumstances: Circumstances = {}) {
   const { registrations } = await registrationsOf(() => {
-    const host = new Host("web", { ...hostSettings, software });
+    const host = new Host("web", { ...existingHost(loaded), software });
     const frontDoor = new FrontDoor("front-door", { host, site });
     const certificate = new Certificate("certificate", { host, frontDoor, site });
     const environment = new EnvironmentFile("environment", { host, variables: {} });

@@ -1,32 +1,30 @@
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { hostKeyFrom } from "../../../components/host-key";
+import { sshField } from "../../../components/ssh-format";
 import { validate } from "../../../config";
 import { ConfigError, type Fault, type Path } from "../../../config/faults";
 import type { Machine } from "../../../config/keys";
 import { GROUPS } from "../../../config/schema";
 import type { RawConfig } from "../../../config/validation";
 
-/** A field of SSH's wire format. */
-function field(content: Buffer | string): Buffer {
-  const bytes = Buffer.from(content);
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(bytes.length);
-  return Buffer.concat([length, bytes]);
-}
-
 /** Makes a host's public key line, a new one at each call. */
 export function newHostKey(type = "ssh-ed25519"): string {
   const { publicKey } = generateKeyPairSync("ed25519");
   const raw = publicKey.export({ type: "spki", format: "der" }).subarray(-32);
-  return `${type} ${Buffer.concat([field(type), field(raw)]).toString("base64")}`;
+  return `${type} ${Buffer.concat([sshField(type), sshField(raw)]).toString("base64")}`;
 }
 
-/** Makes an OpenSSH private key as far as a configuration looks at it: armour, magic and name of the cipher. */
+/** Makes a private key in OpenSSH's format, a new one at each call; with another cipher it only says that it is encrypted. */
 export function newPrivateKey(cipher = "none"): string {
-  const { privateKey } = generateKeyPairSync("ed25519");
-  const secret = privateKey.export({ type: "pkcs8", format: "der" });
-  const blob = Buffer.concat([Buffer.from("openssh-key-v1\0"), field(cipher), field("none"), field(secret)]);
-  const [begin, end] = ["BEGIN", "END"].map((word) => `-----${word} OPENSSH PRIVATE KEY-----`);
-  return `${String(begin)}\n${blob.toString("base64")}\n${String(end)}\n`;
+  const { privateKey } = hostKeyFrom(randomBytes(32).toString("hex"));
+  if (cipher === "none") return privateKey;
+  const [begin = "", ...lines] = privateKey.trim().split("\n");
+  const end = lines.pop() ?? "";
+  const bytes = Buffer.from(lines.join(""), "base64");
+  const magic = bytes.subarray(0, bytes.indexOf(0) + 1);
+  const rest = bytes.subarray(magic.length + sshField("none").length);
+  const blob = Buffer.concat([magic, sshField(cipher), rest]);
+  return `${begin}\n${blob.toString("base64")}\n${end}\n`;
 }
 
 /** The key pair of {@link settings}, the same for one run of the tests. */
@@ -66,8 +64,11 @@ export function changed(
   return copy;
 }
 
-/** What Pulumi would hand over for `values`: groups as JSON. */
-export function rawConfig(values: Record<string, unknown>, encrypted: readonly string[] = []): RawConfig {
+/** What Pulumi would hand over for `values`: groups as JSON. `aws:region` is the provider's. */
+export function rawConfig(
+  { "aws:region": awsRegion, ...values }: Record<string, unknown>,
+  encrypted: readonly string[] = [],
+): RawConfig {
   const entries = Object.entries(values).map(([key, value]) => [
     key,
     GROUPS.has(key) && typeof value === "object" ? JSON.stringify(value) : value,
@@ -77,6 +78,7 @@ export function rawConfig(values: Record<string, unknown>, encrypted: readonly s
     stack: "test",
     values: Object.fromEntries(entries) as Record<string, unknown>,
     encrypted: new Set(encrypted),
+    awsRegion: awsRegion as string | undefined,
   };
 }
 

@@ -16,8 +16,10 @@ export interface Registration {
   readonly waitsFor: readonly string[];
   /** `destroy` forgets the resource and leaves what it made. */
   readonly retained: boolean;
-  /** Nothing removes or replaces the resource. */
+  /** Neither replaced nor deleted. */
   readonly protected: boolean;
+  /** Inputs whose changes count for nothing. */
+  readonly ignores: readonly string[];
 }
 
 /** What this needs of the request that the SDK sends for a resource. */
@@ -28,6 +30,7 @@ interface RegisterRequest {
   getDependenciesList(): string[];
   getRetainondelete(): boolean;
   getProtect(): boolean;
+  getIgnorechangesList(): string[];
   getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
 }
 
@@ -86,12 +89,24 @@ export function actIn(inputs: Readonly<Record<string, unknown>>): Act | Database
 }
 
 /** What a provider gives to a resource of its kind, always the same. */
-function outputsOf(type: string, name: string): Readonly<Record<string, unknown>> {
-  if (type.startsWith("aws:")) {
-    const service = /^aws:(\w+)/.exec(type)?.[1] ?? "";
-    return { arn: `arn:aws:${service}:eu-central-1:123456789012:${name}`, keyId: `${name}-id` };
-  }
-  return type === "random:index/randomPassword:RandomPassword" ? { result: "A".repeat(43) } : {};
+const OUTPUTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  "random:index/randomPassword:RandomPassword": { result: "A".repeat(43) },
+  "aws:ec2/vpc:Vpc": { ipv6CidrBlock: "2001:db8:1234:1a00::/56" },
+  "aws:ec2/eip:Eip": { publicIp: "203.0.113.10" },
+  "aws:ec2/instance:Instance": { ipv6Addresses: ["2001:db8:1234:1a00::10"] },
+};
+
+function outputsOf(
+  type: string,
+  name: string,
+  inputs: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  if (type === "aws:s3/bucket:Bucket") return { arn: `arn:aws:s3:::${String(inputs.bucket)}` };
+  // Named by its provider, where the program gives no name.
+  const given = type.startsWith("aws:iam/") ? { name: `${name}-0a1b2c3` } : {};
+  const service = /^aws:(\w+)/.exec(type)?.[1];
+  const arn = service && { arn: `arn:aws:${service}:eu-central-1:123456789012:${name}`, keyId: `${name}-id` };
+  return { ...given, ...arn, ...OUTPUTS[type] };
 }
 
 function nameIn(urn: string): string {
@@ -134,6 +149,7 @@ export async function registrationsOf<T>(
       waitsFor: request.getDependenciesList().map(nameIn),
       retained: request.getRetainondelete(),
       protected: request.getProtect(),
+      ignores: request.getIgnorechangesList(),
     });
     return send.call(this, request, callback);
   });
@@ -150,7 +166,9 @@ export async function registrationsOf<T>(
           const stdout = JSON.stringify({ ...ANSWERS, ...answers }[String(act)] ?? {});
           return {
             id: isNew(name) ? undefined : `${name}-${idEnd}`,
-            state: isNew(name) ? inputs : { ...outputsOf(type, name), ...inputs, stdout },
+            state: isNew(name)
+              ? inputs
+              : { ...outputsOf(type, name, inputs as Record<string, unknown>), ...inputs, stdout },
           };
         },
       },
