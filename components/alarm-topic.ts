@@ -66,7 +66,7 @@ export class AlarmTopic extends pulumi.ComponentResource {
     );
     const heard = [...this.subscribe(topic), ...this.tellSlack(topic)];
 
-    this.arn = pulumi.all([opened.arn, ...heard.map(({ urn }) => urn)]).apply(([arn]) => arn);
+    this.arn = pulumi.all([opened.arn, pulumi.all(heard.map(({ urn }) => urn))]).apply(([arn]) => arn);
     this.registerOutputs({ arn: this.arn });
   }
 

@@ -154,10 +154,17 @@ it("has the host publish once it is there, may do so, and has somewhere to write
   expect(isSecret(act.inputs.stdin)).toBe(false);
 });
 
+/** Something that takes its time. */
+class Schema extends pulumi.CustomResource {
+  constructor(name: string) {
+    super("test:index:Schema", name, {});
+  }
+}
+
 it("waits for the schema, which the queries are about", async () => {
   const { registrations } = await registrationsOf(() => {
     const host = new Host("web", { ...existingHost(loaded), software });
-    const schema = new pulumi.CustomResource("test:index:Schema", "schema");
+    const schema = new Schema("schema");
     const ready = schema.urn.apply(() => "ready");
     new Monitoring("monitoring", { host, role: null, database: { ready }, monitoring: SPEC });
   });
