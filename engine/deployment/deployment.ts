@@ -172,11 +172,14 @@ export class Deployment {
     if (changed) await this.options.journal.save();
   }
 
-  /** Deletes what the program did not register, and the old halves of replacements. */
-  async deleteUnregistered(): Promise<void> {
+  /**
+   * Deletes what the program did not register, and the old halves of replacements. With `spared`, which are URNs that
+   * have to stay, these are left alone.
+   */
+  async deleteUnregistered(spared: ReadonlySet<string> = new Set()): Promise<void> {
     this.refuseWhenStopped();
     const steps = planDeletes(
-      this.options.snapshot.resources.filter((each) => !this.isNew(each)),
+      this.options.snapshot.resources.filter((each) => !this.isNew(each) && !spared.has(each.urn)),
       (urn) => this.settled.has(urn),
     );
     refuseProtected(steps);

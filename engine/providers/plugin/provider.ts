@@ -220,7 +220,7 @@ export class PluginProvider implements Provider {
       const { reasons: initErrors } = error;
       return {
         id: error.id,
-        outputs: error.outputs,
+        outputs: this.connection.remark(error.outputs, outputs),
         initErrors,
         ...(error.inputs ? { inputs: this.connection.remark(error.inputs, inputs) } : {}),
       };
