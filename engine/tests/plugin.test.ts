@@ -303,8 +303,8 @@ describe("a plugin", () => {
       { name: "found", kind: "get", get: "id-one" },
       box("two", { size: { $output: "found.volume" } }),
     );
-    expect(await workspace.succeed("preview")).toContain("> 1 to read");
-    expect(await workspace.succeed(up)).toContain("+ 1 created, > 1 read, 2 unchanged");
+    expect(await workspace.succeed("preview")).toContain(" >  shelf:index:Box found read\n");
+    expect(await workspace.succeed(up)).toContain("+ 1 created, 2 unchanged");
     expect(kept("found")).toMatchObject([{ id: "id-one", external: true, outputs: { volume: 8 } }]);
     expect(kept("two")).toMatchObject([{ outputs: { volume: 512 } }]);
     expect(await workspace.succeed(`${up} --expect-no-changes`)).not.toContain("read");

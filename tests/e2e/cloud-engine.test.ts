@@ -80,7 +80,7 @@ const up = "up --yes --skip-preview";
 
 it("brings up, changes, notices and takes down what a program of @pulumi/aws says", async () => {
   const preview = await pulumi("preview");
-  expect(preview.stdout).toContain("+ 5 to create, > 1 to read");
+  expect(preview.stdout).toContain("+ 5 to create");
   await pulumi(up);
   const bucket = await output("bucket");
   expect(bucket).toMatch(/^backups-[0-9a-f]{7}$/);

@@ -65,7 +65,7 @@ const full: pulumi.dynamic.ResourceProvider<Properties, Properties> = {
     const id = `id-${String(inputs.kind)}`;
     return { id, outs: { ...inputs, made: String(inputs.weight), echo: `has ${String(inputs.secret)}` } };
   },
-  read: (id, props) => {
+  read: (id, props = {}) => {
     note(`read ${String(id)}`);
     if (!existsSync("../found.json")) return Promise.resolve({ id, props });
     const found = JSON.parse(readFileSync("../found.json", "utf8")) as Properties | null;
