@@ -89,7 +89,9 @@ test("a fresh database: backup, rehearsal, migrations, checks, and only then a r
 test("an `up` without a change, and one that moves traffic, ask nothing of the database", async () => {
   expect((await world.up()).stdout).toMatch(/\b\d+ unchanged/);
   const { stdout } = await world.up({ greenVersion: "v0.9.9", canaryWeight: 5 });
-  expect(stdout).not.toMatch(/database|migration-|rehearsal/);
+  const [steps] = stdout.split("Outputs:");
+  expect(steps).toMatch(/traffic-act/);
+  expect(steps).not.toMatch(/database|migration-|rehearsal/);
   expect((await databaseStatus()).details?.backups).toHaveLength(1);
   await world.up({ canaryWeight: 0, greenVersion: "" });
 });
