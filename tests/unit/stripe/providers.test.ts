@@ -281,6 +281,12 @@ describe("a rotation", () => {
     expect((await endpoints.check!({}, wanted({ generation: 7 }))).failures).toEqual([]);
   });
 
+  it("that fails at its beginning keeps nothing of what was wanted", async () => {
+    const first = await create();
+    standIn.happen({ to: /^POST/, status: 429 });
+    expect(await failureOf(update(first, { next: 2 }))).not.toHaveProperty("properties");
+  });
+
   it("that breaks off keeps what was done", async () => {
     const both = await update(await create(), { next: 2 });
     standIn.happen({ to: /^DELETE/, status: 500 });
