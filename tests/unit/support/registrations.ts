@@ -57,6 +57,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
     ...{ colour: "green", version: "v1.0.0", commit: "cd34", directory: "/var/www/x" },
     ...{ environment: "0123456789abcdef", pending: false },
   },
+  monitoring: { publishing: true },
   status: { maintenance: false },
   maintenance: { maintenance: false },
   traffic: { stable: "blue", weight: 5, effectiveWeight: 5, serving: { blue: "v0.9.9", green: "v1.0.0" } },
@@ -106,12 +107,20 @@ function outputsOf(
 ): Readonly<Record<string, unknown>> {
   if (type === "aws:s3/bucket:Bucket") return { arn: `arn:aws:s3:::${String(inputs.bucket)}` };
   // Named by its provider, where the program gives no name.
-  if (type.startsWith("aws:iam/")) return { name: `${name}-0a1b2c3` };
-  return OUTPUTS[type] ?? {};
+  const given = type.startsWith("aws:iam/") ? { name: `${name}-0a1b2c3` } : {};
+  const service = /^aws:(\w+)/.exec(type)?.[1];
+  const arn = service && { arn: `arn:aws:${service}:eu-central-1:123456789012:${name}`, keyId: `${name}-id` };
+  return { ...given, ...arn, ...OUTPUTS[type] };
 }
 
 function nameIn(urn: string): string {
   return urn.split("::").at(-1) ?? "";
+}
+
+/** What a provider gives to a resource. */
+interface MadeResource {
+  readonly id?: string | undefined;
+  readonly outputs?: Readonly<Record<string, unknown>>;
 }
 
 /** Where a program runs that has no engine. */
@@ -122,6 +131,8 @@ export interface Circumstances {
   readonly answers?: Readonly<Record<string, unknown>>;
   /** End of every resource's id. */
   readonly idEnd?: string;
+  /** What a provider gives to a resource instead of the usual; undefined for the usual. */
+  readonly made?: (type: string, name: string, inputs: Readonly<Record<string, unknown>>) => MadeResource;
   /** How often each part of the host was found changed by hand; a part that is not named was not. */
   readonly mends?: Readonly<Partial<Record<Part, number>>>;
 }
@@ -129,7 +140,7 @@ export interface Circumstances {
 /** Runs `program` without an engine, and returns what it registered, in order. */
 export async function registrationsOf<T>(
   program: () => T,
-  { preview = false, answers = {}, idEnd = "id", mends = {} }: Circumstances = {},
+  { preview = false, answers = {}, idEnd = "id", mends = {}, made = () => ({}) }: Circumstances = {},
 ): Promise<{ registrations: readonly Registration[]; result: T }> {
   const registrations: Registration[] = [];
   const isNew = typeof preview === "object" ? preview.isNew : () => preview;
@@ -165,12 +176,10 @@ export async function registrationsOf<T>(
           }
           const { act } = actIn(inputs as Record<string, unknown>) ?? {};
           const stdout = JSON.stringify({ ...ANSWERS, ...answers }[String(act)] ?? {});
-          return {
-            id: isNew(name) ? undefined : `${name}-${idEnd}`,
-            state: isNew(name)
-              ? inputs
-              : { ...inputs, ...outputsOf(type, name, inputs as Record<string, unknown>), stdout },
-          };
+          if (isNew(name)) return { id: undefined, state: inputs };
+          const given = inputs as Record<string, unknown>;
+          const { id = `${name}-${idEnd}`, outputs = {} } = made(type, name, given);
+          return { id, state: { ...outputsOf(type, name, given), ...given, ...outputs, stdout } };
         },
       },
       "vehicleservice",
