@@ -24,6 +24,7 @@ import { pluginDirectory } from "../../sandbox/aws/sandbox-cloud";
 import { run } from "../../sandbox/command";
 import { findHost } from "../../sandbox/hosts/host";
 import { repositoryRoot } from "../../sandbox/repository";
+import { cacheDirectory } from "../../sandbox/world";
 import { Terminal } from "../support/shell";
 import { newPrivateKey } from "../unit/support/configuration";
 import { TestCloud } from "./support/cloud";
@@ -124,6 +125,8 @@ async function makeProject(
       PULUMI_CONFIG_PASSPHRASE: "correct horse",
       VEHICLESERVICE_ENGINE: "embedded",
       VEHICLESERVICE_SANDBOX_WORLD: cloud.world.name,
+      // The machine's, where images are that took minutes to make.
+      XDG_CACHE_HOME: path.dirname(cacheDirectory()),
     },
     ["--yes", "--skip-preview"],
   );
