@@ -118,8 +118,8 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const provided = new Set([...generatedNames(raw), ...namesOfStripe(raw)]);
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
-    ...[...database.faults, ...supabase.faults, ...findStripe(raw)],
-    ...[...findSecrets(raw), ...findVariableFaults(raw, provided)],
+    ...[...database.faults, ...supabase.faults],
+    ...[...findSecrets(raw), ...findVariableFaults(raw, provided), ...findStripe(raw)],
   ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
   return {
@@ -128,7 +128,7 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
     bucket: bucketSpec(values),
     database: databaseSpec(values, texts, database.found),
     supabase: supabaseSpec(values, supabase.mails, raw.stack),
-    stripe: stripeSpec(values, raw.stack),
+    stripe: stripeSpec(values, raw),
   };
 }
 

@@ -10,6 +10,8 @@ export interface StripeSpec extends Generations {
   readonly apiUrl: string;
   /** Secret or restricted key. A secret. */
   readonly apiKey: pulumi.Input<string>;
+  /** Project and stack, which the endpoints are marked with. */
+  readonly stack: string;
   readonly mode: "live" | "test";
   /** What an account does that cannot take money or pay it out: `stop` a new endpoint, or be told of. */
   readonly account: "stop" | "tell";
@@ -64,7 +66,7 @@ export class StripeWebhook extends pulumi.ComponentResource {
     const through = { apiUrl, apiKey: pulumi.secret(spec.apiKey) };
     const inputs: Inputs<EndpointsInputs> = {
       ...{ ...through, url, events, description, generation, next, keep, adopt, mode, account },
-      stack: `${pulumi.getProject()}/${pulumi.getStack()}`,
+      stack: spec.stack,
       adoptedSecret: pulumi.secret(spec.adoptedSecret),
     };
     // Not retained: an endpoint that nobody has the secret of any more is of no use, and Stripe would send to it for ever.

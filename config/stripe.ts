@@ -115,7 +115,7 @@ function pathFaults(raw: RawConfig): Fault[] {
 /** What the component is given; null for a stack without Stripe. Secrets are not marked yet. */
 export function stripeSpec(
   values: StackValues,
-  stack: string,
+  { namespace, stack }: Pick<RawConfig, "namespace" | "stack">,
 ): (StripeSpec & { readonly apiKey: string; readonly adoptedSecret: string }) | null {
   const { mode, apiUrl, account, callbackPath, webhook } = values.stripe;
   if (webhook === undefined) return null;
@@ -124,6 +124,7 @@ export function stripeSpec(
   const keys = keysIn(values.variables, values.stripeApiKey);
   return {
     ...{ apiUrl, mode, account, generation, next, keep, adopt, events },
+    stack: `${namespace}/${stack}`,
     apiKey: keys.stripeApiKey ?? keys.STRIPE_SECRET_KEY ?? "",
     adoptedSecret: values.stripeWebhookSecret,
     url: `https://${domain}${path}`,

@@ -4,6 +4,7 @@
  *   drift-provider.js, stripe-provider.js, supabase-provider.js   what Pulumi's process for dynamic providers loads
  *   aws-plugin.js                    the sandbox's stand-in for Pulumi's AWS provider
  *   alarm-evaluator.js               evaluates the alarms of the sandbox's AWS
+ *   alarm-subscriber.js              is told of them
  *   instance-metadata.js             metadata service of the sandbox's instances
  *   stripe-stand-in.js               the sandbox's stand-in for Stripe's API
  *   supabase-stand-in.js             the sandbox's stand-in for Supabase's APIs
@@ -47,6 +48,7 @@ for (const [name, entry] of Object.entries({
 /** The sandbox's AWS. Its clients are asked for one by one: required as they are published, each is one file. */
 for (const [name, entry] of Object.entries({
   "alarm-evaluator": "sandbox/aws/alarms/main.ts",
+  "alarm-subscriber": "sandbox/aws/subscriber/main.ts",
   "aws-plugin": "sandbox/aws/plugin/main.ts",
   "instance-metadata": "sandbox/aws/instances/metadata-main.ts",
 })) {

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import * as https from "node:https";
 import * as path from "node:path";
 
-import { certificatesIn, makeCertificates } from "../certificates";
+import { certificatesIn, makeCertificates, type Certificates } from "../certificates";
 import { waitFor } from "../processes";
 import { installPython } from "../python";
 import { freePorts } from "../reachable";
@@ -81,7 +81,12 @@ export class AwsEmulator {
 
   /** File with the authority behind its certificate, in PEM. */
   get authorityFile(): string {
-    return certificatesIn(path.join(this.options.directory, "tls")).authority;
+    return this.certificates.authority;
+  }
+
+  /** Its certificate, of its address and of localhost. */
+  get certificates(): Certificates {
+    return certificatesIn(path.join(this.options.directory, "tls"));
   }
 
   /** Starts it again after {@link AwsEmulator.stop}, under the same URL, with what it had. */
@@ -117,7 +122,7 @@ export class AwsEmulator {
 
   private environment(): Record<string, string> {
     const { directory } = this.options;
-    const { chain, key } = certificatesIn(path.join(directory, "tls"));
+    const { chain, key, authority } = this.certificates;
     return {
       BIND_HOST: this.address,
       GATEWAY_PORT: String(this.port),
@@ -127,6 +132,8 @@ export class AwsEmulator {
       USE_SSL: "1",
       MINISTACK_SSL_CERT: chain,
       MINISTACK_SSL_KEY: key,
+      // Python's own: whom it posts notifications to has a certificate of the same authority, as public ones have of a public one.
+      SSL_CERT_FILE: authority,
       // Listeners of services that are not on.
       IOT_MTLS_ENABLED: "0",
       SFTP_ENABLED: "0",

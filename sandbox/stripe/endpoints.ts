@@ -171,9 +171,9 @@ export class StripeAccountState {
   }
 }
 
-/** An endpoint as every answer but the first one shows it. */
-function shown({ secret: _, ...endpoint }: StoredEndpoint): object {
-  return { object: "webhook_endpoint", application: null, ...endpoint };
+/** An endpoint as every answer but the first one shows it: without its secret, which JSON leaves out. */
+function shown(endpoint: StoredEndpoint): object {
+  return { object: "webhook_endpoint", application: null, ...endpoint, secret: undefined };
 }
 
 /** A list of a form: `name[0]=...&name[1]=...`. */

@@ -79,8 +79,7 @@ export class SandboxStripe {
 
   /** Sets the keys of a stack's config that lead to it, and have it make a webhook endpoint. */
   async configure(project: SandboxProject): Promise<void> {
-    // From standard input: an argument could be read by every user of the machine.
-    await project.pulumi(["config", "set", "--secret", "stripeApiKey"], { stdin: this.settings.key });
+    await project.setSecret("stripeApiKey", this.settings.key);
     await project.setConfig("stripe.mode", "test", { path: true });
     await project.setConfig("stripe.apiUrl", this.url, { path: true });
     await project.setConfig("stripe.webhook.generation", "1", { path: true });

@@ -42,7 +42,7 @@ export async function installStripeMock(): Promise<string> {
 async function install(directory: string): Promise<void> {
   const stamp = path.join(directory, ".installed");
   if (fs.existsSync(stamp) && fs.readFileSync(stamp, "utf8") === MODULE) return;
-  const env = { ...process.env, GOBIN: directory, GOFLAGS: "-buildvcs=false" };
+  const env = { ...process.env, GOBIN: directory };
   await run([await goProgram(), "install", MODULE], { env });
   fs.writeFileSync(stamp, MODULE);
 }

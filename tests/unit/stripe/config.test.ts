@@ -32,6 +32,7 @@ it("has the guide's values by default", () => {
       ...["payment_method.attached", "payment_method.detached"],
     ],
     description: "vehicleservice (test), vehicleservice.test",
+    stack: "vehicleservice/test",
     ...{ generation: 1, next: 0, keep: [], adopt: "", adoptedSecret: "", warnings: [] },
     redirectUri: "https://vehicleservice.test/api/business/stripe/callback",
   });

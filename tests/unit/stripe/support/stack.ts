@@ -36,7 +36,7 @@ export class StripeStack {
       });
     }
     this.wanted = {
-      ...{ apiUrl: standIn.url, mode: "live", account: "stop", description: "of a test" },
+      ...{ apiUrl: standIn.url, mode: "live", account: "stop", description: "of a test", stack: "shop/live" },
       url: "https://shop.example.com/api/business/wallet/webhook",
       events: ["payment_intent.succeeded", "payment_method.attached"],
       ...{ generation: 1, next: 0, keep: [], adopt: "", warnings: [] },
