@@ -9,6 +9,7 @@ import type { HostSettings } from "./components/host";
 import type { MachineSpec } from "./components/machine";
 import type { MonitoringSpec } from "./components/monitoring";
 import type { ReleaseSpec, Strategy } from "./components/release-spec";
+import type { StripeSpec } from "./components/stripe-webhook";
 import type { SupabaseSpec } from "./components/supabase-project";
 import { bucketSpec } from "./config/cloud-bucket";
 import { machineSpec } from "./config/cloud-machine";
@@ -19,6 +20,7 @@ import { findKeys, type Keys, type Machine } from "./config/keys";
 import { findMonitoring, monitoringSpec, type PlainMonitoringSpec } from "./config/monitoring";
 import { SECRETS, type StackValues } from "./config/schema";
 import { findSecrets, generatedNames, secretsSpec } from "./config/secrets";
+import { findStripe, namesOfStripe, stripeSpec } from "./config/stripe";
 import { findSupabase, supabaseSpec } from "./config/supabase";
 import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
@@ -44,6 +46,8 @@ export interface StackConfig {
   readonly database: DatabaseSpec | null;
   /** The project of Supabase's, and what it shall be; null for none. */
   readonly supabase: SupabaseSpec | null;
+  /** Where Stripe sends events; null for nowhere. */
+  readonly stripe: StripeSpec | null;
   /** What is published of the site, and who is told what of it; null for nothing. */
   readonly monitoring: MonitoringSpec | null;
   /** What each colour shall run; null retires it. */
@@ -63,6 +67,7 @@ interface PlainConfig extends StackConfig {
   readonly variables: Readonly<Record<string, string>>;
   readonly database: (DatabaseSpec & { readonly settings: DatabaseSettings }) | null;
   readonly supabase: ReturnType<typeof supabaseSpec>;
+  readonly stripe: ReturnType<typeof stripeSpec>;
   readonly monitoring: PlainMonitoringSpec | null;
 }
 
@@ -80,7 +85,7 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
     bytes: (path) => readFileSync(path),
     list: (path) => readdirSync(path),
   };
-  const { host, site, variables, database, supabase, monitoring, ...rest } = validate(
+  const { host, site, variables, database, supabase, stripe, monitoring, ...rest } = validate(
     readRaw(config),
     machine,
   );
@@ -96,6 +101,11 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
       ...supabase,
       accessToken: pulumi.secret(supabase.accessToken),
       smtpPassword: supabase.smtpPassword && pulumi.secret(supabase.smtpPassword),
+    },
+    stripe: stripe && {
+      ...stripe,
+      apiKey: pulumi.secret(stripe.apiKey),
+      adoptedSecret: pulumi.secret(stripe.adoptedSecret),
     },
     monitoring: monitoring && {
       ...monitoring,
@@ -117,12 +127,12 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const database = findDatabase(raw, machine);
   const supabase = findSupabase(raw, machine);
   // What components give: the config need not.
-  const provided = new Set([...generatedNames(raw)]);
+  const provided = new Set([...generatedNames(raw), ...namesOfStripe(raw)]);
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
     ...[...database.faults, ...supabase.faults],
     ...[...findSecrets(raw), ...findVariableFaults(raw, provided)],
-    ...findMonitoring(raw).faults,
+    ...[...findStripe(raw), ...findMonitoring(raw).faults],
   ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
   return {
@@ -131,6 +141,7 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
     bucket: bucketSpec(values),
     database: databaseSpec(values, texts, database.found),
     supabase: supabaseSpec(values, supabase.mails, raw.stack),
+    stripe: stripeSpec(values, raw),
     monitoring: monitoringSpec(values, texts, raw),
   };
 }
@@ -168,7 +179,7 @@ function arranged(
   values: StackValues,
   { privateKey }: Keys,
   texts: Texts,
-): Omit<PlainConfig, "machine" | "bucket" | "database" | "supabase" | "monitoring"> {
+): Omit<PlainConfig, "machine" | "bucket" | "database" | "supabase" | "stripe" | "monitoring"> {
   if (privateKey === undefined) throw new Error("a key is missing without a fault");
   return {
     host: { app: values.name, privateKey },

@@ -11,6 +11,7 @@ import { Maintenance } from "./components/maintenance";
 import { Monitoring } from "./components/monitoring";
 import { Release } from "./components/release";
 import { SitePlan } from "./components/site-plan";
+import { StripeWebhook } from "./components/stripe-webhook";
 import { SupabaseProject } from "./components/supabase-project";
 import { Traffic } from "./components/traffic";
 import { loadConfig } from "./config";
@@ -24,6 +25,7 @@ const {
   secrets: secretsSpec,
   database: databaseSpec,
   supabase: supabaseSpec,
+  stripe: stripeSpec,
   monitoring: monitoringSpec,
   releases,
   strategy,
@@ -42,9 +44,11 @@ const certificate = new Certificate("certificate", { host, frontDoor, site });
 
 // What the application is told. Another value reaches users by another release, never by a restart of what serves.
 const secrets = new AppSecrets("secrets", secretsSpec);
+// Who calls it: Stripe tells a signing secret once, where it makes the endpoint.
+const stripe = new StripeWebhook("stripe", stripeSpec);
 const environment = new EnvironmentFile("environment", {
   host,
-  variables: { ...variables, ...secrets.variables },
+  variables: { ...variables, ...secrets.variables, ...stripe.variables },
 });
 
 const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
@@ -104,5 +108,7 @@ export const { serving, effectiveWeight, stable } = traffic;
 export const { schemaVersion, measuredRestoreSeconds, lastBackup } = database;
 // Of a project of Supabase's that this stack made: what its config has to say next.
 export const { access: supabaseAccess } = supabase;
+// What Stripe's dashboard alone takes, and the endpoints that Stripe sends events by.
+export const { redirectUri: stripeRedirectUri, endpoints: stripeEndpoints } = stripe;
 // Colours that serve users by an environment that has changed since: they get the new one by their next release.
 export const pending = { blue: blue.pending, green: green.pending };

@@ -59,6 +59,7 @@ export class Machine extends pulumi.ComponentResource implements ReachableMachin
 }
 
 /** A machine that is there answers at once, or is wrongly named; its key alone says which one it is. */
-function asItIs({ mode: _mode, ...machine }: ExistingMachineSpec): MachineSource {
-  return { ...machine, instanceId: "", dialErrorLimit: null, role: null, securityGroupId: "" };
+function asItIs({ address, port, user, hostKey, hostKeyFingerprint }: ExistingMachineSpec): MachineSource {
+  const reached = { address, port, user, hostKey, hostKeyFingerprint };
+  return { ...reached, instanceId: "", dialErrorLimit: null, role: null, securityGroupId: "" };
 }

@@ -49,6 +49,7 @@ import {
 import { monitoring, monitoringKeyOrNone } from "./monitoring-schema";
 import { secrets } from "./secrets-schema";
 import { backupBucket, ec2Machine } from "./cloud-schema";
+import { signingSecretOrNone, stripe, stripeKeyOrNone } from "./stripe-schema";
 import { accessTokenOrNone, smtpPasswordOrNone, supabase } from "./supabase-schema";
 
 /**
@@ -432,6 +433,10 @@ export const stackSchema = z.strictObject({
   supabaseAccessToken: accessTokenOrNone().default(""),
   /** Password of `supabase.auth.smtp`; empty for `variables.RESEND_API_KEY`. */
   supabaseSmtpPassword: smtpPasswordOrNone().default(""),
+  /** Key that the stack asks Stripe by, with fewer rights than the application's; empty for `variables.STRIPE_SECRET_KEY`. */
+  stripeApiKey: stripeKeyOrNone().default(""),
+  /** Signing secret of a webhook endpoint that is there already; empty where the stack makes its own. */
+  stripeWebhookSecret: signingSecretOrNone().default(""),
   /** Key that a host without a role publishes by; empty, both of them, for its role or a chain of its own. */
   monitoringAccessKeyId: monitoringKeyOrNone().default(""),
   monitoringSecretAccessKey: monitoringKeyOrNone().default(""),
@@ -456,6 +461,7 @@ export const stackSchema = z.strictObject({
   database: database.prefault({}),
   backups: backups.prefault({}),
   supabase: supabase.prefault({}),
+  stripe: stripe.prefault({}),
   monitoring: monitoring.prefault({}),
 });
 
@@ -465,8 +471,7 @@ export type StackValues = z.infer<typeof stackSchema>;
 /** Keys that are groups of keys. Pulumi hands them over as JSON. */
 export const GROUPS: ReadonlySet<string> = new Set([
   ...["host", "site", "variables", "application", "source"],
-  ...["database", "backups", "supabase", "secrets"],
-  "monitoring",
+  ...["database", "backups", "supabase", "secrets", "stripe", "monitoring"],
 ]);
 
 /** Keys whose values no message ever shows. */
@@ -474,5 +479,6 @@ export const SECRETS: ReadonlySet<string> = new Set([
   ...["testerSecret", "hostPrivateKey", "variables"],
   ...["databaseUrl", "rehearsalUrl", "backupAccessKeyId", "backupSecretAccessKey"],
   ...["supabaseAccessToken", "supabaseSmtpPassword"],
+  ...["stripeApiKey", "stripeWebhookSecret"],
   ...["monitoringAccessKeyId", "monitoringSecretAccessKey"],
 ]);

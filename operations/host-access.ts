@@ -1,8 +1,12 @@
 import type { HostConnection } from "../components/ask-host";
 import { checkAgreement } from "../config/cross-rules";
 import { ConfigError, type Fault } from "../config/faults";
+import { hostMode } from "../config/host-mode";
 import { findKeys, type Machine } from "../config/keys";
+import type { HostKey } from "../config/ssh-keys";
 import { checkValues, type RawConfig, readGroups, soundAt } from "../config/validation";
+import { OpsError, OpsExit } from "./faults";
+import type { Stack, StackOutput } from "./stack";
 
 /** Where a stack's host is. */
 export interface HostAccess {
@@ -15,29 +19,50 @@ export interface HostAccess {
 /** Keys that reaching the host takes. */
 const KEYS = ["name", "host", "hostPrivateKey"];
 
+/** Where a machine is reached, and what it is known by. */
+type Reached = Omit<HostConnection, "privateKey">;
+
 /**
- * Finds in a stack's config how to reach its host, by the rules of `config.ts`. What is wrong elsewhere in the config
- * keeps nobody from looking at the host.
+ * Finds in a stack's config how to reach its host, by the rules of `config.ts`; of a host that the stack made its outputs say
+ * where it is. What is wrong elsewhere in the config keeps nobody from looking at the host.
+ * @param outputs Asked only for a host that the stack made.
  * @throws {ConfigError} naming every fault of these keys at once
+ * @throws {OpsError} where the stack has made no host yet
  */
-export function hostAccess(unread: RawConfig, machine: Machine): HostAccess {
+export async function hostAccess(
+  unread: RawConfig,
+  machine: Machine,
+  outputs: Stack["outputs"],
+): Promise<HostAccess> {
   const raw = readGroups(unread);
   const { hostKey, privateKey, faults } = findKeys(raw, machine);
   const all = [...checkValues(raw).faults, ...checkAgreement(raw), ...faults].filter((fault) =>
     isOfHost(raw, fault),
   );
   if (all.length > 0) throw new ConfigError(firstOfEachKey(all), raw.stack);
-  if (hostKey === undefined || privateKey === undefined) throw new Error("a key is missing without a fault");
+  if (privateKey === undefined) throw new Error("a key is missing without a fault");
+  const reached = hostMode(raw) === "ec2" ? madeMachine(raw, await outputs()) : namedMachine(raw, hostKey);
+  return { app: soundAt(raw, ["name"]) as string, connection: { ...reached, privateKey } };
+}
+
+function namedMachine(raw: RawConfig, hostKey: HostKey | undefined): Reached {
+  if (hostKey === undefined) throw new Error("a key is missing without a fault");
   return {
-    app: soundAt(raw, ["name"]) as string,
-    connection: {
-      host: soundAt(raw, ["host", "address"]) as string,
-      port: soundAt(raw, ["host", "port"]) as number,
-      user: soundAt(raw, ["host", "user"]) as string,
-      hostKey: hostKey.line,
-      privateKey,
-    },
+    host: soundAt(raw, ["host", "address"]) as string,
+    port: soundAt(raw, ["host", "port"]) as number,
+    user: soundAt(raw, ["host", "user"]) as string,
+    hostKey: hostKey.line,
   };
+}
+
+/** As `index.ts` exports it. */
+function madeMachine(raw: RawConfig, { address, hostKey }: Readonly<Record<string, StackOutput>>): Reached {
+  const [host, key] = [address?.value, hostKey?.value];
+  if (typeof host !== "string" || typeof key !== "string") {
+    const message = `the stack ${raw.stack} has made no host yet (it has no outputs address and hostKey); \`pulumi up\` makes it`;
+    throw new OpsError(message, OpsExit.unreachable);
+  }
+  return { host, port: 22, user: soundAt(raw, ["host", "ec2", "user"]) as string, hostKey: key };
 }
 
 function isOfHost({ namespace }: RawConfig, { key }: Fault): boolean {

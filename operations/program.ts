@@ -39,7 +39,8 @@ const EXIT_CODES = `Exit codes, the same for every command:
 
 const ABOUT = `How it finds the host:
   It reads the stack's config (host.address, host.port, host.user, host.hostKey or host.knownHostsFile,
-  host.privateKeyFile or hostPrivateKey), and speaks over SSH to the conductor there.
+  host.privateKeyFile or hostPrivateKey), and speaks over SSH to the conductor there. Where a host that the
+  stack made (host.mode ec2) is, and its key, are the stack's outputs.
 
 How it reads the stack:
   By the Pulumi CLI (its Automation API) where there is one on the PATH, else by the embedded engine.
@@ -120,7 +121,8 @@ function sessionOf(options: OpsOptions, surroundings: Surroundings): Session {
     stack,
     host: async () => {
       const { raw, projectDirectory } = await stack.config();
-      return hostOver(hostAccess(raw, { ...machine, projectDirectory }), ask);
+      const access = await hostAccess(raw, { ...machine, projectDirectory }, () => stack.outputs());
+      return hostOver(access, ask);
     },
     progress: (line) => stderr(`${line}\n`),
     ask: surroundings.ask,

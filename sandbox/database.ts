@@ -50,23 +50,18 @@ export class SandboxDatabase {
 
   /** Sets the keys of a stack's config that lead to them. */
   async configure(project: SandboxProject): Promise<void> {
+    await leadToDatabase(project, this.postgres);
     const secrets = {
-      databaseUrl: this.postgres.url,
       backupAccessKeyId: this.keys.accessKeyId,
       backupSecretAccessKey: this.keys.secretAccessKey,
     };
-    // From standard input: an argument could be read by every user of the machine.
-    for (const [key, value] of Object.entries(secrets))
-      await project.pulumi(["config", "set", "--secret", key], { stdin: value });
+    for (const [key, value] of Object.entries(secrets)) await project.setSecret(key, value);
     const values = {
       "backups.bucket": BUCKET,
       "backups.region": S3_REGION,
       "backups.prefix": PREFIX,
       "backups.endpoint": this.s3.url,
       "backups.authorityFile": this.s3.authorityFile,
-      // The project's directory is not the repository's.
-      "database.migrationsDirectory": path.join(repositoryRoot(), "migrations"),
-      "source.records": path.join(repositoryRoot(), "releases"),
     };
     for (const [key, value] of Object.entries(values)) await project.setConfig(key, value, { path: true });
   }
@@ -76,4 +71,15 @@ export class SandboxDatabase {
     await this.postgres.remove();
     await this.s3.remove();
   }
+}
+
+/** Sets the keys of a stack's config that lead to a database, and to the repository's migrations. */
+export async function leadToDatabase(project: SandboxProject, { url }: SandboxPostgres): Promise<void> {
+  await project.setSecret("databaseUrl", url);
+  // The project's directory is not the repository's.
+  const values = {
+    "database.migrationsDirectory": path.join(repositoryRoot(), "migrations"),
+    "source.records": path.join(repositoryRoot(), "releases"),
+  };
+  for (const [key, value] of Object.entries(values)) await project.setConfig(key, value, { path: true });
 }

@@ -2,12 +2,16 @@ import * as path from "node:path";
 import { Command, Option } from "commander";
 
 import { APPLICATION_NAMES, type ApplicationName } from "./applications";
-import { runDemo } from "./demo/demo";
+import { SandboxCloud } from "./aws/sandbox-cloud";
+import { cloudVisit } from "./cloud-site";
+import { runCloudDemo, runDemo } from "./demo/demo";
 import { takeDown } from "./down";
+import { findHost } from "./hosts/host";
 import { repositoryRoot } from "./repository";
 import { openShell } from "./shell";
+import { Site } from "./site";
 import { printStatus } from "./status";
-import { loadUntilInterrupted } from "./steady-load";
+import { loadUntilInterrupted, type LoadedSite } from "./steady-load";
 import { DEFAULT_WORLD, worldNamed } from "./world";
 
 /** The demo's host. Its address, 10.77.1.2, is part of the documentation; in a world of a test it takes a free one. */
@@ -20,17 +24,34 @@ const print = (line: string): void => {
 async function up({
   app,
   database,
+  stripe,
+  cloud,
 }: {
   readonly app?: ApplicationName;
   readonly database?: boolean;
+  readonly stripe?: boolean;
+  readonly cloud?: boolean;
 }): Promise<void> {
-  const options = { ...HOST, projectDirectory: projectDirectory(), database: database === true };
-  const { faults, total } = await runDemo(
-    app === undefined ? options : { ...options, application: app },
-    print,
-  );
+  const options = {
+    projectDirectory: projectDirectory(),
+    ...(app === undefined ? {} : { application: app }),
+  };
+  const beside = { database: database === true, stripe: stripe === true };
+  const { faults, total } =
+    cloud === true
+      ? await runCloudDemo(options, print)
+      : await runDemo({ ...HOST, ...options, ...beside }, print);
   if (faults.length > 0) throw new Error(`not everything was as it should be:\n  ${faults.join("\n  ")}`);
   if (total.lost > 0) throw new Error(`${total.lost} of ${total.sent} requests were lost`);
+}
+
+/** The site that is up, of whichever kind. */
+async function siteToLoad(): Promise<LoadedSite> {
+  const world = worldNamed();
+  if (SandboxCloud.isThere(world)) return { world, ...cloudVisit(world, projectDirectory()) };
+  if (findHost(HOST.name) === null) throw new Error(`host ${HOST.name} is not up: boot it with bin/sandbox`);
+  const site = await Site.open({ ...HOST, projectDirectory: projectDirectory() });
+  return { world, address: site.host.address, domain: site.domain, authority: site.authority() };
 }
 
 /** Directory of the sandbox's Pulumi project. */
@@ -56,6 +77,11 @@ function commands(): Command {
       "--database",
       "with a Postgres and an S3 of its own, both new: migrations behind a rehearsed backup",
     )
+    .option("--stripe", "with a stand-in for Stripe, which has a webhook endpoint for the site")
+    .option(
+      "--cloud",
+      "from nothing but accounts: the stack makes network, host, bucket, alarms and the rest at an AWS, a Supabase and a Stripe of this machine",
+    )
     .action(up);
   program
     .command("down")
@@ -74,7 +100,7 @@ function commands(): Command {
   program
     .command("load")
     .description("a steady load of POST requests over HTTP/1.1 and HTTP/2 until Ctrl-C")
-    .action(() => loadUntilInterrupted({ ...HOST, projectDirectory: projectDirectory() }, print));
+    .action(async () => loadUntilInterrupted(await siteToLoad(), print));
   return program;
 }
 

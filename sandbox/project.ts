@@ -17,12 +17,10 @@ import { repositoryRoot } from "./repository";
 
 /** What only this machine knows about a site, for the stack's config. */
 export interface MachineValues {
-  /** The host's IPv4 address. */
-  readonly address: string;
-  /** Its public SSH host key. */
-  readonly hostKey: string;
-  /** Path of the private key that it accepts. */
-  readonly privateKeyFile: string;
+  /** Keys of the group `host`: how it is reached, or how it comes about. */
+  readonly host: Readonly<Record<string, unknown>>;
+  /** Folder of the plugin that stands in for each provider, by its package; none by default. */
+  readonly plugins?: Readonly<Record<string, string>>;
   /** What the site ships. */
   readonly application: Application;
   /** Git URL of its source. */
@@ -51,13 +49,11 @@ export class SandboxProject {
     const project = new SandboxProject(path.resolve(directory));
     fs.mkdirSync(project.directory, { recursive: true });
     project.writePassphrase();
-    project.writeProjectFile();
+    project.writeProjectFile(values.plugins ?? {});
     project.writeStackConfig(values);
     if (!fs.existsSync(project.stateFile())) await project.pulumi(["stack", "init", STACK]);
     if (!project.hasTesterSecret()) {
-      // From standard input: an argument could be read by every user of the machine.
-      const secret = randomBytes(24).toString("base64url");
-      await project.pulumi(["config", "set", "--secret", "testerSecret"], { stdin: secret });
+      await project.setSecret("testerSecret", randomBytes(24).toString("base64url"));
     }
     return project;
   }
@@ -78,6 +74,12 @@ export class SandboxProject {
   async setConfig(key: string, value: string, { path: inGroup = false } = {}): Promise<void> {
     // "--" so that no value, however it begins, is taken for an option.
     await this.pulumi(["config", "set", ...(inGroup ? ["--path"] : []), "--stack", STACK, "--", key, value]);
+  }
+
+  /** Sets a secret of the stack's config: `setSecret("databaseUrl", url)`; `path` for one inside a group. */
+  async setSecret(key: string, value: string, { path: inGroup = false } = {}): Promise<void> {
+    // From standard input: an argument could be read by every user of the machine.
+    await this.pulumi(["config", "set", "--secret", ...(inGroup ? ["--path"] : []), key], { stdin: value });
   }
 
   /** Brings the host to what the config says. Throws a CommandError, with what Pulumi said, when it fails. */
@@ -114,11 +116,13 @@ export class SandboxProject {
       fs.writeFileSync(file, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600 });
   }
 
-  private writeProjectFile(): void {
+  private writeProjectFile(plugins: Readonly<Record<string, string>>): void {
     const document = parseDocument(fs.readFileSync(path.join(repositoryRoot(), "Pulumi.yaml"), "utf8"));
     document.commentBefore = " Made from the repository's Pulumi.yaml at every run: changes here are lost.";
     document.set("main", path.relative(this.directory, repositoryRoot()));
     document.set("backend", { url: "file://." });
+    const providers = Object.entries(plugins).map(([name, folder]) => ({ name, path: folder }));
+    if (providers.length > 0) document.set("plugins", { providers });
     fs.writeFileSync(this.file("Pulumi.yaml"), document.toString({ lineWidth: 0 }));
   }
 
@@ -128,8 +132,8 @@ export class SandboxProject {
     const before = fs.readFileSync(present, "utf8");
     const document = parseDocument(before);
     const { name } = this.projectFile();
-    for (const key of ["address", "hostKey", "privateKeyFile"] as const) {
-      document.setIn(["config", `${name}:host`, key], values[key]);
+    for (const [key, value] of Object.entries(values.host)) {
+      document.setIn(["config", `${name}:host`, key], document.createNode(value));
     }
     const repository = ["config", `${name}:source`, "repository"];
     if (applicationOf(String(document.getIn(repository)))?.name !== values.application.name) {

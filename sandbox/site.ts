@@ -7,11 +7,13 @@ import { applicationNamed, applicationOf, type Application, type ApplicationName
 import { certificatesIn, makeCertificates, type Certificates } from "./certificates";
 import { SandboxDatabase } from "./database";
 import { bootHost, findHost, type SandboxHost } from "./hosts/host";
+import type { SeedFiles } from "./hosts/seed";
 import type { Suite } from "./image/image";
 import { SandboxProject, STACK } from "./project";
 import { sshGreets } from "./reachable";
 import { repositoryRoot } from "./repository";
 import { Source, stopServing } from "./source";
+import { SandboxStripe } from "./stripe/service";
 import { SandboxSupabase } from "./supabase/service";
 import { worldNamed, type World } from "./world";
 
@@ -31,6 +33,8 @@ export interface SiteOptions {
   readonly database?: boolean;
   /** Whether the database is one of a project of Supabase's, whose APIs are stood in for; none by default. */
   readonly supabase?: boolean;
+  /** Whether Stripe, which is stood in for, has a webhook endpoint for it; none by default. */
+  readonly stripe?: boolean;
   /** World that it belongs to; the default one by default. */
   readonly world?: World;
   /** Called with a line for each slow step. */
@@ -40,11 +44,24 @@ export interface SiteOptions {
 /** The application's name, as the stack's defaults have it: part of paths on the host. */
 const APP = "vehicleservice";
 
+/** A site that is there: where users find it, and what brings something else onto it. */
+export interface StandingSite {
+  readonly world: World;
+  /** Throws where there is no host yet. */
+  readonly host: SandboxHost;
+  readonly project: SandboxProject;
+  readonly certificates: Certificates;
+  /** The name that it answers to. */
+  readonly domain: string;
+  /** The certificate authority that its visitors have to trust, in PEM. */
+  authority(): string;
+}
+
 /**
  * A host with all that its stack needs beside it: certificates, the application's git source, a Pulumi project. What is
  * deployed on it is Pulumi's and the host's matter.
  */
-export class Site {
+export class Site implements StandingSite {
   private constructor(
     readonly world: World,
     readonly host: SandboxHost,
@@ -71,7 +88,7 @@ export class Site {
       : await Source.create(sourceDirectory, application);
     const repository = await source.serve(world, host.gateway);
     const { address, hostKey, privateKeyFile } = host;
-    const values = { address, hostKey, privateKeyFile, application, repository };
+    const values = { host: { address, hostKey, privateKeyFile }, application, repository };
     const project = await SandboxProject.prepare(options.projectDirectory, values);
     if (options.database === true || options.supabase === true) {
       const address = host.gateway;
@@ -86,6 +103,12 @@ export class Site {
         });
         await supabase.configure(project);
       }
+    }
+    if (options.stripe === true) {
+      const stripe = await SandboxStripe.start(world, {
+        ...{ directory: path.join(directory, "stripe"), address: host.gateway },
+      });
+      await stripe.configure(project);
     }
     const certificates = certificatesIn(path.join(directory, "certificates"));
     return new Site(world, host, project, source, certificates, domains[0] ?? "", present !== null);
@@ -123,10 +146,7 @@ export class Site {
     // For `down`, which may be called from another clone.
     fs.writeFileSync(path.join(directory, "project"), path.resolve(options.projectDirectory));
     const certificates = await makeCertificates(path.join(directory, "certificates"), domains);
-    const files = {
-      [`/etc/ssl/${APP}/fullchain.pem`]: { content: fs.readFileSync(certificates.chain) },
-      [`/etc/ssl/${APP}/privkey.pem`]: { content: fs.readFileSync(certificates.key), mode: 0o600 },
-    };
+    const files = certificateFiles(certificates);
     const { name, index, suite, onProgress } = options;
     return bootHost({
       name,
@@ -156,6 +176,14 @@ export function projectDirectories(world: World): string[] {
   return files.filter((file) => fs.existsSync(file)).map((file) => fs.readFileSync(file, "utf8"));
 }
 
+/** A site's certificate and its key where the stack's defaults look for them on a host. */
+export function certificateFiles({ chain, key }: Certificates): SeedFiles {
+  return {
+    [`/etc/ssl/${APP}/fullchain.pem`]: { content: fs.readFileSync(chain, "utf8") },
+    [`/etc/ssl/${APP}/privkey.pem`]: { content: fs.readFileSync(key, "utf8"), mode: 0o600 },
+  };
+}
+
 async function soundHost(world: World, name: string): Promise<SandboxHost | null> {
   const host = findHost(name, world);
   if (host === null) return null;
@@ -164,19 +192,23 @@ async function soundHost(world: World, name: string): Promise<SandboxHost | null
   return null;
 }
 
-function siteDirectory(world: World, name: string): string {
+/** Directory of what a site has beside its host. */
+export function siteDirectory(world: World, name: string): string {
   return path.join(world.stateDirectory, "sites", name);
 }
 
 /** The application asked for, or the one that the project was made for. */
-function chooseApplication({ application, projectDirectory }: SiteOptions): Application {
+export function chooseApplication({
+  application,
+  projectDirectory,
+}: Pick<SiteOptions, "application" | "projectDirectory">): Application {
   if (application !== undefined) return applicationNamed(application);
   const repository = stackConfig(projectDirectory)["vehicleservice:source"]?.repository ?? "";
   return applicationOf(repository) ?? applicationNamed("plain");
 }
 
 /** The site's domains: as the user set them, or else the stack's defaults. */
-function domainsOf(projectDirectory: string): readonly string[] {
+export function domainsOf(projectDirectory: string): readonly string[] {
   const domains = stackConfig(projectDirectory)["vehicleservice:site"]?.domains ?? [];
   if (domains.length === 0)
     throw new Error(`Pulumi.${STACK}.yaml: vehicleservice:site.domains is empty; name at least one domain`);

@@ -2,30 +2,28 @@ import { once } from "node:events";
 
 import { formatShares } from "./demo/story";
 import { SteadyTraffic } from "./demo/traffic";
-import { findHost } from "./hosts/host";
 import { formatReport } from "./load/report";
 import { forgetSelf, recordSelf } from "./services";
-import { Site, type SiteOptions } from "./site";
+import type { SiteAddress } from "./demo/visitor";
+import type { World } from "./world";
 
 /** Pause between two lines, in milliseconds. */
 const LINE_MS = 2000;
 
+/** A site that is up, and the world that it is in. */
+export interface LoadedSite extends SiteAddress {
+  readonly world: World;
+}
+
 /** Sends the demo's load to a site that is up, with a line every two seconds, until Ctrl-C; then prints the reports. */
 export async function loadUntilInterrupted(
-  options: SiteOptions,
+  { world, ...site }: LoadedSite,
   print: (line: string) => void,
 ): Promise<void> {
-  if (findHost(options.name) === null)
-    throw new Error(`host ${options.name} is not up: boot it with bin/sandbox`);
-  const site = await Site.open(options);
   const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
-  const traffic = await SteadyTraffic.start({
-    address: site.host.address,
-    domain: site.domain,
-    authority: site.authority(),
-  });
+  const traffic = await SteadyTraffic.start(site);
   const record = `load-${process.pid}`;
-  recordSelf(site.world, record);
+  recordSelf(world, record);
   print("steady load; Ctrl-C ends it");
   const timer = setInterval(() => {
     void traffic.glance().then(
@@ -36,6 +34,6 @@ export async function loadUntilInterrupted(
   }, LINE_MS);
   await interrupted;
   clearInterval(timer);
-  forgetSelf(site.world, record);
+  forgetSelf(world, record);
   for (const report of (await traffic.stop()).reports) print(formatReport(report));
 }

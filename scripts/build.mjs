@@ -1,10 +1,12 @@
 /**
  * Builds everything that runs without the TypeScript sources beside it, into `dist/`:
  *   engine.js, ops.js, sandbox.js, load.js, ci.js, bootstrap-state.js   programs of this machine
- *   drift-provider.js, supabase-provider.js   what Pulumi's process for dynamic providers loads
+ *   drift-provider.js, stripe-provider.js, supabase-provider.js   what Pulumi's process for dynamic providers loads
  *   aws-plugin.js                    the sandbox's stand-in for Pulumi's AWS provider
  *   alarm-evaluator.js               evaluates the alarms of the sandbox's AWS
+ *   alarm-subscriber.js              is told of them
  *   instance-metadata.js             metadata service of the sandbox's instances
+ *   stripe-stand-in.js               the sandbox's stand-in for Stripe's API
  *   supabase-stand-in.js             the sandbox's stand-in for Supabase's APIs
  *   host/, host.tar                  what a host gets; the archive is the same for the same sources
  */
@@ -29,6 +31,8 @@ for (const [name, entry] of Object.entries({
   load: "sandbox/load/main.ts",
   ops: "operations/main.ts",
   sandbox: "sandbox/main.ts",
+  "stripe-provider": "components/stripe-provider.ts",
+  "stripe-stand-in": "sandbox/stripe/main.ts",
   "supabase-provider": "components/supabase-provider.ts",
   "supabase-stand-in": "sandbox/supabase/main.ts",
 })) {
@@ -44,6 +48,7 @@ for (const [name, entry] of Object.entries({
 /** The sandbox's AWS. Its clients are asked for one by one: required as they are published, each is one file. */
 for (const [name, entry] of Object.entries({
   "alarm-evaluator": "sandbox/aws/alarms/main.ts",
+  "alarm-subscriber": "sandbox/aws/subscriber/main.ts",
   "aws-plugin": "sandbox/aws/plugin/main.ts",
   "instance-metadata": "sandbox/aws/instances/metadata-main.ts",
 })) {

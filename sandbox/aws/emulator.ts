@@ -2,14 +2,13 @@ import * as fs from "node:fs";
 import * as https from "node:https";
 import * as path from "node:path";
 
-import { certificatesIn, makeCertificates } from "../certificates";
-import { run } from "../command";
-import { withLock } from "../lock";
+import { certificatesIn, makeCertificates, type Certificates } from "../certificates";
 import { waitFor } from "../processes";
+import { installPython } from "../python";
 import { freePorts } from "../reachable";
 import { repositoryRoot } from "../repository";
 import { findService, serviceLog, startService, stopService } from "../services";
-import { cacheDirectory, type World } from "../world";
+import type { World } from "../world";
 
 /** The emulator, from the Python package index. */
 const PACKAGES = ["ministack==1.5.33"];
@@ -33,27 +32,11 @@ export interface AwsKeys {
 export const EMULATOR_OWNER: AwsKeys = { accessKeyId: "test", secretAccessKey: "test" };
 
 /**
- * Installs the emulator into the machine's cache, unless it is there: a virtual environment of Python's own, filled from the
- * package index as pip is configured. Needs the Debian package `python3-venv`.
+ * Installs the emulator into the machine's cache, unless it is there; see {@link installPython}.
  * @returns where it is
  */
 export async function installAws(): Promise<string> {
-  const directory = path.join(cacheDirectory(), "s3");
-  fs.mkdirSync(directory, { recursive: true });
-  // Who comes second finds what the first one installed.
-  await withLock(path.dirname(directory), () => install(directory));
-  return directory;
-}
-
-async function install(directory: string): Promise<void> {
-  const stamp = path.join(directory, ".installed");
-  const wanted = PACKAGES.join("\n");
-  if (fs.existsSync(stamp) && fs.readFileSync(stamp, "utf8") === wanted) return;
-  fs.rmSync(directory, { recursive: true, force: true });
-  await run(["python3", "-m", "venv", directory]);
-  const pip = [path.join(directory, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check"];
-  await run([...pip, ...PACKAGES]);
-  fs.writeFileSync(stamp, wanted);
+  return installPython("s3", PACKAGES);
 }
 
 /** How an {@link AwsEmulator} is reached, and where it keeps what it has. */
@@ -98,7 +81,12 @@ export class AwsEmulator {
 
   /** File with the authority behind its certificate, in PEM. */
   get authorityFile(): string {
-    return certificatesIn(path.join(this.options.directory, "tls")).authority;
+    return this.certificates.authority;
+  }
+
+  /** Its certificate, of its address and of localhost. */
+  get certificates(): Certificates {
+    return certificatesIn(path.join(this.options.directory, "tls"));
   }
 
   /** Starts it again after {@link AwsEmulator.stop}, under the same URL, with what it had. */
@@ -134,7 +122,7 @@ export class AwsEmulator {
 
   private environment(): Record<string, string> {
     const { directory } = this.options;
-    const { chain, key } = certificatesIn(path.join(directory, "tls"));
+    const { chain, key, authority } = this.certificates;
     return {
       BIND_HOST: this.address,
       GATEWAY_PORT: String(this.port),
@@ -144,6 +132,8 @@ export class AwsEmulator {
       USE_SSL: "1",
       MINISTACK_SSL_CERT: chain,
       MINISTACK_SSL_KEY: key,
+      // Python's own: whom it posts notifications to has a certificate of the same authority, as public ones have of a public one.
+      SSL_CERT_FILE: authority,
       // Listeners of services that are not on.
       IOT_MTLS_ENABLED: "0",
       SFTP_ENABLED: "0",

@@ -8,8 +8,9 @@ import {
   IAMClient,
   PutUserPolicyCommand,
 } from "@aws-sdk/client-iam";
+import { CreateHostedZoneCommand, Route53Client } from "@aws-sdk/client-route-53";
 
-import { releaseNetwork, reserveNetwork } from "../hosts/host";
+import { releaseNetwork, reservedNetwork, reserveNetwork } from "../hosts/host";
 import type { SeedFiles } from "../hosts/seed";
 import type { SandboxProject } from "../project";
 import { repositoryRoot } from "../repository";
@@ -65,6 +66,11 @@ export class SandboxCloud {
     return new SandboxCloud(world, emulator, await makeDeployer(emulator), gateway);
   }
 
+  /** Has a world one, be it of a run that was killed? */
+  static isThere(world: World): boolean {
+    return reservedNetwork(world, NETWORK) !== null;
+  }
+
   /** The one image that instances are made from. */
   get image(): string {
     return IMAGE.imageId;
@@ -90,10 +96,21 @@ export class SandboxCloud {
     for (const [key, value] of Object.entries(this.providerConfig)) {
       const isSecret = key === "accessKey" || key === "secretKey";
       const text = typeof value === "string" ? value : JSON.stringify(value);
-      // From standard input: an argument could be read by every user of the machine.
-      if (isSecret) await project.pulumi(["config", "set", "--secret", `aws:${key}`], { stdin: text });
+      if (isSecret) await project.setSecret(`aws:${key}`, text);
       else await project.setConfig(`aws:${key}`, text);
     }
+  }
+
+  /** Makes a hosted zone of Route 53, as an account's owner does who has a domain; returns its id. Nobody resolves its names. */
+  async makeZone(domain: string): Promise<string> {
+    const client = new Route53Client(ownersClient(this.emulator));
+    const { HostedZone } = await client.send(
+      new CreateHostedZoneCommand({ Name: domain, CallerReference: domain }),
+    );
+    client.destroy();
+    const id = HostedZone?.Id?.split("/").pop();
+    if (id === undefined) throw new Error(`CreateHostedZone answered without an id for ${domain}`);
+    return id;
   }
 
   /** Ends it, and removes what it had. Instances that are left are the world's to remove. */
@@ -122,13 +139,18 @@ function keepImageFiles(world: World, files: SeedFiles): void {
   keepFacts(world, IMAGE.imageId, { files: Object.fromEntries(entries) });
 }
 
-async function makeDeployer(emulator: AwsEmulator): Promise<AwsKeys> {
-  const iam = new IAMClient({
+/** How a client of the SDK's asks the emulator as the account's owner. */
+function ownersClient({ url, authorityFile }: AwsEmulator) {
+  return {
     region: AWS_REGION,
-    endpoint: emulator.url,
+    endpoint: url,
     credentials: EMULATOR_OWNER,
-    requestHandler: { httpsAgent: new Agent({ ca: fs.readFileSync(emulator.authorityFile) }) },
-  });
+    requestHandler: { httpsAgent: new Agent({ ca: fs.readFileSync(authorityFile) }) },
+  };
+}
+
+async function makeDeployer(emulator: AwsEmulator): Promise<AwsKeys> {
+  const iam = new IAMClient(ownersClient(emulator));
   const UserName = "deployer";
   await iam.send(new CreateUserCommand({ UserName }));
   await iam.send(

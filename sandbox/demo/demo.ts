@@ -1,6 +1,7 @@
 import { ExitCode } from "../../host/conductor/protocol";
 import { CommandError } from "../command";
-import { Site, type SiteOptions } from "../site";
+import { CloudSite, type CloudSiteOptions } from "../cloud-site";
+import { Site, type SiteOptions, type StandingSite } from "../site";
 import { stopServing } from "../source";
 import { nextCommands } from "./next-commands";
 import { faultsOf, FIRST_STEP, formatShares, NEXT_STEPS, type Step } from "./story";
@@ -25,8 +26,25 @@ export interface DemoResult {
  */
 export async function runDemo(options: SiteOptions, print: Print): Promise<DemoResult> {
   const site = await openSite(options, print);
-  const demo = new Demo(site, print);
-  const result = await demo.play(() => replaceHost(site, options, print));
+  const replace = () => replaceHost(site, options, print);
+  return tell(new Demo(site, print, site.reused ? replace : null), print);
+}
+
+/**
+ * Plays the same story from nothing but accounts: the first step makes network, host, bucket and alarms, too. Leaves the site up.
+ * Throws when a step fails, and where such a site is there already.
+ */
+export async function runCloudDemo(options: CloudSiteOptions, print: Print): Promise<DemoResult> {
+  const began = performance.now();
+  const site = await CloudSite.open(options);
+  print(
+    `an AWS, a Supabase and a Stripe are at ${site.cloud.address}, with nothing in them (${since(began)})`,
+  );
+  return tell(new Demo(site, print, null), print);
+}
+
+async function tell(demo: Demo, print: Print): Promise<DemoResult> {
+  const result = await demo.play();
   print("");
   print(summary(result.total));
   print("The site is up. Try next:");
@@ -59,13 +77,14 @@ class Demo {
 
   constructor(
     /** The site it plays on. */
-    public site: Site,
+    public site: StandingSite,
     private readonly print: Print,
+    /** Called when the host from an earlier run refuses the first step; null for a site that is new. */
+    private readonly replaceHost: (() => Promise<StandingSite>) | null,
   ) {}
 
-  /** @param replaceHost called when the host from an earlier run refuses the first step */
-  async play(replaceHost: () => Promise<Site>): Promise<DemoResult> {
-    const first = await this.begin(replaceHost);
+  async play(): Promise<DemoResult> {
+    const first = await this.begin();
     const traffic = await SteadyTraffic.start(this.address);
     try {
       await traffic.mark(FIRST_STEP.title);
@@ -80,13 +99,13 @@ class Demo {
   }
 
   /** What a user did with the site since the last demo may be something that no `up` leads back from in one step. */
-  private async begin(replaceHost: () => Promise<Site>): Promise<string> {
+  private async begin(): Promise<string> {
     try {
       return await this.carryOut(FIRST_STEP);
     } catch (error) {
-      if (!(error instanceof Error) || !this.site.reused || !REFUSED.test(error.message)) throw error;
+      if (!(error instanceof Error) || this.replaceHost === null || !REFUSED.test(error.message)) throw error;
       this.print(error.message);
-      this.site = await replaceHost();
+      this.site = await this.replaceHost();
       return this.carryOut(FIRST_STEP);
     }
   }

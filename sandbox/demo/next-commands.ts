@@ -1,7 +1,7 @@
 import * as path from "node:path";
 
 import { repositoryRoot } from "../repository";
-import type { Site } from "../site";
+import type { StandingSite } from "../site";
 import { pulumiCommand, shellLine } from "./typing";
 
 /** A command that is worth trying on a site that is up. */
@@ -13,7 +13,7 @@ export interface NextCommand {
 }
 
 /** Returns what can be tried next. Every line works as it is: a test types them all. */
-export function nextCommands(site: Site): NextCommand[] {
+export function nextCommands(site: StandingSite): NextCommand[] {
   const pulumi = pulumiCommand(site);
   const sandbox = path.relative(process.cwd(), path.join(repositoryRoot(), "bin", "sandbox"));
   const url = `https://${site.domain}/api/whoami`;

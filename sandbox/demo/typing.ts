@@ -1,10 +1,10 @@
 import * as path from "node:path";
 
 import { repositoryRoot } from "../repository";
-import type { Site } from "../site";
+import type { StandingSite } from "../site";
 
 /** `bin/pulumi -C .sandbox` as it is typed in the current directory. */
-export function pulumiCommand(site: Site): string[] {
+export function pulumiCommand(site: StandingSite): string[] {
   const relative = (file: string): string => path.relative(process.cwd(), file) || ".";
   return [relative(path.join(repositoryRoot(), "bin", "pulumi")), "-C", relative(site.project.directory)];
 }

@@ -83,11 +83,8 @@ export class SandboxSupabase {
       "variables.NEXT_PUBLIC_SUPABASE_ANON_KEY": key("publishable"),
       "variables.SUPABASE_SERVICE_ROLE_KEY": key("secret"),
     };
-    // From standard input: an argument could be read by every user of the machine.
-    for (const [name, value] of Object.entries(secrets)) {
-      const inGroup = name.includes(".") ? ["--path"] : [];
-      await project.pulumi(["config", "set", "--secret", ...inGroup, name], { stdin: value });
-    }
+    for (const [name, value] of Object.entries(secrets))
+      await project.setSecret(name, value, { path: name.includes(".") });
     await project.setConfig("supabase.apiUrl", this.url, { path: true });
     await project.setConfig("supabase.projectRef", this.project.ref, { path: true });
   }

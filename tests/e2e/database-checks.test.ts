@@ -2,11 +2,13 @@ import { MigrationWorld } from "./support/migrations";
 
 /* The checks of a database, on a real Postgres. */
 
+jest.setTimeout(60_000);
+
 let world: MigrationWorld;
 
 beforeAll(() => {
   world = new MigrationWorld();
-}, 60_000);
+});
 
 afterEach(() => world.clear());
 

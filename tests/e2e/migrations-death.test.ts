@@ -15,11 +15,13 @@ import {
 
 /* Migrations on a real Postgres: what fails, dies, and comes twice. */
 
+jest.setTimeout(60_000);
+
 let world: MigrationWorld;
 
 beforeAll(() => {
   world = new MigrationWorld();
-}, 60_000);
+});
 
 afterEach(() => world.clear());
 
@@ -201,13 +203,13 @@ describe("runs", () => {
     await expect(database.open("run-2")).rejects.toThrow("changes this database");
     await holder.query("select pg_advisory_unlock(1)");
     expect((await applying).applied).toMatchObject([{ outcome: "applied" }]);
-  }, 20_000);
+  });
 
   test("a live one says so", async () => {
     const database = await world.fresh();
     await database.open("run-1");
     await database.until("select 1 from deployment.lease where heartbeat > since + interval '1 second'");
-  }, 20_000);
+  });
 
   test("a database that is nobody else's needs no lease", async () => {
     const database = await world.fresh();
@@ -245,7 +247,7 @@ test("what a killed run left at work is waited for, and what it did is not done 
   }
   expect(database.told).toEqual(["another session changes the schema; waiting for its end"]);
   expect(database.history()).toEqual(["1"]);
-}, 20_000);
+});
 
 test("an owner who is no superuser, by a password of special characters that is in no error", async () => {
   const password = "p@:/?#% w";

@@ -6,11 +6,13 @@ import { applyPending, migration, MigrationWorld, program, table } from "./suppo
 
 /* Migrations on a real Postgres that others use meanwhile, and files that cannot be in a transaction. */
 
+jest.setTimeout(60_000);
+
 let world: MigrationWorld;
 
 beforeAll(() => {
   world = new MigrationWorld();
-}, 60_000);
+});
 
 afterEach(() => world.clear());
 
@@ -78,7 +80,7 @@ describe("a long transaction in the way", () => {
         milliseconds: expect.any(Number),
       },
     ]);
-  }, 20_000);
+  });
 });
 
 describe("files that cannot be in a transaction", () => {
@@ -220,5 +222,5 @@ describe("files that cannot be in a transaction", () => {
         "select indisvalid from pg_index where indexrelid = 't1_id_idx'::regclass; select id from public.t1",
       ),
     ).toBe("t\n1");
-  }, 30_000);
+  });
 });

@@ -9,11 +9,13 @@ import { seedOfRun } from "./support/moves";
 
 /* Migrations on a real Postgres: databases as they are found, files as they are written. */
 
+jest.setTimeout(60_000);
+
 let world: MigrationWorld;
 
 beforeAll(() => {
   world = new MigrationWorld();
-}, 60_000);
+});
 
 afterEach(() => world.clear());
 
@@ -345,5 +347,5 @@ describe("any sequence of applying, failing and trying again", () => {
       ),
       { numRuns: 6, seed },
     );
-  }, 60_000);
+  });
 });

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
@@ -9,6 +9,7 @@ import { BROKEN_VERSION } from "../../sandbox/applications";
 import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { SandboxPostgres } from "../../sandbox/postgres";
 import { worldNamed } from "../../sandbox/world";
+import { canariesIn } from "./support/canaries";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -21,7 +22,11 @@ jest.setTimeout(SLOW_MS);
 /** Requests a second: half of what the host's share of two processors bears beside a build. */
 const RATE = 60;
 
-const signingSecret = randomBytes(24).toString("hex");
+const random = (): string => randomBytes(24).toString("hex");
+const signingSecret = random();
+
+/** A key that the stack makes, and that a build sees. */
+const LEAKED = "NEXT_SERVER_ACTIONS_ENCRYPTION_KEY";
 
 let world: TestWorld;
 let postgres: SandboxPostgres;
@@ -32,7 +37,14 @@ beforeAll(async () => {
   world = await TestWorld.create("next-app", { application: "next" });
   const directory = mkdtempSync(join(tmpdir(), "next-app-postgres-"));
   postgres = await SandboxPostgres.start(worldNamed(), { directory, address: world.host.gateway });
-  const secrets = { DATABASE_URL: postgres.url, STRIPE_WEBHOOK_SECRET: signingSecret };
+  const own = ["STRIPE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "RESEND_API_KEY"].map((name) => [
+    name,
+    random(),
+  ]);
+  const secrets = {
+    ...{ DATABASE_URL: postgres.url, STRIPE_WEBHOOK_SECRET: signingSecret },
+    ...(Object.fromEntries(own) as Record<string, string>),
+  };
   for (const [name, value] of Object.entries(secrets)) {
     const command = ["config", "set", "--secret", "--path", `variables.${name}`];
     await world.project.pulumi(command, { stdin: value });
@@ -126,6 +138,28 @@ test.each([
   expect(body).toContain("Version v0.9.9, blue.");
 });
 
+test("browsers get no value of the environment, neither in scripts nor in pages", async () => {
+  const path = "/var/lib/vehicleservice/environments";
+  const { stdout } = await world.host.exec(["bash", "-c", `cat ${path}/*.json`]);
+  const canaries = Object.entries(JSON.parse(stdout) as Record<string, string>).map(([name, value]) => ({
+    name,
+    value,
+  }));
+  expect(canaries.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["STRIPE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", LEAKED]),
+  );
+  const scripts = await world.host.exec([
+    "bash",
+    "-c",
+    "find /var/www/vehicleservice-v0.9.9-*/.next/static -type f -exec cat {} +",
+  ]);
+  expect(scripts.stdout).toContain("Browser code of");
+  const pages = await Promise.all(
+    ["/", "/business/wallet", "/admin"].map(async (page) => (await ask(page)).body),
+  );
+  for (const text of [scripts.stdout, ...pages]) expect(canariesIn(text, canaries)).toEqual([]);
+});
+
 test("its health tells of its database", async () => {
   const { status, body } = await ask("/api/health");
   expect(status).toBe(200);
@@ -206,6 +240,26 @@ test("a release that is not healthy is taken back, with the reason, and nothing 
   expect(traffic).toMatchObject({ stable: "blue", weight: 5 });
   const { answers } = await load.snapshot();
   expect(Object.keys(answers.byVersion).sort()).toEqual(["v0.9.9", "v1.0.0"]);
+  await world.up({ greenVersion: "v1.0.0" });
+});
+
+test("a release whose scripts would hold a key of the server's is refused, by name, and nothing of it is told", async () => {
+  await world.source.addTag("v1.0.2", (directory) => {
+    const edit = (file: string, from: string, to: string) => {
+      const text = readFileSync(join(directory, file), "utf8");
+      expect(text).toContain(from);
+      writeFileSync(join(directory, file), text.replace(from, to));
+    };
+    edit("next.config.mjs", "env: {", `env: { LEAKED: process.env.${LEAKED} ?? "",`);
+    edit("app/components/browser.tsx", "Browser code of", "${process.env.LEAKED} code of");
+  });
+  const { exitCode, stdout, stderr } = await world.tryUp({ greenVersion: "v1.0.2" });
+  expect(exitCode).not.toBe(0);
+  expect(stdout + stderr).toMatch(
+    new RegExp(`v1\\.0\\.2: what browsers load holds [^]*: ${LEAKED} in \\.next/static/chunks/[^]*Way out: `),
+  );
+  expect((await world.status()).colours.green).toMatchObject({ version: "v1.0.0", healthy: true });
+  expect((await world.host.exec(["ls", "/var/www"])).stdout).not.toContain("v1.0.2");
   await world.up({ greenVersion: "v1.0.0" });
 });
 

@@ -11,6 +11,8 @@ const sqlIn = (folder: string): string[] =>
     .filter((name) => name.endsWith(".sql"))
     .sort();
 
+jest.setTimeout(60_000);
+
 let postgres: TestPostgres;
 
 beforeAll(() => {
@@ -26,7 +28,7 @@ beforeAll(() => {
       ('${GARAGE}', 'garage.example.com', now()), ('${TYRES}', 'tyres.example.com', null);
     insert into public.webhook_events (id, type, livemode, payload) values ('evt_1', 'payment_intent.succeeded', true, '{}');
   `);
-}, 60_000);
+});
 
 afterAll(() => postgres.remove());
 

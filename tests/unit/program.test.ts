@@ -114,7 +114,7 @@ describe("stack files", () => {
       ...[
         ...["NEXT_PUBLIC_SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_ANON_KEY", "SUPABASE_SERVICE_ROLE_KEY"],
         ...["DATABASE_URL", "NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY", "STRIPE_SECRET_KEY"],
-        ...["STRIPE_CONNECT_CLIENT_ID", "STRIPE_WEBHOOK_SECRET", "RESEND_API_KEY"],
+        ...["STRIPE_CONNECT_CLIENT_ID", "RESEND_API_KEY"],
       ].map(mine(expect.stringMatching(/^set: /))),
       ...["NEXT_PUBLIC_FROM_EMAIL"].map(mine(expect.stringContaining("in place of a placeholder"))),
       ...["SENTRY_DSN"].map(mine(expect.stringMatching(/^set: /))),
@@ -195,7 +195,8 @@ describe("index.ts", () => {
     const { result } = await isolated(config());
     expect(Object.keys(result).sort()).toEqual([
       ...["address", "effectiveWeight", "hostKey", "lastBackup", "measuredRestoreSeconds", "pending"],
-      ...["schemaVersion", "securityGroupId", "serving", "stable", "supabaseAccess", "url"],
+      ...["schemaVersion", "securityGroupId", "serving", "stable"],
+      ...["stripeEndpoints", "stripeRedirectUri", "supabaseAccess", "url"],
     ]);
     const outputs = Object.entries(result).filter(([name]) => name !== "pending");
     const values = outputs.map(async ([, output]) => new Promise((resolve) => output.apply(resolve)));

@@ -1,10 +1,13 @@
 import { createHmac, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { validate } from "../../config";
 import type { Path } from "../../config/faults";
 import { findVariableFaults } from "../../config/variables";
 import { VARIABLES } from "../../config/variable-table";
 import { readGroups } from "../../config/validation";
 import { isFreeVariable } from "../../host/conductor/releases/variables";
+import { repositoryRoot } from "../../sandbox/repository";
 import { changed, faultsOf, machineWith, rawConfig, settings } from "./support/configuration";
 
 /* The guide's variables: what of them is refused, all of it at once, and that no message holds a part of a value. */
@@ -87,6 +90,24 @@ describe("the table", () => {
   it.each(VARIABLES)("says what $name has to be, and its example is that", ({ form, example }) => {
     expect(form("")).toMatch(/\S{3}/);
     if (!example.startsWith("<")) expect(form(example)).toBeUndefined();
+  });
+
+  it("stands in docs/secrets.md, line for line", () => {
+    const page = readFileSync(join(repositoryRoot(), "docs/secrets.md"), "utf8");
+    const rows = [...page.matchAll(/^\| `(\w+)` +\| (everybody|plain|the application) +\| (.*?) +\|/gm)];
+    const words = {
+      public: "everybody",
+      plain: "plain",
+      secret: "the application",
+      both: "build, run",
+    } as const;
+    expect(rows.map(([, ...cells]) => cells)).toEqual(
+      VARIABLES.map(({ name, known, readAt }) => [
+        name,
+        words[known],
+        readAt === "both" ? words.both : readAt,
+      ]),
+    );
   });
 
   it("calls public what browsers load, and nothing else", () => {

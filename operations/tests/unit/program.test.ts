@@ -95,6 +95,37 @@ describe("the stack", () => {
     expect(sent[0]?.command).toMatch(/; sudo -n \/usr\/local\/bin\/shop-conductor act$/);
   });
 
+  describe("whose host the stack makes", () => {
+    const values = {
+      ...settings(),
+      "aws:region": "eu-central-1",
+      host: {
+        ...{ mode: "ec2", privateKeyFile: "keys/id" },
+        ec2: {
+          ...{ sshFrom: ["203.0.113.7/32"], imageId: "ami-0123456789abcdef0", user: "deploy" },
+          availabilityZone: "eu-central-1a",
+        },
+      },
+    };
+    const output = (value: string) => ({ value, secret: false });
+
+    it("says by its outputs where it is", async () => {
+      const outputs = { address: output("203.0.113.10"), hostKey: output("ssh-ed25519 AAAA") };
+      const host = { "database-status": { result: noDatabase } };
+      const { sent } = await ops(["db"], { values, outputs, host });
+      expect(sent[0]).toMatchObject({
+        connection: { host: "203.0.113.10", port: 22, user: "deploy", hostKey: "ssh-ed25519 AAAA" },
+        command: expect.stringContaining("sudo -n "),
+      });
+    });
+
+    it("says that it has made none yet, and how it does", async () => {
+      const { code, stderr, sent } = await ops(["status"], { values });
+      expect({ code, sent }).toEqual({ code: 5, sent: [] });
+      expect(stderr).toMatch(/has made no host yet.*`pulumi up` makes it/);
+    });
+  });
+
   it("whose host cannot be found tells every fault of that, exits with 2, and asks nobody", async () => {
     const host = { address: "not an address", port: 99_999 };
     const { code, stderr, sent } = await ops(["status"], { values: { ...settings(), host } });

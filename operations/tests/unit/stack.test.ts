@@ -145,6 +145,7 @@ esac`;
         stack: "dev",
         values: { password: "kept-secret", host: '{"port":22}' },
         encrypted: new Set(["password"]),
+        awsRegion: "eu",
       },
       projectDirectory: directory,
     });

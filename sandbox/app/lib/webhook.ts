@@ -20,7 +20,7 @@ export interface EventLog {
 
 /** What {@link receiveEvent} needs. */
 export interface Receiver {
-  /** The endpoint's signing secret; empty where it has none yet. */
+  /** The endpoints' signing secrets with commas between them, of which one is enough; empty where there is none yet. */
   readonly secret: string;
   /** Stripe's check: returns the event in `payload`, and throws where `signature` is not `secret`'s for it. */
   readonly verify: (payload: string, signature: string, secret: string) => unknown;
@@ -47,13 +47,27 @@ export async function receiveEvent(
   if (secret === "") return { status: 503, body: { error: "STRIPE_WEBHOOK_SECRET is not set" } };
   let event: StripeEvent;
   try {
-    event = eventFrom(verify(payload, signature, secret));
+    event = eventFrom(verifiedBy(secret.split(","), (one) => verify(payload, signature, one)));
   } catch {
     // What exactly is wrong helps only those who try to forge one.
     return { status: 400, body: { error: "the signature does not fit the body" } };
   }
   const taken = await events.take(event);
   return { status: 200, body: { received: true, id: event.id, duplicate: !taken } };
+}
+
+/** What the first secret gives that fits: while a secret is replaced, Stripe signs by the old one and by the new one. */
+function verifiedBy(secrets: readonly string[], verify: (secret: string) => unknown): unknown {
+  const known = secrets.map((secret) => secret.trim()).filter((secret) => secret !== "");
+  let failure: unknown = new Error("there is no signing secret");
+  for (const secret of known) {
+    try {
+      return verify(secret);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 /** Events that put money into the wallet. */

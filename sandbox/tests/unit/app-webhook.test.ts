@@ -122,6 +122,29 @@ test("without a signing secret nothing is accepted, not even what the empty secr
   expect(await events.balance()).toBe(0);
 });
 
+describe("with several signing secrets", () => {
+  const payload = credit("evt_1", 500);
+  const receiptBy = (secret: string, signature: string): Promise<Receipt> =>
+    receiveEvent(payload, signature, { secret, verify, events: memoryEventLog() });
+
+  test.each([
+    ["the newer one", "newer,older", "newer"],
+    ["the older one", "newer,older", "older"],
+    ["one of three, with blanks around it", "newer, older ,oldest", "older"],
+  ])("%s is enough", async (_which, secrets, signer) => {
+    expect((await receiptBy(secrets, signed(payload, signer))).status).toBe(200);
+  });
+
+  test.each([
+    ["a stranger's signature", "newer,older", "stranger"],
+    ["all of them as one", "newer,older", "newer,older"],
+    ["the empty secret's signature", "newer,", ""],
+    ["the empty secret's signature, where there is none", ",", ""],
+  ])("%s is refused", async (_which, secrets, signer) => {
+    expect((await receiptBy(secrets, signed(payload, signer))).status).toBe(400);
+  });
+});
+
 describe("the event log in Postgres", () => {
   test("makes its table once", async () => {
     const postgres = new FakePostgres();

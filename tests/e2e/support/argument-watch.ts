@@ -1,8 +1,15 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 
-/** Looks at every process of this machine and of the host on it for as long as `work` takes. */
-export async function argumentsDuring(text: string, work: () => Promise<unknown>): Promise<string[]> {
+/**
+ * Looks at every process of this machine and of the host on it for as long as `work` takes. Returns the argument lists that
+ * hold one of the texts.
+ */
+export async function argumentsDuring(
+  texts: string | readonly string[],
+  work: () => Promise<unknown>,
+): Promise<string[]> {
+  const wanted = [texts].flat();
   const found: string[] = [];
   let looks = 0;
   let done = false;
@@ -10,7 +17,7 @@ export async function argumentsDuring(text: string, work: () => Promise<unknown>
     while (!done) {
       for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
         const line = commandLineOf(pid);
-        if (line.includes(text)) found.push(line);
+        if (wanted.some((text) => line.includes(text))) found.push(line);
       }
       looks++;
       await pause(5);

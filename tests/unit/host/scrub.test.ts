@@ -1,4 +1,5 @@
 import * as fc from "fast-check";
+import { inspect } from "node:util";
 import { scrub } from "../../../host/conductor/processes/scrub";
 
 it("puts the name in a value's place, everywhere", () => {
@@ -18,6 +19,18 @@ it("finds single lines of a value, and what JSON makes of it", () => {
   const KEY = "-----begin-----\nabcdefgh\n-----end-----";
   expect(scrub("line abcdefgh", { KEY })).toBe("line [KEY]");
   expect(scrub(JSON.stringify({ KEY }), { KEY })).toBe('{"KEY":"[KEY]"}');
+});
+
+it.each<[string, (value: string) => string]>([
+  ["Node's errors", (value) => inspect({ KEY: value }, { breakLength: Infinity })],
+  ["a URL", (value) => `?key=${encodeURIComponent(value)}`],
+  ["Authorization: Basic", (value) => Buffer.from(`${value}:`).toString("base64")],
+])("finds it in %s, whatever characters it has", (_, show) => {
+  for (const quotes of ["", `"`, `'`, `"'`, "\"'`", "$", "\\", "\\\"'`$%é"]) {
+    const KEY = `abcdef${quotes}0123456789`;
+    expect([quotes, scrub(show(KEY), { KEY })]).toEqual([quotes, expect.stringContaining("[KEY]")]);
+    expect(scrub(show(KEY), { KEY })).not.toContain("0123456");
+  }
 });
 
 it("gives a value's own characters no meaning", () => {

@@ -91,6 +91,10 @@ export function actIn(inputs: Readonly<Record<string, unknown>>): Act | Database
 /** What a provider gives to a resource of its kind, always the same. */
 const OUTPUTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "random:index/randomPassword:RandomPassword": { result: "A".repeat(43) },
+  "pulumi-nodejs:dynamic/vehicleservice:StripeEndpoints": {
+    endpoints: [{ generation: 1, id: "we_1" }],
+    signingSecrets: "signing",
+  },
   "aws:ec2/vpc:Vpc": { ipv6CidrBlock: "2001:db8:1234:1a00::/56" },
   "aws:ec2/eip:Eip": { publicIp: "203.0.113.10" },
   "aws:ec2/instance:Instance": { ipv6Addresses: ["2001:db8:1234:1a00::10"] },
@@ -113,6 +117,12 @@ function nameIn(urn: string): string {
   return urn.split("::").at(-1) ?? "";
 }
 
+/** What a provider gives to a resource. */
+interface MadeResource {
+  readonly id?: string | undefined;
+  readonly outputs?: Readonly<Record<string, unknown>>;
+}
+
 /** Where a program runs that has no engine. */
 export interface Circumstances {
   /** No resource has an id, and no command an answer, before it is there: of all of them, or of some. */
@@ -121,6 +131,8 @@ export interface Circumstances {
   readonly answers?: Readonly<Record<string, unknown>>;
   /** End of every resource's id. */
   readonly idEnd?: string;
+  /** What a provider gives to a resource instead of the usual; undefined for the usual. */
+  readonly made?: (type: string, name: string, inputs: Readonly<Record<string, unknown>>) => MadeResource;
   /** How often each part of the host was found changed by hand; a part that is not named was not. */
   readonly mends?: Readonly<Partial<Record<Part, number>>>;
 }
@@ -128,7 +140,7 @@ export interface Circumstances {
 /** Runs `program` without an engine, and returns what it registered, in order. */
 export async function registrationsOf<T>(
   program: () => T,
-  { preview = false, answers = {}, idEnd = "id", mends = {} }: Circumstances = {},
+  { preview = false, answers = {}, idEnd = "id", mends = {}, made = () => ({}) }: Circumstances = {},
 ): Promise<{ registrations: readonly Registration[]; result: T }> {
   const registrations: Registration[] = [];
   const isNew = typeof preview === "object" ? preview.isNew : () => preview;
@@ -164,12 +176,10 @@ export async function registrationsOf<T>(
           }
           const { act } = actIn(inputs as Record<string, unknown>) ?? {};
           const stdout = JSON.stringify({ ...ANSWERS, ...answers }[String(act)] ?? {});
-          return {
-            id: isNew(name) ? undefined : `${name}-${idEnd}`,
-            state: isNew(name)
-              ? inputs
-              : { ...outputsOf(type, name, inputs as Record<string, unknown>), ...inputs, stdout },
-          };
+          if (isNew(name)) return { id: undefined, state: inputs };
+          const given = inputs as Record<string, unknown>;
+          const { id = `${name}-${idEnd}`, outputs = {} } = made(type, name, given);
+          return { id, state: { ...outputsOf(type, name, given), ...given, ...outputs, stdout } };
         },
       },
       "vehicleservice",

@@ -1,7 +1,7 @@
 import type { AskOptions, HostAnswer, HostConnection } from "../../../../components/ask-host";
 import { machineWith, privateKey, rawConfig, settings } from "../../../../tests/unit/support/configuration";
 import { run, type Surroundings } from "../../../program";
-import type { StackReference } from "../../../stack";
+import type { StackOutput, StackReference } from "../../../stack";
 
 /** What the fake host does with an act. */
 export interface Reply {
@@ -39,6 +39,8 @@ export interface Given {
   readonly host?: Readonly<Record<string, Reply | Error | ((act: Sent["act"]) => Reply)>>;
   /** Values of the stack's config. */
   readonly values?: Record<string, unknown>;
+  /** What the last `up` left as the stack's outputs. */
+  readonly outputs?: Readonly<Record<string, StackOutput>>;
   /** What is typed when somebody is asked; nobody is there without it. */
   readonly types?: string;
   /** Colours are shown as words. */
@@ -47,7 +49,7 @@ export interface Given {
 
 /** Runs `ops` over a stack and a host that are there in name only. */
 export async function ops(argv: readonly string[], given: Given = {}): Promise<End> {
-  const { host = {}, values = settings(), types, colours = false } = given;
+  const { host = {}, values = settings(), outputs = {}, types, colours = false } = given;
   const written = { stdout: "", stderr: "" };
   const sent: Sent[] = [];
   const opened: StackReference[] = [];
@@ -56,7 +58,7 @@ export async function ops(argv: readonly string[], given: Given = {}): Promise<E
       opened.push(reference);
       return {
         config: () => Promise.resolve({ raw: rawConfig(values), projectDirectory: "/project" }),
-        outputs: () => Promise.resolve({}),
+        outputs: () => Promise.resolve(outputs),
       };
     },
     askHost: (connection, command, options) => {

@@ -1,0 +1,196 @@
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { SandboxPostgres } from "../../sandbox/postgres";
+import { type Delivery, deliveriesOf, newEvent } from "../../sandbox/stripe/deliveries";
+import { StripeStandIn } from "../../sandbox/stripe/stand-in";
+import { installStripeMock, StripeMock } from "../../sandbox/stripe/stripe-mock";
+import { worldNamed } from "../../sandbox/world";
+import { SLOW_MS, TestWorld } from "./support/world";
+
+/*
+ * Stripe's events at a real Next.js application while its endpoint and its signing secret are replaced: the endpoint made by the
+ * stack, each event sent as Stripe sends it, to every endpoint that is on, through the front door.
+ */
+
+jest.setTimeout(2 * SLOW_MS);
+
+/** Made here, so that none stands in the repository. */
+const KEY = ["sk", "test", "0123456789abcdef0123"].join("_");
+
+/** Pause between two events, in milliseconds. */
+const EVENT_MS = 100;
+
+/** What each event puts into the wallet. */
+const AMOUNT = 7;
+
+let directory: string;
+let mock: StripeMock;
+let standIn: StripeStandIn;
+let world: TestWorld;
+let postgres: SandboxPostgres;
+let stream: Stream;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "stripe-rotation-"));
+  mock = await StripeMock.start(await installStripeMock(), join(directory, "mock.sock"));
+  standIn = await StripeStandIn.start({ key: KEY, mock });
+  world = await TestWorld.create("stripe-rotation", { application: "next" });
+  const postgresDirectory = mkdtempSync(join(tmpdir(), "stripe-rotation-postgres-"));
+  postgres = await SandboxPostgres.start(worldNamed(), {
+    directory: postgresDirectory,
+    address: world.host.gateway,
+  });
+  const secrets = { "variables.DATABASE_URL": postgres.url, stripeApiKey: KEY };
+  for (const [name, value] of Object.entries(secrets)) {
+    const inGroup = name.includes(".") ? ["--path"] : [];
+    await world.project.pulumi(["config", "set", "--secret", ...inGroup, name], { stdin: value });
+  }
+  await world.setGroupValue("stripe.mode", "test");
+  await world.setGroupValue("stripe.apiUrl", standIn.url);
+  await world.setGroupValue("stripe.webhook.generation", "1");
+  await world.setGroupValue("site.drainSeconds", "5");
+}, 2 * SLOW_MS);
+
+afterAll(async () => {
+  await stream.stop();
+  await world.remove();
+  await postgres.remove();
+  await standIn.stop();
+  await mock.stop();
+  rmSync(directory, { recursive: true });
+  expect(standIn.unknown).toEqual([]);
+});
+
+/** An answer to a delivery. */
+interface Receipt {
+  readonly event: string;
+  readonly status: number;
+  readonly duplicate: boolean;
+}
+
+/** Events, one after the other, each sent to all endpoints that listen for it when it comes about. */
+class Stream {
+  readonly receipts: Receipt[] = [];
+  readonly events = new Set<string>();
+  private going = true;
+  private readonly ended: Promise<void>;
+
+  constructor() {
+    this.ended = this.run();
+  }
+
+  /** Waits until so many further events were sent. */
+  async further(count: number): Promise<void> {
+    const wanted = this.events.size + count;
+    while (this.events.size < wanted) await pause(EVENT_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.going = false;
+    await this.ended;
+  }
+
+  private async run(): Promise<void> {
+    const sent: Promise<void>[] = [];
+    while (this.going) {
+      const event = newEvent("payment_intent.succeeded", { object: "payment_intent", amount: AMOUNT });
+      this.events.add(event.id);
+      for (const delivery of deliveriesOf(event, standIn.state.endpoints))
+        sent.push(this.send(event.id, delivery));
+      await pause(EVENT_MS);
+    }
+    await Promise.all(sent);
+  }
+
+  private async send(event: string, delivery: Delivery): Promise<void> {
+    const { status, body } = await post(delivery);
+    const { duplicate = false } = (status === 200 ? JSON.parse(body) : {}) as { duplicate?: boolean };
+    this.receipts.push({ event, status, duplicate });
+  }
+}
+
+/** Sends a delivery to the site, whose name resolves nowhere. */
+async function post({ url, headers, body }: Delivery): Promise<{ status: number; body: string }> {
+  const { address, host = "", tls } = world.loadTarget();
+  const { pathname, hostname } = new URL(url);
+  expect(hostname).toBe(host);
+  const options = {
+    host: address,
+    servername: host,
+    ca: tls.ca,
+    agent: false,
+    method: "POST",
+    path: pathname,
+  };
+  const outgoing = request({ ...options, headers: { host, ...headers } }).end(body);
+  const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
+  let text = "";
+  for await (const chunk of incoming.setEncoding("utf8")) text += String(chunk);
+  return { status: incoming.statusCode ?? 0, body: text };
+}
+
+const statuses = () =>
+  standIn.state.endpoints.map(({ metadata, status }) => `${metadata["generation"] ?? ""} ${status}`);
+
+test("the first release knows the secret of the endpoint that the stack made with it", async () => {
+  const { stdout } = await world.up({ blueVersion: "v0.9.9" });
+  expect(statuses()).toEqual(["1 enabled"]);
+  expect(stdout).toContain(`https://${world.domain}/api/business/stripe/callback`);
+  stream = new Stream();
+  await stream.further(10);
+  expect(new Set(stream.receipts.map(({ status }) => status))).toEqual(new Set([200]));
+});
+
+test("the next endpoint is made, and both secrets go to the other colour", async () => {
+  await world.setGroupValue("stripe.webhook.next", "2");
+  await world.up({ greenVersion: "v0.9.9" });
+  expect(statuses()).toEqual(["2 disabled", "1 enabled"]);
+  await stream.further(10);
+});
+
+test("promoted, the other colour takes what the old endpoint sends", async () => {
+  await world.up({ stable: "green" });
+  expect((await world.status()).traffic).toMatchObject({ stable: "green" });
+  await stream.further(10);
+});
+
+test("in force, the new endpoint sends what the old one does, and each event counts once", async () => {
+  await world.project.pulumi(["config", "rm", "--path", "stripe.webhook.next"]);
+  await world.setGroupValue("stripe.webhook.generation", "2");
+  await world.setGroupValue("stripe.webhook.keep[0]", "1");
+  const before = stream.receipts.length;
+  await world.up();
+  expect(statuses()).toEqual(["2 enabled", "1 enabled"]);
+  await stream.further(10);
+  const duplicates = stream.receipts.slice(before).filter(({ duplicate }) => duplicate);
+  expect(duplicates.length).toBeGreaterThanOrEqual(9);
+});
+
+test("the old endpoint goes", async () => {
+  await world.project.pulumi(["config", "rm", "--path", "stripe.webhook.keep[0]"]);
+  await world.up();
+  expect(statuses()).toEqual(["2 enabled"]);
+  await stream.further(10);
+});
+
+test("no event was refused in all this, and none counted twice", async () => {
+  await stream.stop();
+  expect(stream.receipts.filter(({ status }) => status !== 200)).toEqual([]);
+  const taken = stream.receipts.filter(({ duplicate }) => !duplicate).map(({ event }) => event);
+  expect(new Set(taken)).toEqual(stream.events);
+  expect(taken).toHaveLength(stream.events.size);
+  const [rows, sum] = postgres.asSuperuser("select count(*), sum(amount) from stripe_events").split("|");
+  expect([Number(rows), Number(sum)]).toEqual([stream.events.size, AMOUNT * stream.events.size]);
+});
+
+test("a release that knows neither secret of an endpoint would have been seen", async () => {
+  const [endpoint] = standIn.state.endpoints;
+  const event = newEvent("payment_intent.succeeded", { object: "payment_intent", amount: AMOUNT });
+  const strange = { ...endpoint!, secret: `whsec_${"0".repeat(32)}` };
+  for (const delivery of deliveriesOf(event, [strange])) expect((await post(delivery)).status).toBe(400);
+});
