@@ -42,14 +42,12 @@ beforeAll(async () => {
   await cloud.cloud.configure(world.project);
   await giveKeys();
   const { url, authorityFile } = cloud.cloud.emulator;
-  const often = { periodSeconds: 10, periods: 2 };
-  const monitoring = {
-    ...{ enabled: true, endpoint: url, authorityFile, intervalSeconds: 2 },
-    page: { emails: ["oncall@example.com"] },
-    warn: { emails: ["team@example.com"] },
-    alarms: { applicationDown: often, hostSilent: often },
+  const values = {
+    ...{ enabled: "true", endpoint: url, authorityFile, intervalSeconds: "2" },
+    ...{ "page.emails[0]": "oncall@example.com", "warn.emails[0]": "team@example.com" },
+    ...{ "alarms.applicationDown.periodSeconds": "10", "alarms.hostSilent.periodSeconds": "10" },
   };
-  await world.project.setConfig("monitoring", JSON.stringify(monitoring));
+  for (const [key, value] of Object.entries(values)) await world.setGroupValue(`monitoring.${key}`, value);
 }, SLOW_MS);
 
 afterAll(async () => {

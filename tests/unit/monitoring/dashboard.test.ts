@@ -41,8 +41,8 @@ const shownIn = (widgets: readonly Widget[]): string[] =>
   widgets.flatMap(({ properties }) =>
     properties.metrics.map(([namespace, name, key, stack, ...rest]) => {
       expect([namespace, key, stack]).toEqual(["Garage", "Stack", "live"]);
-      const colour = rest[0] === "Colour" ? `/${String(rest[1])}` : "";
-      return `${String(name)}${colour}`;
+      const [dimension, colour] = rest as string[];
+      return dimension === "Colour" ? `${name as string}/${String(colour)}` : (name as string);
     }),
   );
 
