@@ -59,7 +59,7 @@ function productionConfig(): Record<string, string> {
   );
   const texts = wanted.map(([key, value]) => [
     key,
-    typeof value === "object" ? JSON.stringify(value) : String(value),
+    typeof value === "string" ? value : JSON.stringify(value),
   ]);
   const result = Object.fromEntries(texts) as Record<string, string>;
   const host = JSON.parse(result["vehicleservice:host"] ?? "{}") as { ec2: object };

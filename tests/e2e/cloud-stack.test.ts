@@ -179,7 +179,7 @@ test("a second up changes nothing", async () => {
   await terminal.run("pulumi up --expect-no-changes");
 });
 
-test("no secret stands in the state, or in what is printed", async () => {
+test("no secret stands in the state, or in what is printed", () => {
   const state = fs.readFileSync(path.join(directory, ".pulumi", "stacks", "site", "test.json"), "utf8");
   for (const text of [state, printed]) {
     expect(text).toContain("machine-instance");
@@ -208,7 +208,7 @@ describe("the host's role", () => {
     tried = (command) =>
       s3.send(command as PutObjectCommand).then(
         () => "done",
-        (error: Error) => error.name,
+        (error: unknown) => (error as Error).name,
       );
   });
 
