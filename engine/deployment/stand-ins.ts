@@ -22,9 +22,9 @@ export class StandIns {
       name === DYNAMIC_PACKAGE ? "the program's dynamic providers" : name,
     );
     const functions = [...this.used.values()].flatMap((each) => [...each.functions]);
-    const stoodIn = names.length === 0 ? "no provider" : names.sort().join(", ");
+    if (names.length === 0) return "offline plan: nobody is asked; no provider had to be stood in for";
     const unknown =
       functions.length === 0 ? "" : `, and what these functions answer: ${functions.join(", ")}`;
-    return `offline plan: nobody is asked and nothing is checked by ${stoodIn}; what comes from there is unknown${unknown}`;
+    return `offline plan: nobody is asked and nothing is checked by ${names.sort().join(", ")}; what comes from there is unknown${unknown}`;
   }
 }

@@ -74,6 +74,9 @@ async function setSecrets(): Promise<void> {
   const { host } = new URL(rehearsal.url);
   await set("rehearsalUrl", `postgres://supabase_admin:${password}@${host}/postgres`);
   await set("supabaseSmtpPassword", randomBytes(24).toString("base64url"));
+  // No webhook is made: a key of the form that the config wants is all that it takes.
+  await set("stripeApiKey", `rk_live_${randomBytes(24).toString("hex")}`);
+  await set("stripeWebhookSecret", `whsec_${randomBytes(24).toString("hex")}`);
   await set("hostPrivateKey", readFileSync(world.host.privateKeyFile, "utf8"));
   // One of the two: the key itself here.
   await world.project.pulumi(["config", "rm", "--path", "host.privateKeyFile"]);
