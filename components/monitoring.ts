@@ -122,7 +122,8 @@ export class Monitoring extends pulumi.ComponentResource {
     if (role === null) return [];
     const arns = pulumi.all(groups.map(({ arn }) => arn));
     const policy = arns.apply((known) => JSON.stringify(publisherPolicy(namespace, known)));
-    return [new iam.RolePolicy(`${this.name}-publish`, { role, policy }, { parent: this })];
+    const args = { name: "monitoring", role, policy };
+    return [new iam.RolePolicy(`${this.name}-publish`, args, { parent: this })];
   }
 
   /** @returns the namespace, once the host publishes into it */

@@ -30,7 +30,7 @@ const OPERATOR: Readonly<Record<string, string>> = {
 };
 
 /** Groups that make nothing in AWS, and want secrets of other makers. */
-const ELSEWHERE = ["environment", "supabase"];
+const ELSEWHERE = ["environment", "supabase", "variables", "variableRules", "stripe"];
 
 let directory: string;
 let lint: string;
@@ -65,6 +65,7 @@ function productionConfig(): Record<string, string> {
   const host = JSON.parse(result["vehicleservice:host"] ?? "{}") as { ec2: object };
   const ec2 = { ...host.ec2, zoneId: "Z0123456789ABCDEF" };
   result["vehicleservice:host"] = JSON.stringify({ ...host, ec2 });
+  result["vehicleservice:variableRules"] = "none";
   result["vehicleservice:hostPrivateKey"] = newPrivateKey();
   return result;
 }
@@ -84,6 +85,9 @@ const IDS: Readonly<Record<string, string>> = {
 function made(type: string, name: string, inputs: Inputs) {
   const arn = `arn:aws:sns:${REGION}:123456789012:${name}`;
   if (type === "aws:sns/topic:Topic") return { id: arn, outputs: { arn } };
+  const keyId = IDS["aws:kms/key:Key"];
+  if (type === "aws:kms/key:Key")
+    return { id: keyId, outputs: { keyId, arn: `arn:aws:kms:${REGION}:123456789012:key/${String(keyId)}` } };
   if (type === "aws:s3/bucket:Bucket") return { id: String(inputs["bucket"]) };
   return { id: IDS[type] };
 }

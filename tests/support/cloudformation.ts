@@ -357,7 +357,8 @@ function property(type: string, mapping: Mapping, name: string, value: unknown, 
   const other = renamed[name];
   if (other !== undefined) return { [other]: value };
   if (same.includes(name)) return { [capital(name)]: capitalised(value) };
-  if (none.includes(name)) return {};
+  // Every regional type has a region; in CloudFormation it is the template's.
+  if (none.includes(name) || name === "region") return {};
   throw new Error(`${type}: the input ${name} has no counterpart of CloudFormation's: add it to MAPPINGS`);
 }
 

@@ -191,7 +191,7 @@ describe("the host's rights", () => {
     const { named } = await usual();
     expect(named("monitoring-publish")).toMatchObject({
       type: "aws:iam/rolePolicy:RolePolicy",
-      inputs: { role: "garage-host" },
+      inputs: { role: "garage-host", name: "monitoring" },
     });
     expect(policyIn(named("monitoring-publish"))).toMatchObject({
       Statement: [
