@@ -7,6 +7,7 @@ import type { DatabaseSpec } from "./components/database";
 import type { SiteArgs } from "./components/front-door";
 import type { HostSettings } from "./components/host";
 import type { MachineSpec } from "./components/machine";
+import type { MonitoringSpec } from "./components/monitoring";
 import type { ReleaseSpec, Strategy } from "./components/release-spec";
 import type { StripeSpec } from "./components/stripe-webhook";
 import type { SupabaseSpec } from "./components/supabase-project";
@@ -16,6 +17,7 @@ import { checkAgreement } from "./config/cross-rules";
 import { type FoundDatabase, findDatabase } from "./config/database";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
+import { findMonitoring, monitoringSpec, type PlainMonitoringSpec } from "./config/monitoring";
 import { SECRETS, type StackValues } from "./config/schema";
 import { findSecrets, generatedNames, secretsSpec } from "./config/secrets";
 import { findStripe, namesOfStripe, stripeSpec } from "./config/stripe";
@@ -46,6 +48,8 @@ export interface StackConfig {
   readonly supabase: SupabaseSpec | null;
   /** Where Stripe sends events; null for nowhere. */
   readonly stripe: StripeSpec | null;
+  /** What is published of the site, and who is told what of it; null for nothing. */
+  readonly monitoring: MonitoringSpec | null;
   /** What each colour shall run; null retires it. */
   readonly releases: Readonly<Record<Colour, ReleaseSpec | null>>;
   /** How a release comes to users where the other colour could not take them over meanwhile. */
@@ -64,6 +68,7 @@ interface PlainConfig extends StackConfig {
   readonly database: (DatabaseSpec & { readonly settings: DatabaseSettings }) | null;
   readonly supabase: ReturnType<typeof supabaseSpec>;
   readonly stripe: ReturnType<typeof stripeSpec>;
+  readonly monitoring: PlainMonitoringSpec | null;
 }
 
 /**
@@ -80,7 +85,10 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
     bytes: (path) => readFileSync(path),
     list: (path) => readdirSync(path),
   };
-  const { host, site, variables, database, supabase, stripe, ...rest } = validate(readRaw(config), machine);
+  const { host, site, variables, database, supabase, stripe, monitoring, ...rest } = validate(
+    readRaw(config),
+    machine,
+  );
   const { name, secret } = site.testers;
   return {
     host: { ...host, privateKey: pulumi.secret(host.privateKey) },
@@ -98,6 +106,10 @@ export function loadConfig(config: pulumi.Config, projectDirectory: string): Sta
       ...stripe,
       apiKey: pulumi.secret(stripe.apiKey),
       adoptedSecret: pulumi.secret(stripe.adoptedSecret),
+    },
+    monitoring: monitoring && {
+      ...monitoring,
+      credentials: monitoring.credentials && pulumi.secret(monitoring.credentials),
     },
     ...rest,
   };
@@ -119,7 +131,8 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
     ...[...database.faults, ...supabase.faults],
-    ...[...findSecrets(raw), ...findVariableFaults(raw, provided), ...findStripe(raw)],
+    ...[...findSecrets(raw), ...findVariableFaults(raw, provided)],
+    ...[...findStripe(raw), ...findMonitoring(raw).faults],
   ]);
   if (values === undefined || all.length > 0) throw new ConfigError(all, raw.stack);
   return {
@@ -129,6 +142,7 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
     database: databaseSpec(values, texts, database.found),
     supabase: supabaseSpec(values, supabase.mails, raw.stack),
     stripe: stripeSpec(values, raw),
+    monitoring: monitoringSpec(values, texts, raw),
   };
 }
 
@@ -165,7 +179,7 @@ function arranged(
   values: StackValues,
   { privateKey }: Keys,
   texts: Texts,
-): Omit<PlainConfig, "machine" | "bucket" | "database" | "supabase" | "stripe"> {
+): Omit<PlainConfig, "machine" | "bucket" | "database" | "supabase" | "stripe" | "monitoring"> {
   if (privateKey === undefined) throw new Error("a key is missing without a fault");
   return {
     host: { app: values.name, privateKey },

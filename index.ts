@@ -8,6 +8,7 @@ import { FrontDoor } from "./components/front-door";
 import { Host } from "./components/host";
 import { Machine } from "./components/machine";
 import { Maintenance } from "./components/maintenance";
+import { Monitoring } from "./components/monitoring";
 import { Release } from "./components/release";
 import { SitePlan } from "./components/site-plan";
 import { StripeWebhook } from "./components/stripe-webhook";
@@ -25,6 +26,7 @@ const {
   database: databaseSpec,
   supabase: supabaseSpec,
   stripe: stripeSpec,
+  monitoring: monitoringSpec,
   releases,
   strategy,
   traffic: shares,
@@ -95,6 +97,9 @@ const green = new Release("green", {
 });
 const traffic = new Traffic("traffic", { host, blue, green, ...shares });
 maintenance.endAfter(traffic);
+
+// What is published of all that, and who is told when it is not well. From the schema on: a rollout is watched, too.
+new Monitoring("monitoring", { host, role: machine.role, database, monitoring: monitoringSpec });
 
 export const { url } = frontDoor;
 // How the host is reached: what the config says, or what was made.

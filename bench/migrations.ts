@@ -3,13 +3,14 @@
  * nothing pending, add to an `up`.
  */
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openMigrator } from "../host/database/migrations/migrator";
 import type { MigrationFile } from "../host/database/protocol";
 import { run } from "../sandbox/command";
 import { SandboxDatabase } from "../sandbox/database";
+import { STACK } from "../sandbox/project";
 import { repositoryRoot } from "../sandbox/repository";
 import type { Site } from "../sandbox/site";
 import { worldNamed } from "../sandbox/world";
@@ -81,7 +82,22 @@ async function bySupabase(url: string, project: string): Promise<void> {
   });
 }
 
-type Measures = Record<"ours" | "supabase" | "without" | "idle" | "one" | "many", number[]>;
+/** Times in milliseconds; `gaps` are those between the ends of two files that follow one another in one `up`. */
+type Measures = Record<"ours" | "supabase" | "without" | "idle" | "one" | "many" | "gaps", number[]>;
+
+/** The ends of the newest files' steps, as the state has them, told by the time between each two. */
+function gapsOf(site: Site, count: number): number[] {
+  const file = join(site.project.directory, ".pulumi", "stacks", "vehicleservice", `${STACK}.json`);
+  const { checkpoint } = JSON.parse(readFileSync(file, "utf8")) as {
+    checkpoint: { latest: { resources: { urn: string; created?: string }[] } };
+  };
+  const ends = checkpoint.latest.resources
+    .filter(({ urn }) => /::migration-[0-9]+$/.test(urn))
+    .map(({ created = "" }) => Date.parse(created))
+    .toSorted((a, b) => a - b)
+    .slice(-count);
+  return ends.slice(1).map((end, index) => end - (ends[index] ?? end));
+}
 
 async function measurePush(database: SandboxDatabase, directory: string, measures: Measures): Promise<void> {
   const files = filesOf(0, FILES);
@@ -123,11 +139,12 @@ async function measureUp(site: Site, database: SandboxDatabase, measures: Measur
     measures.one.push(await timed(up));
     add(FILES);
     measures.many.push(await timed(up));
+    measures.gaps.push(...gapsOf(site, FILES));
   }
 }
 
 async function main(): Promise<BenchResult> {
-  const measures: Measures = { ours: [], supabase: [], without: [], idle: [], one: [], many: [] };
+  const measures: Measures = { ours: [], supabase: [], without: [], idle: [], one: [], many: [], gaps: [] };
   const directory = mkdtempSync(join(tmpdir(), "bench-migrations-"));
   try {
     await withBenchSite("bench-migrations", async (site) => {
@@ -141,11 +158,11 @@ async function main(): Promise<BenchResult> {
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-  const { ours, supabase, without, idle, one, many } = measures;
-  const row = (what: string, times: readonly number[]): string[] => [
+  const { ours, supabase, without, idle, one, many, gaps } = measures;
+  const row = (what: string, times: readonly number[], digits = 2): string[] => [
     what,
     String(times.length),
-    (median(times) / 1000).toFixed(2),
+    (median(times) / 1000).toFixed(digits),
   ];
   // Round by round: the stack has a hundred resources more in each.
   const perFile = median(many.map((time, round) => (time - (one[round] ?? 0)) / (FILES - 1)));
@@ -159,6 +176,7 @@ async function main(): Promise<BenchResult> {
       row("`up` with a database, nothing pending (a hundred files more each time)", idle),
       row("`up` with one file pending", one),
       row(`\`up\` with ${FILES} files pending`, many),
+      row("from the end of one of them to the end of the next", gaps, 3),
     ],
     targets: [
       { what: "100 files / `supabase db push`, medians", ratio: median(ours) / median(supabase), atMost: 1 },

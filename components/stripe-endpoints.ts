@@ -119,9 +119,15 @@ async function update(
       found = found.filter((one) => one !== dropped);
     }
   } catch (error) {
-    throw found.length === 0 ? error : keptAsIs(id, outs(), error as Error);
+    // Where nothing was done, what was wanted is not kept either: the next `up` is checked against what is in force.
+    const isDone = idsOf(found) !== idsOf(olds.endpoints);
+    throw isDone ? keptAsIs(id, outs(), error as Error) : error;
   }
   return { outs: outs() };
+}
+
+function idsOf(endpoints: readonly NamedEndpoint[]): string {
+  return endpoints.map((one) => one.id).join();
 }
 
 /** An update that was carried out by half: Pulumi keeps what was done, and the next `up` goes on. */

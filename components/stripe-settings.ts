@@ -78,10 +78,8 @@ function diff(_id: string, olds: SettingsState, news: SettingsInputs): Promise<D
     shapeOf(olds.endpoints) !== shapeOf(news.endpoints) ||
     olds.apiKey !== news.apiKey ||
     olds.apiUrl !== news.apiUrl ||
-    olds.found.some(
-      (one, index) =>
-        one.status === "deleted" || hasChanges(one, news, news.endpoints[index]?.waiting === true),
-    );
+    // Of one that was deleted nothing is as it shall be: each `up` tells of it.
+    olds.found.some((one, index) => hasChanges(one, news, news.endpoints[index]?.waiting === true));
   return Promise.resolve({ changes, replaces: [] });
 }
 

@@ -46,6 +46,7 @@ import {
   version,
   versionOrNone,
 } from "./rules";
+import { monitoring, monitoringKeyOrNone } from "./monitoring-schema";
 import { secrets } from "./secrets-schema";
 import { backupBucket, ec2Machine } from "./cloud-schema";
 import { signingSecretOrNone, stripe, stripeKeyOrNone } from "./stripe-schema";
@@ -436,6 +437,9 @@ export const stackSchema = z.strictObject({
   stripeApiKey: stripeKeyOrNone().default(""),
   /** Signing secret of a webhook endpoint that is there already; empty where the stack makes its own. */
   stripeWebhookSecret: signingSecretOrNone().default(""),
+  /** Key that a host without a role publishes by; empty, both of them, for its role or a chain of its own. */
+  monitoringAccessKeyId: monitoringKeyOrNone().default(""),
+  monitoringSecretAccessKey: monitoringKeyOrNone().default(""),
   host,
   site,
   /** The application's environment, value by name. */
@@ -458,6 +462,7 @@ export const stackSchema = z.strictObject({
   backups: backups.prefault({}),
   supabase: supabase.prefault({}),
   stripe: stripe.prefault({}),
+  monitoring: monitoring.prefault({}),
 });
 
 /** A configuration in which every value keeps its own rule. */
@@ -466,7 +471,7 @@ export type StackValues = z.infer<typeof stackSchema>;
 /** Keys that are groups of keys. Pulumi hands them over as JSON. */
 export const GROUPS: ReadonlySet<string> = new Set([
   ...["host", "site", "variables", "application", "source"],
-  ...["database", "backups", "supabase", "secrets", "stripe"],
+  ...["database", "backups", "supabase", "secrets", "stripe", "monitoring"],
 ]);
 
 /** Keys whose values no message ever shows. */
@@ -475,4 +480,5 @@ export const SECRETS: ReadonlySet<string> = new Set([
   ...["databaseUrl", "rehearsalUrl", "backupAccessKeyId", "backupSecretAccessKey"],
   ...["supabaseAccessToken", "supabaseSmtpPassword"],
   ...["stripeApiKey", "stripeWebhookSecret"],
+  ...["monitoringAccessKeyId", "monitoringSecretAccessKey"],
 ]);

@@ -15,6 +15,8 @@ export interface Texts {
   readonly acmeAuthority: string | null;
   /** PEM of the authority behind the S3 server's own certificate. */
   readonly backupAuthority: string | null;
+  /** PEM of the authority behind the certificate of CloudWatch's endpoint. */
+  readonly monitoringAuthority: string | null;
   readonly faults: readonly Fault[];
 }
 
@@ -61,6 +63,7 @@ export function findTexts(raw: RawConfig, machine: Machine): Texts {
     maintenancePage: findText(raw, ["site", "maintenance", "page"], machine, faults),
     acmeAuthority: findText(raw, ["site", "tls", "acme", "authority"], machine, faults, certificatesAt),
     backupAuthority: findText(raw, ["backups", "authorityFile"], machine, faults, certificatesAt),
+    monitoringAuthority: findText(raw, ["monitoring", "authorityFile"], machine, faults, certificatesAt),
     faults,
   };
 }

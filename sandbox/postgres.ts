@@ -87,6 +87,8 @@ export class SandboxPostgres {
       ...["runuser", "--user", ACCOUNT, "--", program("postgres"), "-D", `${directory}/data`],
       ...["-c", `listen_addresses=${address}`, "-c", `port=${String(port)}`],
       ...["-c", `unix_socket_directories=${directory}`, "-c", "fsync=off", "-c", "max_connections=50"],
+      // In its own directory: /dev/shm is everybody's on this machine, and what is removed there ends every new session.
+      ...["-c", "dynamic_shared_memory_type=mmap"],
     ]);
     await waitFor(`Postgres (see ${serviceLog(world, this.service)})`, START_SECONDS, () => {
       if (findService(world, this.service) === null) throw new Error("Postgres ended while it started");

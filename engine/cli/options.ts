@@ -5,6 +5,10 @@ export interface CommandOptions extends SessionOptions {
   readonly nonInteractive?: boolean;
   readonly yes?: boolean;
   readonly skipPreview?: boolean;
+  readonly previewOnly?: boolean;
+  readonly refresh?: boolean;
+  readonly excludeProtected?: boolean;
+  readonly offlinePlan?: boolean;
   readonly expectNoChanges?: boolean;
   readonly parallel?: number;
   readonly showSecrets?: boolean;

@@ -70,22 +70,41 @@ function addUpdateCommands(program: Command, startup: Startup): void {
     command
       .option("-y, --yes", "do not ask for approval")
       .option("-f, --skip-preview", "do not preview first");
-  update("preview", "show what up would do")
+  const refreshable = (command: Command): Command =>
+    command.option("-r, --refresh", "look first at what is really there");
+  refreshable(update("preview", "show what up would do"))
     .alias("pre")
     .option("-j, --json", "as JSON")
+    .addOption(
+      new Option(
+        "--offline-plan",
+        "ask nobody: providers are stood in for, what they would say is unknown",
+      ).conflicts("refresh"),
+    )
     .action(async (_options: unknown, command: Command) => {
       await (await import("./update.js")).preview(command.optsWithGlobals(), startup);
     });
-  approve(update("up", "bring the stack to what the program says").alias("update")).action(
+  approve(refreshable(update("up", "bring the stack to what the program says")).alias("update")).action(
     async (_options: unknown, command: Command) => {
       await (await import("./update.js")).up(command.optsWithGlobals(), startup);
     },
   );
-  approve(update("destroy", "delete everything in the stack")).action(
-    async (_options: unknown, command: Command) => {
-      await (await import("./update.js")).destroy(command.optsWithGlobals(), startup);
-    },
-  );
+  approve(
+    refreshable(update("destroy", "delete everything in the stack")).option(
+      "--exclude-protected",
+      "leave what is protected, and all that this needs",
+    ),
+  ).action(async (_options: unknown, command: Command) => {
+    await (await import("./update.js")).destroy(command.optsWithGlobals(), startup);
+  });
+  approve(
+    update("refresh", "bring the state up to date with what is really there").option(
+      "--preview-only",
+      "show what differs, and leave the state as it is",
+    ),
+  ).action(async (_options: unknown, command: Command) => {
+    await (await import("./update.js")).refresh(command.optsWithGlobals(), startup);
+  });
 }
 
 function addStackCommands(program: Command): void {

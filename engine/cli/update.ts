@@ -1,6 +1,14 @@
 import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
 import { ProgramProcess } from "../language/host";
-import { loadMonitor, runDestroy, runProgram, type RunResult } from "../deployment/run";
+import type { Step } from "../deployment/planner";
+import {
+  loadMonitor,
+  runDestroy,
+  runProgram,
+  runRefresh,
+  type RunOptions,
+  type RunResult,
+} from "../deployment/run";
 import { JsonDisplay } from "../display/json-display";
 import { TextDisplay, type DeploymentDisplay } from "../display/text-display";
 import { changeSummary, hasChanges } from "../display/words";
@@ -13,7 +21,7 @@ import { Interrupts } from "./interrupts";
 import type { Startup } from "./main";
 import { print, type CommandOptions } from "./options";
 
-type Kind = "preview" | "up" | "destroy";
+type Kind = "preview" | "up" | "destroy" | "refresh";
 
 /** `preview`: plans and shows, changes nothing. */
 export async function preview(options: CommandOptions, startup: Startup): Promise<void> {
@@ -30,7 +38,21 @@ export async function destroy(options: CommandOptions, startup: Startup): Promis
   await new Update("destroy", options, startup).carryOut();
 }
 
-/** One of the three commands, from its flags to its end. */
+/** `refresh`: the same, for a state that is brought up to date with what is really there. */
+export async function refresh(options: CommandOptions, startup: Startup): Promise<void> {
+  const update = new Update("refresh", options, startup);
+  await (options.previewOnly ? update.preview() : update.carryOut());
+}
+
+/** What a command is called while it goes on, in a question, and in the history. */
+const WORDS: Readonly<Record<Kind, { readonly doing: string; readonly noun: string }>> = {
+  preview: { doing: "Updating", noun: "update" },
+  up: { doing: "Updating", noun: "update" },
+  destroy: { doing: "Destroying", noun: "destroy" },
+  refresh: { doing: "Refreshing", noun: "refresh" },
+};
+
+/** One of the commands, from its flags to its end. */
 class Update {
   private readonly interrupts = new Interrupts();
   private earlyUsed = false;
@@ -42,7 +64,8 @@ class Update {
   ) {}
 
   async preview(): Promise<void> {
-    const stack = await Stack.open(openSession(this.options), this.options);
+    // What nobody is asked about need not be there at all.
+    const stack = await Stack.open(openSession(this.options), this.options, !this.options.offlinePlan);
     await this.warmUp(stack);
     await this.run(stack, true);
   }
@@ -55,10 +78,7 @@ class Update {
     await this.warmUp(stack);
     if (!this.options.skipPreview) {
       await this.run(stack, true);
-      await approve(
-        this.options,
-        `Do you want to perform this ${this.kind === "destroy" ? "destroy" : "update"}?`,
-      );
+      await approve(this.options, `Do you want to perform this ${this.words.noun}?`);
     }
     const lock = await StackLock.acquire(session.backend.lockDirectory(stack.reference), (text) => {
       print(`notice: ${text}`);
@@ -75,39 +95,55 @@ class Update {
   private async warmUp(stack: Stack): Promise<void> {
     // Whoever needs the key asks for it again, and gets the failure then.
     if (stack.hasSecrets) stack.crypter().catch(() => undefined);
-    if (this.kind !== "destroy") await loadMonitor();
+    if (this.runsProgram) await loadMonitor();
+  }
+
+  private get words(): { readonly doing: string; readonly noun: string } {
+    return WORDS[this.kind];
+  }
+
+  private get runsProgram(): boolean {
+    return this.kind === "preview" || this.kind === "up";
   }
 
   private async run(stack: Stack, planned: boolean): Promise<void> {
     const began = Date.now();
     const config = await stack.config();
     const display = this.display(planned, config);
-    if (this.kind !== "destroy") checkConfig(stack.session.project, stack.reference.stack, config);
+    if (this.runsProgram) checkConfig(stack.session.project, stack.reference.stack, config);
     display.conceal(secretTexts(config));
-    const runOptions = {
-      stack,
-      config,
-      events: display,
-      dryRun: planned,
+    const runOptions: RunOptions = {
+      ...{ stack, config, events: display, dryRun: planned },
+      refresh: this.options.refresh,
+      excludeProtected: this.options.excludeProtected,
+      offline: this.options.offlinePlan,
       parallel: this.options.parallel,
       interruption: this.interrupts,
       startDynamicProvider: () => this.spawn(stack.session.project.programDirectory),
     };
-    printTitle(this.options, this.kind, stack, planned);
-    const result =
-      this.kind === "destroy"
-        ? await runDestroy(runOptions)
-        : await runProgram(runOptions, () => this.launch(stack));
-    display.finished(result.steps, (Date.now() - began) / 1000, planned);
-    if (!planned) await this.addHistory(stack, result, began);
-    this.judge(result, planned);
+    this.printTitle(stack, planned);
+    const result = await this.carryOutOne(stack, runOptions);
+    const steps = this.kind === "refresh" ? result.found : result.steps;
+    display.finished(steps, (Date.now() - began) / 1000, planned);
+    if (!planned) await this.addHistory(stack, steps, result.failed, began);
+    this.judge(steps, result.failed, planned);
+    if (result.spared > 0) print(sparedLine(result, planned));
   }
 
-  private judge({ failed, steps }: RunResult, planned: boolean): void {
-    if (failed)
-      throw new ReportedError(
-        planned ? "preview failed" : `${this.kind === "destroy" ? "destroy" : "update"} failed`,
-      );
+  private carryOutOne(stack: Stack, options: RunOptions): Promise<RunResult> {
+    if (this.kind === "destroy") return runDestroy(options);
+    if (this.kind === "refresh") return runRefresh(options);
+    return runProgram(options, () => this.launch(stack));
+  }
+
+  private printTitle(stack: Stack, planned: boolean): void {
+    if (this.options.json) return;
+    const { doing, noun } = this.words;
+    print(`${planned ? `Previewing ${noun}` : doing} (${stack.reference.stack}):`);
+  }
+
+  private judge(steps: readonly Step[], failed: boolean, planned: boolean): void {
+    if (failed) throw new ReportedError(planned ? "preview failed" : `${this.words.noun} failed`);
     if (this.options.expectNoChanges && hasChanges(changeSummary(steps))) {
       throw new EngineError(
         `no changes were expected but changes ${planned ? "were proposed" : "occurred"}`,
@@ -139,9 +175,14 @@ class Update {
     return ProgramProcess.spawn(this.startup.launcher, directory, this.startup.cache, nodeArguments);
   }
 
-  private async addHistory(stack: Stack, { steps, failed }: RunResult, began: number): Promise<void> {
+  private async addHistory(
+    stack: Stack,
+    steps: readonly Step[],
+    failed: boolean,
+    began: number,
+  ): Promise<void> {
     const entry = {
-      kind: this.kind === "destroy" ? "destroy" : "update",
+      kind: this.words.noun,
       startTime: Math.floor(began / 1000),
       message: this.options.message ?? "",
       environment: {},
@@ -158,12 +199,14 @@ class Update {
   }
 }
 
-function printTitle(options: CommandOptions, kind: Kind, stack: Stack, planned: boolean): void {
-  if (options.json) return;
-  const doing = kind === "destroy" ? "Destroying" : "Updating";
-  print(
-    `${planned ? `Previewing ${kind === "destroy" ? "destroy" : "update"}` : doing} (${stack.reference.stack}):`,
-  );
+/** What an `--exclude-protected` left, as the CLI says it. */
+function sparedLine({ steps, spared }: RunResult, planned: boolean): string {
+  const done = planned ? "would be" : "were";
+  const what =
+    steps.length === 0
+      ? "There were no unprotected resources to destroy"
+      : `All unprotected resources ${done} destroyed`;
+  return `${what}. There are still ${String(spared)} protected resources associated with this stack.`;
 }
 
 function secretTexts(config: ReadonlyMap<string, ConfigValue>): string[] {

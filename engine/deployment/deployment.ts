@@ -7,6 +7,7 @@ import { NO_DIFF, sameValue } from "../values/diff";
 import { fromProgram, type PropertyMap } from "../values/property";
 import type { InvokeResult, Provider } from "../providers/provider";
 import type { FunctionCall, Goal, ReadGoal } from "./goal";
+import { Aliases } from "./aliases";
 import type { Journal } from "./journal";
 import {
   needsReplacement,
@@ -42,7 +43,7 @@ export class StoppedError extends EngineError {}
 export class Deployment {
   /** The steps that were carried out so far (in a preview: planned), in order. */
   readonly steps: Step[] = [];
-  private readonly live: ReadonlyMap<string, ResourceState>;
+  private readonly live: Map<string, ResourceState>;
   private readonly registered = new Set<string>();
   private readonly states = new Map<string, ResourceState>();
   private readonly settled = new Set<string>();
@@ -50,6 +51,7 @@ export class Deployment {
   private readonly deletedForDependency = new Set<string>();
   /** Planning looks at what was planned before, so that it happens one resource at a time. */
   private readonly planning = new Semaphore(1);
+  private readonly aliases: Aliases;
   private readonly defaults: DefaultProviders;
   private readonly checks: ResourceChecks;
   private exports: PropertyMap | undefined;
@@ -58,6 +60,7 @@ export class Deployment {
 
   constructor(private readonly options: DeploymentOptions) {
     this.live = new Map(options.resources.filter((each) => !each.delete).map((each) => [each.urn, each]));
+    this.aliases = new Aliases(this.live, options.resources, (urn) => this.registered.has(urn));
     this.defaults = new DefaultProviders((goal) => this.register(goal), options.providerConfig);
     this.checks = new ResourceChecks(options);
   }
@@ -172,11 +175,14 @@ export class Deployment {
     if (changed) await this.options.journal.save();
   }
 
-  /** Deletes what the program did not register, and the old halves of replacements. */
-  async deleteUnregistered(): Promise<void> {
+  /**
+   * Deletes what the program did not register, and the old halves of replacements. With `spared`, which are URNs that
+   * have to stay, these are left alone.
+   */
+  async deleteUnregistered(spared: ReadonlySet<string> = new Set()): Promise<void> {
     this.refuseWhenStopped();
     const steps = planDeletes(
-      this.options.snapshot.resources.filter((each) => !this.isNew(each)),
+      this.options.snapshot.resources.filter((each) => !this.isNew(each) && !spared.has(each.urn)),
       (urn) => this.settled.has(urn),
     );
     refuseProtected(steps);
@@ -220,8 +226,7 @@ export class Deployment {
 
   /** Plans a resource and notes what the plan means for those to come. */
   private async plan(urn: string, goal: Goal, provider: string): Promise<Step[]> {
-    const old = this.claim(urn);
-    if (!old) this.refuseAlias(goal);
+    const old = this.claim(urn) ?? this.aliases.find(urn, goal);
     const next = this.stateFor(urn, goal, provider, old);
     const deletedForDependency = this.deletedForDependency.has(urn);
     const anew = deletedForDependency || old?.external === true;
@@ -276,15 +281,6 @@ export class Deployment {
     this.states.set(urn, next);
     for (const step of steps)
       if (step.op === "delete-replaced" && step.urn !== urn) this.deletedForDependency.add(step.urn);
-  }
-
-  private refuseAlias({ aliases }: Goal): void {
-    const alias = aliases.find((each) => this.live.has(each));
-    if (alias !== undefined) {
-      throw new EngineError(
-        `the option "aliases" is not supported by the embedded engine, and ${alias} exists under its old name. Use the Pulumi CLI`,
-      );
-    }
   }
 
   private stateFor(urn: string, goal: Goal, provider: string, old: ResourceState | undefined): ResourceState {

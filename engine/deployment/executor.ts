@@ -47,9 +47,9 @@ export class Executor {
       try {
         await this.carryOut(step, isDeleted);
       } catch (error) {
-        const text = maskStrings(messageOf(error), secretsOf(step));
-        events.stepFinished(step, (performance.now() - began) / 1000, text);
-        throw new Error(text, { cause: error });
+        const failure = maskedFailure(error, step);
+        events.stepFinished(step, (performance.now() - began) / 1000, failure.message);
+        throw failure;
       }
       events.stepFinished(step, (performance.now() - began) / 1000);
     });
@@ -238,13 +238,19 @@ function pick<K extends keyof ResourceState>(
   ) as Pick<ResourceState, K>;
 }
 
-function markSecrets(resource: ResourceState, outputs: PropertyMap): PropertyMap {
+/** Outputs with the marks that a resource's options ask for. */
+export function markSecrets(resource: ResourceState, outputs: PropertyMap): PropertyMap {
   const marked = { ...outputs };
   for (const key of resource.additionalSecretOutputs ?? []) {
     const value = marked[key];
     if (value !== undefined) marked[key] = secret(value);
   }
   return marked;
+}
+
+/** A failure without the secrets of the resource that it is about. */
+export function maskedFailure(error: unknown, step: Step): Error {
+  return new Error(maskStrings(messageOf(error), secretsOf(step)), { cause: error });
 }
 
 /** Every string that a message about the step must not hold. */

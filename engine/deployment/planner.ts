@@ -27,6 +27,8 @@ export interface Step {
   readonly next?: ResourceState | undefined;
   /** What made the operation necessary. */
   readonly diff?: DiffResult | undefined;
+  /** Whether the change was found, not made: the state was brought up to date. Default: false. */
+  readonly refreshed?: boolean;
   /** For `delete-replaced`: the resource stays in the state until its replacement is created. */
   readonly pendingReplacement?: boolean;
 }
@@ -174,6 +176,18 @@ export function refuseProtected(steps: readonly Step[]): void {
   throw new ProtectedError(
     `${names.map((urn) => `resource "${urn}" cannot be deleted`).join("\n")}\nbecause it is protected. To unprotect it, remove the \`protect\` flag from it in your Pulumi program and run \`pulumi up\`. Nothing was deleted`,
   );
+}
+
+/** The URNs of all protected resources, and of all that these cannot be without. */
+export function protectedClosure(resources: readonly ResourceState[]): ReadonlySet<string> {
+  const kept = new Set<string>();
+  // The state is in dependency order, so that one pass from its end meets what depends before what it depends on.
+  for (const resource of [...resources].reverse()) {
+    if (!resource.protect && !kept.has(resource.urn)) continue;
+    kept.add(resource.urn);
+    for (const urn of referencesOf(resource)) kept.add(urn);
+  }
+  return kept;
 }
 
 /**

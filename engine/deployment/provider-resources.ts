@@ -8,6 +8,7 @@ import { diffOf } from "../values/diff";
 import { UNKNOWN, type PropertyMap } from "../values/property";
 import type { Goal } from "./goal";
 import { PluginResources } from "./plugin-resources";
+import type { StandIns } from "./stand-ins";
 
 /** Registers the default provider of each package and version that a program uses, once. */
 export class DefaultProviders {
@@ -67,10 +68,11 @@ function goalFor(packageName: string, name: string, version: string, config: Pro
 export class Providers {
   private readonly plugins: PluginResources;
 
-  /** `find` looks for a provider resource in the state. */
+  /** `find` looks for a provider resource in the state; `standIns` are there where nobody is to be asked. */
   constructor(
     private readonly registry: ProviderRegistry,
     private readonly pool: PluginPool,
+    private readonly standIns: StandIns | undefined,
     find: (urn: string, id: string) => ResourceState | undefined,
   ) {
     this.plugins = new PluginResources(pool, find);
@@ -80,6 +82,8 @@ export class Providers {
   async for({ type, provider = "" }: ResourceState): Promise<Provider> {
     if (!isProviderType(type)) return this.serving(provider, packageOf(type));
     const packageName = packageOfProvider(type);
+    const standIn = this.standIns?.of(packageName);
+    if (standIn) return standIn;
     if (this.pool.has(packageName)) return this.plugins;
     // Asking for it here refuses a package that the engine lacks before anything depends on it.
     await this.registry.get(packageName);
@@ -87,7 +91,9 @@ export class Providers {
   }
 
   /** The provider that a provider resource (`URN::ID`) of a package stands for. */
-  serving(reference: string, packageName: string): Promise<Provider> {
+  async serving(reference: string, packageName: string): Promise<Provider> {
+    const standIn = this.standIns?.of(packageName);
+    if (standIn) return standIn;
     return this.pool.has(packageName) ? this.plugins.serving(reference) : this.registry.get(packageName);
   }
 

@@ -81,8 +81,7 @@ export class ResourceChecks {
 
   /** What differs between a resource as it was and as it is to be. */
   async diff(old: ResourceState, next: ResourceState): Promise<DiffResult> {
-    if (this.providerChanged(old, next))
-      return { changed: true, changedKeys: ["provider"], replaceKeys: ["provider"] };
+    if (this.providerChanged(old, next)) return { changed: true, changedKeys: [], replaceKeys: ["provider"] };
     if (!next.custom) return diffOf(old.inputs ?? {}, next.inputs ?? {});
     return this.askDiff(old, next.inputs ?? {});
   }

@@ -20,7 +20,9 @@ import type { LogHandler } from "./engine-service";
 import { Providers } from "./provider-resources";
 import { Executor } from "./executor";
 import { FileJournal, type Journal } from "./journal";
-import type { Step } from "./planner";
+import { protectedClosure, type Step } from "./planner";
+import { refreshSnapshot } from "./refresh";
+import { StandIns } from "./stand-ins";
 
 /** What a run may be told. */
 export interface RunOptions {
@@ -28,6 +30,12 @@ export interface RunOptions {
   readonly config: ReadonlyMap<string, ConfigValue>;
   readonly events: DeploymentEvents;
   readonly dryRun: boolean;
+  /** Whether to look first at what is really there. Default: false. */
+  readonly refresh?: boolean | undefined;
+  /** Whether a `destroy` leaves what is protected, and all that this needs. Default: false. */
+  readonly excludeProtected?: boolean | undefined;
+  /** Whether providers that would have to ask somebody are stood in for; for previews only. Default: false. */
+  readonly offline?: boolean | undefined;
   /** Providers asked at a time. Default: four for each core. */
   readonly parallel?: number | undefined;
   /** The user's wish to end the run. */
@@ -45,6 +53,10 @@ export interface Interruption {
 /** What a run did. */
 export interface RunResult {
   readonly steps: readonly Step[];
+  /** What a refresh found; empty where there was none. */
+  readonly found: readonly Step[];
+  /** How many resources were left alone because of their protection. */
+  readonly spared: number;
   readonly failed: boolean;
 }
 
@@ -56,94 +68,87 @@ export function loadMonitor(): Promise<typeof import("./monitor.js")> {
 /** Runs the program and carries out (or, in a preview, plans) what it asks for. The state is saved in any case. */
 export async function runProgram(options: RunOptions, launch: () => ProgramProcess): Promise<RunResult> {
   const run = await DeploymentRun.open(options);
-  return run.carryOut(async () => {
-    await run.runProgram(launch());
-    await run.deployment.deleteUnregistered();
+  return run.carryOut(async (deployment) => {
+    await run.runProgram(deployment, launch());
+    await deployment.deleteUnregistered();
   });
 }
 
-/** Deletes (or plans to delete) everything in the stack. The program is not run. */
+/** Deletes (or plans to delete) everything in the stack, but what has to stay. The program is not run. */
 export async function runDestroy(options: RunOptions): Promise<RunResult> {
   const run = await DeploymentRun.open(options);
-  return run.carryOut(() => run.deployment.deleteUnregistered());
+  return run.carryOut((deployment) => deployment.deleteUnregistered(run.spare()));
+}
+
+/** Brings the state up to date with what is really there (or shows what that would be). The program is not run. */
+export async function runRefresh(options: RunOptions): Promise<RunResult> {
+  const run = await DeploymentRun.open({ ...options, refresh: true });
+  return run.carryOut(() => Promise.resolve());
 }
 
 /** A deployment with all that belongs to it. */
 class DeploymentRun {
+  /** What a refresh at the beginning found. */
+  private found: readonly Step[] = [];
+  private spared: ReadonlySet<string> = new Set();
+  private deployment: Deployment | undefined;
+  private readonly snapshot: Snapshot;
+  private readonly journal: FileJournal | undefined;
+  private readonly registry: ProviderRegistry;
+  private readonly providers: Providers;
+  private readonly standIns: StandIns | undefined;
+  private readonly providerConfig: PropertyMap;
+
   private constructor(
     private readonly options: RunOptions,
-    readonly deployment: Deployment,
-    private readonly journal: FileJournal | undefined,
-    private readonly providers: Providers,
-  ) {}
-
-  static async open(options: RunOptions): Promise<DeploymentRun> {
+    file: CheckpointFile,
+    resources: readonly ResourceState[],
+  ) {
     const { stack, dryRun, events } = options;
-    const { project, backend } = stack.session;
-    const file = stack.checkpoint ?? emptyCheckpoint(stack);
-    const crypter = stack.hasSecrets ? await stack.crypter() : undefined;
-    const { resources, pendingOperations } = readCheckpoint(file, crypter);
-    verifyResources(resources);
-    tellPending(pendingOperations, events);
-    const snapshot = new Snapshot(resources);
+    this.snapshot = new Snapshot(resources);
     const secrets = { salt: stack.salt, crypter: () => stack.crypter() };
-    const journal = dryRun
-      ? undefined
-      : new FileJournal(backend, stack.reference, stack.fullName, snapshot, secrets, file);
-    const providerConfig = configProperties(options.config);
-    const registry = openRegistry(options, providerConfig);
+    if (!dryRun)
+      this.journal = new FileJournal(
+        ...([stack.session.backend, stack.reference, stack.fullName] as const),
+        ...([this.snapshot, secrets, file] as const),
+      );
+    this.providerConfig = configProperties(options.config);
+    this.registry = openRegistry(options, this.providerConfig);
+    this.standIns = options.offline ? new StandIns() : undefined;
     const pool: PluginPool = openPool(options, async () => {
       const { EngineServer } = await import("./engine-service.js");
       const log: LogHandler = (severity, urn, text) => {
         events.message(severity, urn, pool.secrets.mask(text));
       };
-      return new EngineServer(log, () => deployment.rootUrn);
+      return new EngineServer(log, () => this.deployment?.rootUrn ?? "");
     });
-    const providers = new Providers(registry, pool, (urn, id) =>
-      snapshot.resources.find((each) => each.urn === urn && each.id === id),
+    this.providers = new Providers(this.registry, pool, this.standIns, (urn, id) =>
+      this.snapshot.resources.find((each) => each.urn === urn && each.id === id),
     );
-    // Loading the SDK takes long enough to begin with it where it will be needed.
-    if (resources.some(({ type }) => packageOf(type) === DYNAMIC_PACKAGE)) void registry.get(DYNAMIC_PACKAGE);
-    const common = {
-      snapshot,
-      journal: journal ?? NO_JOURNAL,
-      events,
-      directory: project.programDirectory,
-      provider: (resource: ResourceState) => providers.for(resource),
-    };
-    const executor = new Executor({
-      ...common,
-      dryRun,
-      parallel: options.parallel ?? cpus().length * 4,
-      signal: options.interruption.atOnce,
-      now: () => new Date(),
-    });
-    const names = { project: project.name, stack: stack.reference.stack };
-    const deployment: Deployment = new Deployment({
-      ...common,
-      ...names,
-      dryRun,
-      resources,
-      executor,
-      serving: (reference, packageName) => providers.serving(reference, packageName),
-      // The CLI gives dynamic providers the whole config, and notes it in the state.
-      providerConfig: (packageName) =>
-        packageName === DYNAMIC_PACKAGE ? providerConfig : configOfPackage(providerConfig, packageName),
-    });
-    return new DeploymentRun(options, deployment, journal, providers);
+  }
+
+  static async open(options: RunOptions): Promise<DeploymentRun> {
+    const { stack, events } = options;
+    const file = stack.checkpoint ?? emptyCheckpoint(stack);
+    const crypter = stack.hasSecrets ? await stack.crypter() : undefined;
+    const { resources, pendingOperations } = readCheckpoint(file, crypter);
+    verifyResources(resources);
+    tellPending(pendingOperations, events);
+    return new DeploymentRun(options, file, resources);
   }
 
   /** Does the work, then saves and closes, and says how it went. */
-  async carryOut(work: () => Promise<void>): Promise<RunResult> {
+  async carryOut(work: (deployment: Deployment) => Promise<void>): Promise<RunResult> {
     const { gracefully } = this.options.interruption;
     const stop = (): void => {
-      this.deployment.stop("the update was cancelled");
+      this.deployment?.stop("the update was cancelled");
     };
     gracefully.addEventListener("abort", stop);
-    if (gracefully.aborted) stop();
     let failed = false;
     try {
-      await work();
+      const deployment = await this.begin();
+      if (gracefully.aborted) stop();
+      await work(deployment);
     } catch (error) {
       failed = true;
       if (!(error instanceof StoppedError || error instanceof ReportedError))
@@ -153,25 +158,70 @@ class DeploymentRun {
       await this.journal?.finish();
       await this.providers.close();
     }
+    if (this.standIns) this.options.events.message("info", "", this.standIns.describe());
     if (gracefully.aborted) throw new EngineError("the update was cancelled", ExitCode.cancelled);
-    return { steps: this.deployment.steps, failed: failed || this.deployment.failed };
+    const { steps = [], failed: stopped = false } = this.deployment ?? {};
+    return { steps, found: this.found, spared: this.spared.size, failed: failed || stopped };
+  }
+
+  /** Finds and notes the URNs that a `destroy` has to leave alone. */
+  spare(): ReadonlySet<string> {
+    if (this.options.excludeProtected) this.spared = protectedClosure(this.snapshot.resources);
+    return this.spared;
+  }
+
+  /** Makes the deployment, of the state as a refresh finds it where one is asked for. */
+  private async begin(): Promise<Deployment> {
+    const { stack, dryRun, events, interruption } = this.options;
+    const { project } = stack.session;
+    const common = {
+      snapshot: this.snapshot,
+      journal: this.journal ?? NO_JOURNAL,
+      events,
+      directory: project.programDirectory,
+      provider: (resource: ResourceState) => this.providers.for(resource),
+      dryRun,
+      parallel: this.options.parallel ?? cpus().length * 4,
+      signal: interruption.atOnce,
+      now: () => new Date(),
+    };
+    // Loading the SDK takes long enough to begin with it where it will be needed.
+    if (!this.standIns && this.snapshot.resources.some(({ type }) => packageOf(type) === DYNAMIC_PACKAGE))
+      void this.registry.get(DYNAMIC_PACKAGE);
+    const executor = new Executor(common);
+    if (this.options.refresh)
+      this.found = await refreshSnapshot({ ...common, executor, gracefully: interruption.gracefully });
+    this.deployment = new Deployment({
+      ...common,
+      project: project.name,
+      stack: stack.reference.stack,
+      resources: this.snapshot.resources,
+      executor,
+      serving: (reference, packageName) => this.providers.serving(reference, packageName),
+      // The CLI gives dynamic providers the whole config, and notes it in the state.
+      providerConfig: (packageName) =>
+        packageName === DYNAMIC_PACKAGE
+          ? this.providerConfig
+          : configOfPackage(this.providerConfig, packageName),
+    });
+    return this.deployment;
   }
 
   /** Runs the program to its end. Fails where it did not register all that it wanted to. */
-  async runProgram(program: ProgramProcess): Promise<void> {
+  async runProgram(deployment: Deployment, program: ProgramProcess): Promise<void> {
     const { events, interruption } = this.options;
     const { project } = this.options.stack.session;
     const { Monitor } = await loadMonitor();
-    const monitor = new Monitor(this.deployment, events, project.root);
+    const monitor = new Monitor(deployment, events, project.root);
     const kill = (): void => {
       program.kill();
     };
     interruption.atOnce.addEventListener("abort", kill);
     const info = (line: string): void => {
-      events.message("info", this.deployment.rootUrn, line);
+      events.message("info", deployment.rootUrn, line);
     };
     const stderr = new UndeliveredMessages(info, ({ severity, text }) => {
-      monitor.programMessage(severity, this.deployment.rootUrn, text);
+      monitor.programMessage(severity, deployment.rootUrn, text);
     });
     try {
       const end = await program.run(
@@ -188,8 +238,8 @@ class DeploymentRun {
       );
       stderr.end();
       await monitor.idle();
-      this.judge(end, monitor.programFinished);
-      await this.deployment.acceptExports();
+      judge(deployment, end, monitor.programFinished);
+      await deployment.acceptExports();
     } finally {
       interruption.atOnce.removeEventListener("abort", kill);
       monitor.close();
@@ -208,18 +258,18 @@ class DeploymentRun {
       project.entry,
     ];
   }
+}
 
-  /** Success is never inferred from the exit code alone: after an aborted deployment, too, it can be 0. */
-  private judge({ code, signal }: ProgramEnd, finished: boolean): void {
-    if (this.deployment.failed) throw new StoppedError("the deployment failed");
-    if (code === REPORTED_EXIT_CODE) throw new ReportedError("the program failed");
-    if (code !== 0)
-      throw new EngineError(
-        `the program ended with ${signal ? `signal ${signal}` : `exit code ${String(code)}`}`,
-      );
-    if (!finished)
-      throw new EngineError("the program ended before it was done (process.exit?): nothing is deleted");
-  }
+/** Success is never inferred from the exit code alone: after an aborted deployment, too, it can be 0. */
+function judge(deployment: Deployment, { code, signal }: ProgramEnd, finished: boolean): void {
+  if (deployment.failed) throw new StoppedError("the deployment failed");
+  if (code === REPORTED_EXIT_CODE) throw new ReportedError("the program failed");
+  if (code !== 0)
+    throw new EngineError(
+      `the program ended with ${signal ? `signal ${signal}` : `exit code ${String(code)}`}`,
+    );
+  if (!finished)
+    throw new EngineError("the program ended before it was done (process.exit?): nothing is deleted");
 }
 
 const NO_JOURNAL: Journal = { save: () => Promise.resolve() };

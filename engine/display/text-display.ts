@@ -37,7 +37,7 @@ export class TextDisplay implements DeploymentDisplay {
     if (UNTOLD.includes(step.op) || isInternal(step) || step.op === "read") return;
     const { sign, plan, doing } = OP_WORDS[step.op];
     this.line(` ${sign} ${this.title(step)} ${this.options.planned ? plan : doing}`);
-    if (this.options.planned) for (const line of changeLines(step)) this.line(`      ${line}`);
+    if (this.options.planned) this.showChanges(step);
   }
 
   stepFinished(step: Step, seconds: number, error?: string): void {
@@ -46,11 +46,19 @@ export class TextDisplay implements DeploymentDisplay {
     // Only when it was read is it known whether there is anything to tell.
     if (step.op === "read" && error === undefined && isUnchangedRead(step)) return;
     if (this.options.planned) {
-      if (step.op === "read") this.line(` ${sign} ${this.title(step)} ${plan}`);
+      if (step.op !== "read" && !step.refreshed) return;
+      this.line(` ${sign} ${this.title(step)} ${plan}`);
+      this.showChanges(step);
       return;
     }
     const outcome = error === undefined ? done : `${doing} failed`;
     this.line(` ${sign} ${this.title(step)} ${outcome} (${showDuration(seconds)})`);
+    // A change that was found is news; one that is made was announced.
+    if (step.refreshed) this.showChanges(step);
+  }
+
+  private showChanges(step: Step): void {
+    for (const line of changeLines(step)) this.line(`      ${line}`);
   }
 
   message(severity: Severity, urn: string, text: string): void {
@@ -94,9 +102,12 @@ export class TextDisplay implements DeploymentDisplay {
 }
 
 /** What a preview shows of a step's changed properties. */
-function changeLines({ op, old, next, diff }: Step): string[] {
+function changeLines({ op, old, next, diff, refreshed }: Step): string[] {
   if (op === "create" || !next || !old) return [];
-  const lines = changesBetween(old.inputs ?? {}, next.inputs ?? {}).map(changeLine);
+  const inputs = changesBetween(old.inputs ?? {}, next.inputs ?? {});
+  const changes =
+    refreshed && inputs.length === 0 ? changesBetween(old.outputs ?? {}, next.outputs ?? {}) : inputs;
+  const lines = changes.map(changeLine);
   const reasons = diff ? replacementReasons(diff) : [];
   return reasons.length > 0 ? [`replaced because of: ${reasons.join(", ")}`, ...lines] : lines;
 }

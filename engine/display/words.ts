@@ -71,7 +71,12 @@ export function hasChanges(summary: Partial<Record<Op, number>>): boolean {
   return Object.keys(summary).some((op) => !HARMLESS.includes(op));
 }
 
-/** Whether a resource that is only read is as it was: the CLI does not count that either. */
+/** Whether the summary has the step: as with the CLI, a resource that is only read counts where it was another before. */
+function isCounted(step: Step): boolean {
+  return step.op !== "read" || (step.old !== undefined && !isUnchangedRead(step));
+}
+
+/** Whether a resource that is only read is as it was. */
 export function isUnchangedRead({ op, old, next }: Step): boolean {
   return op === "read" && old !== undefined && sameValue(old.outputs, next?.outputs);
 }
@@ -80,7 +85,7 @@ export function isUnchangedRead({ op, old, next }: Step): boolean {
 export function changeSummary(steps: readonly Step[]): Partial<Record<Op, number>> {
   const summary: Partial<Record<Op, number>> = {};
   for (const step of steps) {
-    if (isInternal(step) || HALVES.includes(step.op) || isUnchangedRead(step)) continue;
+    if (isInternal(step) || HALVES.includes(step.op) || !isCounted(step)) continue;
     summary[step.op] = (summary[step.op] ?? 0) + 1;
   }
   return summary;

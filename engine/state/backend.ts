@@ -80,7 +80,7 @@ export class FileBackend {
   private async refuseCompressed(path: string): Promise<void> {
     const names = await listDirectory(dirname(path));
     const compressed = names.find((name) =>
-      [".gz", ".zst"].some((extension) => path.endsWith(`/${name.slice(0, -extension.length)}`)),
+      [".gz", ".zst"].some((extension) => join(dirname(path), name) === `${path}${extension}`),
     );
     if (compressed !== undefined) {
       throw new EngineError(

@@ -9,7 +9,7 @@ import { referencesOf, type OperationType, type PendingOperation, type ResourceS
  * behind what it depends on; then those of before that the deployment has not yet come to.
  */
 export class Snapshot {
-  private readonly base: readonly ResourceState[];
+  private base: readonly ResourceState[];
   private readonly finished: ResourceState[] = [];
   private readonly gone = new Set<ResourceState>();
   private readonly operations = new Map<ResourceState, PendingOperation>();
@@ -37,6 +37,11 @@ export class Snapshot {
   /** Takes a resource out of the state. */
   remove(resource: ResourceState): void {
     this.gone.add(resource);
+  }
+
+  /** Takes other resources for those of before, in their order. Only a deployment that has not begun yet may. */
+  rebase(base: readonly ResourceState[]): void {
+    this.base = base;
   }
 
   /** All resources, dependencies before dependents. */

@@ -303,8 +303,8 @@ describe("a plugin", () => {
       { name: "found", kind: "get", get: "id-one" },
       box("two", { size: { $output: "found.volume" } }),
     );
-    expect(await workspace.succeed("preview")).toContain("> 1 to read");
-    expect(await workspace.succeed(up)).toContain("+ 1 created, > 1 read, 2 unchanged");
+    expect(await workspace.succeed("preview")).toContain(" >  shelf:index:Box found read\n");
+    expect(await workspace.succeed(up)).toContain("+ 1 created, 2 unchanged");
     expect(kept("found")).toMatchObject([{ id: "id-one", external: true, outputs: { volume: 8 } }]);
     expect(kept("two")).toMatchObject([{ outputs: { volume: 512 } }]);
     expect(await workspace.succeed(`${up} --expect-no-changes`)).not.toContain("read");
@@ -324,6 +324,47 @@ describe("a plugin", () => {
     await workspace.succeed("destroy --yes");
     expect(calls().slice(before)).toEqual([]);
     expect(Object.keys(JSON.parse(workspace.text("world.json")) as object)).toEqual(["id-one"]);
+  });
+
+  it("is used as the options of its resources say", async () => {
+    rows(
+      box("guarded", {}, { protect: true }),
+      box("kept", {}, { retainOnDelete: true }),
+      box("one"),
+      box("inside", {}, { deletedWith: "one" }),
+      box("loose", { size: 5 }, { ignoreChanges: ["size", "lid"], additionalSecretOutputs: ["volume"] }),
+    );
+    await workspace.succeed(up);
+    expect(kept("loose")[0]?.outputs["volume"]).toHaveProperty("ciphertext");
+    rows(
+      box("guarded", { material: "oak" }, { protect: true }),
+      box("loose", { size: 6, lid: true }, { ignoreChanges: ["size", "lid"] }),
+    );
+    const end = await workspace.pulumi(up);
+    expect([end.code, end.stdout]).toEqual([1, expect.stringContaining("currently marked for protection")]);
+    expect(workspace.text("calls")).not.toContain("diff id-loose size");
+
+    rows(
+      box("guarded", {}, { protect: true }),
+      box("loose", { size: 6, lid: true }, { ignoreChanges: ["size", "lid"] }),
+    );
+    const before = calls().length;
+    expect(await workspace.succeed(up)).toContain("- 3 deleted, 3 unchanged");
+    expect(calls().slice(before)).toEqual(["delete id-one from cellar"]);
+    expect(workspace.text("calls")).toContain("diff id-loose  ignoring size,lid");
+    expect(kept("loose")).toMatchObject([{ inputs: { size: 5 } }]);
+    expect(kept("loose")[0]?.inputs).not.toHaveProperty("lid");
+
+    rows(box("guarded", {}, { protect: true }), box("loose", { size: 7 }, { replaceOnChanges: ["size"] }));
+    expect(await workspace.succeed(up)).toContain("+- 1 replaced, 2 unchanged");
+    rows(box("loose", { size: 7 }));
+    const refused = await workspace.pulumi(up);
+    expect([refused.code, refused.stdout]).toEqual([
+      1,
+      expect.stringMatching(/::guarded" cannot be deleted/),
+    ]);
+    rows(box("guarded", {}, { protect: false }), box("loose", { size: 7 }, { import: "id-elsewhere" }));
+    expect((await workspace.pulumi("preview")).stdout).toContain('does not support "import" on resources');
   });
 
   it("ends with a run that is interrupted twice, or killed", async () => {

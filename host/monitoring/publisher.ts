@@ -22,13 +22,22 @@ export function cloudWatch(settings: MonitoringSettings): PutValues {
   };
 }
 
+/** Shortest interval whose values CloudWatch keeps apart unless it is told to (PutMetricData, `StorageResolution`), in seconds. */
+const MINUTE = 60;
+
 /** What an interval is to the API. */
-export function valuesOf({ at, figures }: Interval, stack: string): MetricDatum[] {
+export function valuesOf(
+  { at, figures }: Interval,
+  { stack, intervalSeconds }: Pick<MonitoringSettings, "stack" | "intervalSeconds">,
+): MetricDatum[] {
+  // Alarms with a period of less than a minute see such values alone.
+  const resolution = intervalSeconds < MINUTE ? { StorageResolution: 1 } : {};
   return figures.map(({ name, unit, value, colour }) => ({
     MetricName: name,
     Unit: unit,
     Value: value,
     Timestamp: new Date(at),
+    ...resolution,
     Dimensions: [
       { Name: "Stack", Value: stack },
       ...(colour === null ? [] : [{ Name: "Colour", Value: colour }]),
@@ -64,7 +73,7 @@ export class Publisher {
     for (;;) {
       const batch = await this.spool.oldest(most, this.now().getTime());
       if (batch.length === 0) break;
-      const values = batch.flatMap(({ interval }) => valuesOf(interval, this.settings.stack));
+      const values = batch.flatMap(({ interval }) => valuesOf(interval, this.settings));
       try {
         if (values.length > 0) await this.put(namespace, values);
       } catch (error) {

@@ -138,6 +138,13 @@ export function readResourcesPolicy(): Policy {
   return policy({ Effect: "Allow", Action: Object.values(READING).flat(), Resource: "*" });
 }
 
+/** What looking after a key takes; making one is beside it, for what is not there has no ARN. */
+const KEY_CHANGES = [
+  ...["kms:CreateAlias", "kms:DeleteAlias", "kms:DisableKeyRotation", "kms:EnableKeyRotation", "kms:PutKeyPolicy"],
+  ...["kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias"],
+  "kms:UpdateKeyDescription",
+];
+
 /** What making and changing the program's resources takes; roles and profiles by the application's name alone. */
 export function changeResourcesPolicy(names: Names): Policy {
   const { partition, account, name } = names;
@@ -156,7 +163,8 @@ export function changeResourcesPolicy(names: Names): Policy {
       Action: [...buckets, "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration"],
       Resource: `arn:${partition}:s3:::*`,
     },
-    // The pipelines' own roles and the state's bucket are not the program's to change.
+    { Effect: "Allow", Action: ["kms:CreateKey", ...KEY_CHANGES], Resource: "*" },
+    // The pipelines' own roles, and the state's bucket and key, are not the program's to change.
     {
       Effect: "Deny",
       Action: "iam:*",
@@ -167,6 +175,7 @@ export function changeResourcesPolicy(names: Names): Policy {
       Action: [...buckets, "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration"],
       Resource: bucketArn(names),
     },
+    { Effect: "Deny", Action: KEY_CHANGES, Resource: names.keyArn },
   );
 }
 

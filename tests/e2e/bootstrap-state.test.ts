@@ -9,6 +9,7 @@ import {
   UpdateRoleCommand,
 } from "@aws-sdk/client-iam";
 import {
+  CreateKeyCommand,
   DecryptCommand,
   DescribeKeyCommand,
   DisableKeyCommand,
@@ -334,6 +335,8 @@ describe("with its role", () => {
       encrypt: () => ownKms.send(new EncryptCommand({ KeyId: arn, Plaintext: Buffer.from("x") })),
       decrypt: () => ownKms.send(new DecryptCommand({ CiphertextBlob, KeyId: arn })),
       "disable the key": () => ownKms.send(new DisableKeyCommand({ KeyId: arn })),
+      "stop the key's rotation": () => ownKms.send(new DisableKeyRotationCommand({ KeyId: arn })),
+      "make another key": () => ownKms.send(new CreateKeyCommand({})),
       "change its own role": () =>
         ownIam.send(
           new PutRolePolicyCommand({
@@ -372,6 +375,8 @@ describe("with its role", () => {
   test("a deployment writes the state, keeps its old versions, and cannot give itself more", async () => {
     expect(await allowed("vehicleservice-deploy", "production")).toEqual([
       ...["list", "read", "write", "delete", "encrypt", "decrypt"],
+      // The program's own: what alarms are encrypted by on their way.
+      "make another key",
     ]);
   });
 });

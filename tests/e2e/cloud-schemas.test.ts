@@ -25,6 +25,8 @@ const OPERATOR: Readonly<Record<string, string>> = {
   "[office-network]": "203.0.113.7/32",
   "[image-id]": "ami-0123456789abcdef0",
   "[backup-bucket]": "example-production-backups",
+  "[on-call-email]": "oncall@example.com",
+  "[team-email]": "team@example.com",
 };
 
 /** Groups that make nothing in AWS, and want secrets of other makers. */
@@ -124,7 +126,18 @@ function withInput(type: string, name: string, change: (inputs: Inputs) => Input
 
 test("the program with the config of production makes nothing that AWS' schemas refuse", async () => {
   const kinds = new Set(resources.map(({ type }) => type.split(":").at(-1)));
-  for (const kind of ["Instance", "SecurityGroupIngressRule", "BucketLifecycleConfiguration", "Record"]) {
+  const cloud = ["Instance", "SecurityGroupIngressRule", "BucketLifecycleConfiguration", "Record"];
+  const watch = [
+    "MetricAlarm",
+    "Dashboard",
+    "LogGroup",
+    "RolePolicy",
+    "Topic",
+    "TopicPolicy",
+    "TopicSubscription",
+    "Key",
+  ];
+  for (const kind of [...cloud, ...watch]) {
     expect([...kinds]).toContain(kind);
   }
   expect(await lintResources(lint, resources, REGION)).toEqual([]);

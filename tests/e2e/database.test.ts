@@ -89,7 +89,9 @@ test("a fresh database: backup, rehearsal, migrations, checks, and only then a r
 test("an `up` without a change, and one that moves traffic, ask nothing of the database", async () => {
   expect((await world.up()).stdout).toMatch(/\b\d+ unchanged/);
   const { stdout } = await world.up({ greenVersion: "v0.9.9", canaryWeight: 5 });
-  expect(stdout).not.toMatch(/database|migration-|rehearsal/);
+  const [steps] = stdout.split("Outputs:");
+  expect(steps).toMatch(/traffic-act/);
+  expect(steps).not.toMatch(/database|migration-|rehearsal/);
   expect((await databaseStatus()).details?.backups).toHaveLength(1);
   await world.up({ canaryWeight: 0, greenVersion: "" });
 });
@@ -253,9 +255,11 @@ test("a restore brings every row back, keeps users out meanwhile, and lets them 
   expect((await databaseStatus()).pending).toEqual([]);
 });
 
-test.each([
+test.each<[string, RegExp | null]>([
   ["the conductor", /vehicleservice\/conductor\.js/],
   ["the worker", /vehicleservice\/database\.js/],
+  ["SSH", /^sshd-session: root@notty/],
+  ["ops itself", null],
 ])("a death of %s in a restore keeps nobody out, and loses nothing", async (_, pattern) => {
   query("insert into public.notes (id, words) values (2, 'newer') on conflict do nothing");
   const rows = query("select count(*) from public.notes");
@@ -268,7 +272,9 @@ test.each([
   await waitFor("the site to be closed", 60, () =>
     printed.includes("backing up what is there") ? true : undefined,
   );
-  for (const pid of world.host.pidsOf(pattern)) process.kill(pid, "SIGKILL");
+  const victims = pattern === null ? [child.pid!] : world.host.pidsOf(pattern);
+  expect(victims.length).toBeGreaterThan(0);
+  for (const pid of victims) process.kill(pid, "SIGKILL");
   await ended;
   await waitFor("the site to be open", 60, async () => ((await world.status()).closed ? undefined : true));
   // Either nothing was restored yet, or all of it was.

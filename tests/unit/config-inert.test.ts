@@ -6,6 +6,7 @@ import type { Machine } from "../../config/keys";
 import { stackSchema } from "../../config/schema";
 import { schemaAt } from "../../config/validation";
 import { canonicalJson } from "../../components/host-act";
+import { monitoringSettings } from "../../components/monitoring";
 import { parseAct } from "../../host/conductor/acts";
 import { pathsOf } from "../../host/conductor/paths";
 import type { Act, Colour } from "../../host/conductor/protocol";
@@ -64,7 +65,7 @@ const AS_THEY_ARE = [
   ...["install", "build", "prune", "args", "variables"],
   ...["headers", "page", "nginxSnippet", "contains"],
   // A client of the database or of S3 gets them, or the database itself.
-  ...["url", "credentials", "reason", "sql"],
+  ...["url", "credentials", "reason", "sql", "business"],
 ];
 
 /** What a machine is known by and logged in to: a public key, in one line. */
@@ -72,10 +73,14 @@ const KEY_LINES: ReadonlySet<string> = new Set(["hostKey", "authorizedKey"]);
 
 /** Values that are not read by a rule of characters alone: those, names of files here, and keys. */
 const READ_OTHERWISE =
-  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority)|databaseUrl|rehearsalUrl|source\.records|database\.(migrationsDirectory|accept\.0\.reason)|backups\.authorityFile|supabaseSmtpPassword|supabase\.(auth\.(redirectUrls\.0|smtp\.senderName|templates\..*)|apiFunctions\.0\.arguments\..*))$/;
+  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority)|databaseUrl|rehearsalUrl|source\.records|database\.(migrationsDirectory|accept\.0\.reason)|backups\.authorityFile|supabaseSmtpPassword|supabase\.(auth\.(redirectUrls\.0|smtp\.senderName|templates\..*)|apiFunctions\.0\.arguments\..*)|monitoring\.(authorityFile|business\..*|(page|warn)\.webhooks\.0))$/;
 
 /** A key that each record takes; versions where it is not named. */
-const KEYS: Readonly<Record<string, string>> = { headers: "X-Frame-Options", variables: "LOG_LEVEL" };
+const KEYS: Readonly<Record<string, string>> = {
+  headers: "X-Frame-Options",
+  variables: "LOG_LEVEL",
+  business: "OrdersPlaced",
+};
 
 /** Paths of all values that are a text or a list of texts, in the whole configuration. */
 function textPaths(schema: z.ZodType = stackSchema, path: Path = []): Path[] {
@@ -131,6 +136,13 @@ function validAt(path: Path): string {
     "supabase.auth.smtp.host": "smtp.resend.com",
     "supabase.auth.smtp.sender": "noreply@example.com",
     "supabase.network.allow.0": "203.0.113.0/24",
+    "monitoring.region": "eu-central-1",
+    "monitoring.endpoint": "https://cloudwatch.example.com:9000",
+    "monitoring.page.emails.0": "oncall@example.com",
+    "monitoring.page.slack.teamId": "T01234567",
+    "monitoring.page.slack.channelId": "C01234567",
+    "monitoring.page.slack.region": "us-east-2",
+    "monitoring.alarms.paymentFailures.metric": "PaymentsFailed",
     testerSecret: "0123456789abcdef",
     blueVersion: "v0.9.9",
     greenVersion: "v1.0.0",
@@ -156,7 +168,15 @@ const everything = () => ({
   databaseUrl: "postgres://postgres:secret@db.example.com/postgres",
   backupAccessKeyId: "npm",
   backupSecretAccessKey: "npm",
+  monitoringAccessKeyId: "npm",
+  monitoringSecretAccessKey: "npm",
   backups: { bucket: "npm" },
+  monitoring: {
+    enabled: true,
+    region: "eu-central-1",
+    page: { emails: ["oncall@example.com"], slack: { teamId: "T01234567", channelId: "C01234567" } },
+    warn: { webhooks: ["https://alarms.example.com/take"] },
+  },
   database: {
     // No file is linted: that has tests of its own, and takes another program.
     lintAfter: "001",
@@ -196,7 +216,7 @@ function databaseActsOf({ database }: Loaded): DatabaseActs[] {
 }
 
 function actsOf(loaded: Loaded): Act[] {
-  const { site, variables, releases: specs, traffic, maintenance, database } = loaded;
+  const { site, variables, releases: specs, traffic, maintenance, database, monitoring } = loaded;
   const hash = "0123456789abcdef";
   const intent = (colour: Colour) => {
     const spec = specs[colour];
@@ -212,6 +232,13 @@ function actsOf(loaded: Loaded): Act[] {
     { act: "release", colour: "green", release: releases.green },
     { act: "traffic", ...traffic },
     { act: "environment", hash, variables },
+    {
+      act: "monitoring",
+      settings: monitoring && {
+        ...monitoringSettings(monitoring),
+        credentials: monitoring.credentials,
+      },
+    },
     ...databaseActsOf(loaded),
   ];
 }

@@ -86,18 +86,19 @@ test("before anything is filled in, the preview names every placeholder, and ask
   expect(exitCode).not.toBe(0);
   const variables = ["variables.NEXT_PUBLIC_SITE_URL", "variables.STRIPE_SECRET_KEY", "variables.SENTRY_DSN"];
   const made = ["host.ec2.sshFrom[0]", "host.ec2.imageId", "backups.bucket"];
-  for (const key of [...made, "site.domains[0]", "source.repository", ...variables]) {
+  const told = ["monitoring.page.emails[0]", "monitoring.warn.emails[0]"];
+  for (const key of [...made, ...told, "site.domains[0]", "source.repository", ...variables]) {
     expect(stdout + stderr).toContain(key);
   }
 });
 
 test("with the page's lines carried out, the preview shows the whole plan, and no secret", async () => {
-  for (const name of ["host", "zone", "site", "backups", "secrets", "stripe", "supabase"])
+  for (const name of ["host", "zone", "site", "backups", "secrets", "stripe", "supabase", "monitoring"])
     await terminal.run(block(PAGE, name));
   // The machine that runs this has no AWS to ask.
   const { stdout, stderr } = await terminal.run(`${block(PAGE, "preview")} --offline-plan`);
-  for (const word of ["web", "certificate", "stripe-endpoints", "database", "blue", "traffic"])
-    expect(stdout).toContain(word);
+  const words = ["web", "certificate", "stripe-endpoints", "database", "blue", "traffic"];
+  for (const word of [...words, "monitoring-host-silent"]) expect(stdout).toContain(word);
   const stack = readFileSync(join(directory, "Pulumi.production.yaml"), "utf8");
   const names = Object.keys(valuesOf());
   for (const name of names) {

@@ -105,6 +105,8 @@ describe("stack files", () => {
       expect.objectContaining({ key: "vehicleservice:backups.bucket", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:supabase.projectRef", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:supabase.auth.smtp.sender", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:monitoring.page.emails[0]", rule: placeholder }),
+      expect.objectContaining({ key: "vehicleservice:monitoring.warn.emails[0]", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:host.privateKeyFile", value: "(not set)" }),
       expect.objectContaining({ key: "vehicleservice:supabaseSmtpPassword", value: "(not set)" }),
       expect.objectContaining({ key: "vehicleservice:supabaseAccessToken", value: "(not set)" }),

@@ -88,10 +88,13 @@ export class PluginConnection {
     return Struct.fromJavaScript(outgoing(properties, protocol));
   }
 
-  /** What the plugin answered, with the secret marks of `like` where it takes none itself. */
+  /**
+   * What the plugin answered, with the secret marks of `like` put back: what has a secret's name stays one even where a
+   * plugin drops a mark that it takes. Where it takes none, every value counts in which a secret shows up.
+   */
   remark(answer: PropertyMap, like: PropertyMap): PropertyMap {
-    const values = incoming(answer);
-    return this.protocol.acceptSecrets ? values : keepSecretOutputs(like, markLike(values, like));
+    const values = markLike(incoming(answer), like);
+    return this.protocol.acceptSecrets ? values : keepSecretOutputs(like, values);
   }
 
   /** The secrets among the properties are not shown from now on. */

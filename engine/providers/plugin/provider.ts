@@ -74,7 +74,12 @@ export class PluginProvider implements Provider {
     const response = await this.connection.ifImplemented<proto.DiffResponse>((client, done) =>
       client.diffConfig(request, done),
     );
-    return response ? diffOfResponse(response, old.outputs, inputs) : diffOf(old.outputs, inputs);
+    const diff = response ? diffOfResponse(response, old.outputs, inputs) : diffOf(old.outputs, inputs);
+    // The CLI compares as a whole what no plugin has compared, and tells no keys.
+    const { DIFF_SOME } = proto.DiffResponse.DiffChanges;
+    if (!diff.changed || response?.getChanges() === DIFF_SOME) return diff;
+    const { replaceKeys, deleteBeforeReplace = false } = diff;
+    return { changed: true, changedKeys: [], replaceKeys, deleteBeforeReplace };
   }
 
   /** Tells the plugin its config. Where a part of that is not known yet, it is not told, and not asked from then on. */
@@ -220,7 +225,7 @@ export class PluginProvider implements Provider {
       const { reasons: initErrors } = error;
       return {
         id: error.id,
-        outputs: error.outputs,
+        outputs: this.connection.remark(error.outputs, outputs),
         initErrors,
         ...(error.inputs ? { inputs: this.connection.remark(error.inputs, inputs) } : {}),
       };

@@ -13,6 +13,7 @@ import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
+import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { textOf, unwrapMap, type PropertyMap } from "../../values/property";
 
@@ -115,6 +116,7 @@ function volumeOf({ size }: PropertyMap): number | undefined {
 }
 
 const handlers: grpc.UntypedServiceImplementation = {
+  getPluginInfo: unary(() => new PluginInfo().setVersion("1.2.3")),
   handshake:
     PROTOCOL !== "handshake"
       ? missing
@@ -207,6 +209,7 @@ const handlers: grpc.UntypedServiceImplementation = {
     const box = world()[request.getId()];
     note(`read ${request.getId()}`);
     if (!box) return new proto.ReadResponse();
+    if (box["fault"] === "unreadable") throw new Error("cannot be read");
     const { volume = 0, ...inputs } = box;
     const reply = new proto.ReadResponse().setId(request.getId()).setInputs(struct(inputs));
     return reply.setProperties(struct({ ...inputs, volume }));

@@ -13,6 +13,7 @@ import {
   UntagResourceCommand,
 } from "@aws-sdk/client-sns";
 
+import { waitFor } from "../../processes";
 import { answered, unless, type Cloud } from "../plugin/cloud";
 import { flag, json, map, number, text, type Values } from "../plugin/properties";
 import type { ResourceType } from "../plugin/resource-type";
@@ -183,7 +184,10 @@ const subscription: ResourceType = {
       }),
     );
     // Some tell no ARN before the confirmation, whatever they were asked.
-    return SubscriptionArn?.startsWith("arn:") === true ? SubscriptionArn : await pendingArn(cloud, inputs);
+    const arn =
+      SubscriptionArn?.startsWith("arn:") === true ? SubscriptionArn : await pendingArn(cloud, inputs);
+    if (inputs["endpointAutoConfirms"] === true) await confirmed(cloud, arn, inputs);
+    return arn;
   },
   async read(cloud, id, state) {
     const sns = await cloud.client("sns");
@@ -217,6 +221,17 @@ const subscription: ResourceType = {
     );
   },
 };
+
+/** Waits as the real provider does where the endpoint is said to confirm by itself. */
+async function confirmed(cloud: Cloud, SubscriptionArn: string, inputs: Values): Promise<void> {
+  const sns = await cloud.client("sns");
+  const minutes = (inputs["confirmationTimeoutInMinutes"] ?? 1) as number;
+  const what = "the endpoint to confirm its subscription, which it is said to do by itself";
+  await waitFor(what, minutes * 60, async () => {
+    const found = await sns.send(new GetSubscriptionAttributesCommand({ SubscriptionArn }));
+    return found.Attributes?.["PendingConfirmation"] === "true" ? undefined : true;
+  });
+}
 
 /** Every attribute is a text. */
 function attributeText(value: Values[string]): string {

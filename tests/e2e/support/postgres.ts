@@ -44,7 +44,10 @@ export class TestPostgres {
   /** Starts it, after {@link TestPostgres.stop}. */
   up(): void {
     const { directory } = this;
-    const options = `-c listen_addresses='' -c unix_socket_directories=${directory} -c fsync=off`;
+    const options =
+      `-c listen_addresses='' -c unix_socket_directories=${directory} -c fsync=off ` +
+      // In its own directory: /dev/shm is everybody's on this machine, and what is removed there ends every new session.
+      "-c dynamic_shared_memory_type=mmap";
     this.asPostgres(
       ...["pg_ctl", "start", "--wait", `--pgdata=${directory}/data`, `--log=${directory}/log`],
       `--options=${options}`,

@@ -278,7 +278,13 @@ describe("a rotation", () => {
     );
     for (const news of [wanted({ generation: 2, keep: [1] }), wanted({ next: 2 }), wanted()])
       expect((await endpoints.check!(wanted(), news)).failures).toEqual([]);
-    expect((await endpoints.check!({}, wanted({ generation: 7 }))).failures).toEqual([]);
+    expect((await endpoints.check!({} as EndpointsInputs, wanted({ generation: 7 }))).failures).toEqual([]);
+  });
+
+  it("that fails at its beginning keeps nothing of what was wanted", async () => {
+    const first = await create();
+    standIn.happen({ to: /^POST/, status: 429 });
+    expect(await failureOf(update(first, { next: 2 }))).not.toHaveProperty("properties");
   });
 
   it("that breaks off keeps what was done", async () => {

@@ -57,6 +57,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
     ...{ colour: "green", version: "v1.0.0", commit: "cd34", directory: "/var/www/x" },
     ...{ environment: "0123456789abcdef", pending: false },
   },
+  monitoring: { publishing: true },
   status: { maintenance: false },
   maintenance: { maintenance: false },
   traffic: { stable: "blue", weight: 5, effectiveWeight: 5, serving: { blue: "v0.9.9", green: "v1.0.0" } },
@@ -106,8 +107,10 @@ function outputsOf(
 ): Readonly<Record<string, unknown>> {
   if (type === "aws:s3/bucket:Bucket") return { arn: `arn:aws:s3:::${String(inputs.bucket)}` };
   // Named by its provider, where the program gives no name.
-  if (type.startsWith("aws:iam/")) return { name: `${name}-0a1b2c3` };
-  return OUTPUTS[type] ?? {};
+  const given = type.startsWith("aws:iam/") ? { name: `${name}-0a1b2c3` } : {};
+  const service = /^aws:(\w+)/.exec(type)?.[1];
+  const arn = service && { arn: `arn:aws:${service}:eu-central-1:123456789012:${name}`, keyId: `${name}-id` };
+  return { ...given, ...arn, ...OUTPUTS[type] };
 }
 
 function nameIn(urn: string): string {
@@ -176,7 +179,7 @@ export async function registrationsOf<T>(
           if (isNew(name)) return { id: undefined, state: inputs };
           const given = inputs as Record<string, unknown>;
           const { id = `${name}-${idEnd}`, outputs = {} } = made(type, name, given);
-          return { id, state: { ...given, ...outputsOf(type, name, given), ...outputs, stdout } };
+          return { id, state: { ...outputsOf(type, name, given), ...given, ...outputs, stdout } };
         },
       },
       "vehicleservice",

@@ -5,7 +5,7 @@ import { Complaints } from "../../../../host/monitoring/complaints";
 import type { Interval } from "../../../../host/monitoring/figures/figure";
 import type { Baseline } from "../../../../host/monitoring/figures/measure";
 import type { MonitoringSettings } from "../../../../host/monitoring/protocol";
-import { Publisher, type PutValues } from "../../../../host/monitoring/publisher";
+import { Publisher, type PutValues, valuesOf } from "../../../../host/monitoring/publisher";
 import { endNear, untilNext } from "../../../../host/monitoring/schedule";
 import { Spool } from "../../../../host/monitoring/spool";
 import { removeDirectories, temporaryDirectory } from "../support/fixtures";
@@ -48,6 +48,18 @@ async function spoolWith(count: number, at = temporaryDirectory(), figures = 1):
 
 const publisher = (spool: Spool, put: PutValues): Publisher =>
   new Publisher(settings, spool, complaints(), put, () => new Date(NOW));
+
+describe("values", () => {
+  it.each([
+    [60, undefined],
+    [300, undefined],
+    [59, 1],
+    [2, 1],
+  ])("every %d seconds are kept apart by %p", (intervalSeconds, resolution) => {
+    const values = valuesOf(interval(1), { stack: "test", intervalSeconds });
+    expect(values.map(({ StorageResolution }) => StorageResolution)).toEqual([resolution]);
+  });
+});
 
 describe("intervals that wait", () => {
   it("are there for the next process, with where the next one begins", async () => {

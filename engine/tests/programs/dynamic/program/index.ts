@@ -2,7 +2,7 @@
  * Registers a dynamic resource for each row of `table.json`: `{rows: [{name, provider, args, options}], outputs}`, with
  * `{"$output": "NAME.KEY"}` and `{"$secret": "KEY"}` as in the `table` program. The providers note in `../log` what they do.
  */
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 
 interface Row {
@@ -64,6 +64,12 @@ const full: pulumi.dynamic.ResourceProvider<Properties, Properties> = {
     }
     const id = `id-${String(inputs.kind)}`;
     return { id, outs: { ...inputs, made: String(inputs.weight), echo: `has ${String(inputs.secret)}` } };
+  },
+  read: (id, props = {}) => {
+    note(`read ${String(id)}`);
+    if (!existsSync("../found.json")) return Promise.resolve({ id, props });
+    const found = JSON.parse(readFileSync("../found.json", "utf8")) as Properties | null;
+    return Promise.resolve(found === null ? {} : { id, props: { ...props, ...found } });
   },
   update: (id, olds, news) => {
     note(`update ${id} ${String(olds.weight)} ${String(news.weight)}`);

@@ -1,0 +1,117 @@
+import { createHash } from "node:crypto";
+import * as chatbot from "@pulumi/aws/chatbot";
+import * as iam from "@pulumi/aws/iam";
+import * as sns from "@pulumi/aws/sns";
+import * as pulumi from "@pulumi/pulumi";
+import { ownerIn, slackGuardrail, slackTrustPolicy, topicPolicy } from "./monitoring-policies";
+
+/** Who is told of an alarm; at least one of them. */
+export interface Recipients {
+  /** Mail addresses. SNS writes to each once, and tells it of alarms from when somebody says yes. */
+  readonly emails: readonly string[];
+  /** HTTPS URLs of services that say yes to SNS by themselves. Secrets: some hold a key. */
+  readonly webhooks: readonly pulumi.Input<string>[];
+  /** A Slack channel; null for none. */
+  readonly slack: SlackChannel | null;
+}
+
+/** A channel that Amazon's bot writes into. */
+export interface SlackChannel {
+  readonly teamId: string;
+  readonly channelId: string;
+  /** Where the bot's service is; it hears of topics in any region. */
+  readonly region: string;
+}
+
+/** Arguments of {@link AlarmTopic}. */
+export interface AlarmTopicArgs {
+  /** The topic's own name, unlike any other's of the account in the region. */
+  readonly topic: string;
+  /** What stands before each mail's subject, at most 100 characters. */
+  readonly displayName: string;
+  readonly region: string;
+  /** Key that what waits to be delivered is encrypted by; CloudWatch has to be let in by its policy. */
+  readonly keyId: pulumi.Input<string>;
+  readonly recipients: Recipients;
+}
+
+/** Longest wait for a service to say yes, in minutes; then the `up` fails, and the next one asks again. */
+const CONFIRMATION_MINUTES = 5;
+
+/** Longest name of a role. */
+const ROLE_NAME_LENGTH = 64;
+
+/** Where alarms of one severity are told, and to whom. */
+export class AlarmTopic extends pulumi.ComponentResource {
+  /** ARN of the topic; resolves once alarms may publish to it, and everybody was asked who is to hear of them. */
+  readonly arn: pulumi.Output<string>;
+  private readonly name: string;
+  private readonly args: AlarmTopicArgs;
+
+  constructor(name: string, args: AlarmTopicArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("vehicleservice:monitoring:AlarmTopic", name, {}, opts);
+    this.name = name;
+    this.args = args;
+    const { region, keyId, displayName } = args;
+    const topic = new sns.Topic(
+      name,
+      { name: args.topic, region, displayName, kmsMasterKeyId: keyId },
+      { parent: this },
+    );
+    const policy = topic.arn.apply((arn) => JSON.stringify(topicPolicy(arn, ownerIn(arn))));
+    const opened = new sns.TopicPolicy(
+      `${name}-policy`,
+      { arn: topic.arn, region, policy },
+      { parent: this },
+    );
+    const heard = [...this.subscribe(topic), ...this.tellSlack(topic)];
+
+    this.arn = pulumi.all([opened.arn, pulumi.all(heard.map(({ urn }) => urn))]).apply(([arn]) => arn);
+    this.registerOutputs({ arn: this.arn });
+  }
+
+  private subscribe(topic: sns.Topic): pulumi.Resource[] {
+    const { region, recipients } = this.args;
+    const to = { topic: topic.arn, region };
+    const opts = { parent: this };
+    const emails = recipients.emails.map((endpoint) => {
+      const args = { ...to, protocol: "email", endpoint };
+      return new sns.TopicSubscription(`${this.name}-email-${nameOf(endpoint)}`, args, opts);
+    });
+    const webhooks = recipients.webhooks.map((endpoint, index) => {
+      const args = {
+        ...{ ...to, protocol: "https", endpoint: pulumi.secret(endpoint) },
+        ...{ endpointAutoConfirms: true, confirmationTimeoutInMinutes: CONFIRMATION_MINUTES },
+      };
+      // By its place, for its text is a secret. Another one in that place replaces the subscription.
+      return new sns.TopicSubscription(`${this.name}-webhook-${String(index + 1)}`, args, opts);
+    });
+    return [...emails, ...webhooks];
+  }
+
+  private tellSlack(topic: sns.Topic): pulumi.Resource[] {
+    const { slack } = this.args.recipients;
+    if (slack === null) return [];
+    const opts = { parent: this };
+    const bot = `${this.name}-slack`;
+    const configurationName = `${this.args.topic}-slack`;
+    const roleArgs = {
+      name: configurationName.slice(0, ROLE_NAME_LENGTH),
+      assumeRolePolicy: JSON.stringify(slackTrustPolicy()),
+    };
+    const role = new iam.Role(`${bot}-role`, roleArgs, opts);
+    const guardrail = topic.arn.apply((arn) => slackGuardrail(ownerIn(arn)));
+    const args = {
+      ...{ configurationName, region: slack.region },
+      ...{ slackTeamId: slack.teamId, slackChannelId: slack.channelId },
+      ...{ iamRoleArn: role.arn, snsTopicArns: [topic.arn], loggingLevel: "ERROR" },
+      guardrailPolicyArns: [guardrail],
+    };
+    return [new chatbot.SlackChannelConfiguration(bot, args, opts)];
+  }
+}
+
+/** A short name of an address, so that taking one away touches no other's subscription. */
+function nameOf(address: string): string {
+  return createHash("sha256").update(address).digest("hex").slice(0, 8);
+}

@@ -1,0 +1,108 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Alarm, type AlarmLimits, alarmsOf } from "../../../components/alarms";
+import { monitoring } from "../../../config/monitoring-schema";
+import { AUDIENCES, METRICS } from "../../../host/monitoring/protocol";
+import { repositoryRoot } from "../../../sandbox/repository";
+
+/* The guide's alarms, each with its own value: whom it tells, of what, from when on. */
+
+const LIMITS: AlarmLimits = monitoring.parse({}).alarms;
+const SITE = { app: "garage", logs: "/garage/live", hasDatabase: true };
+const alarms = alarmsOf(LIMITS, SITE);
+
+function named(name: string): Alarm {
+  const found = alarms.find((alarm) => alarm.name === name);
+  if (found === undefined) throw new Error(`there is no alarm ${name}`);
+  return found;
+}
+
+const above = "GreaterThanThreshold";
+const below = "LessThanThreshold";
+
+// name, severity, metric, statistic, comparison, threshold, seconds x periods, a period without a value
+it.each([
+  ["application-down", "page", "ApplicationUp", "Maximum", below, 1, [60, 2], "ignore"],
+  ["database-unreachable", "page", "DatabaseReachable", "Maximum", below, 1, [60, 2], "ignore"],
+  ["error-rate", "page", "ErrorRate", "Average", above, 5, [60, 3], "ignore"],
+  ["response-time", "page", "LatencyP95", "Average", above, 5000, [60, 3], "notBreaching"],
+  ["payment-failures", "page", "PaymentsFailed", "Sum", above, 5, [300, 1], "ignore"],
+  ["host-silent", "page", "ApplicationUp", "SampleCount", below, 1, [60, 3], "breaching"],
+  ["error-rate-warning", "warn", "ErrorRate", "Average", above, 1, [60, 5], "ignore"],
+  ["response-time-warning", "warn", "LatencyP95", "Average", above, 2000, [60, 5], "notBreaching"],
+  ["cpu", "warn", "CpuUtilization", "Average", above, 80, [300, 3], "ignore"],
+  ["memory", "warn", "MemoryUtilization", "Average", above, 85, [300, 2], "ignore"],
+  ["disk", "warn", "DiskUtilization", "Maximum", above, 90, [300, 1], "ignore"],
+  ["host-figures-missing", "warn", "CpuUtilization", "SampleCount", below, 1, [300, 3], "breaching"],
+  ["request-figures-missing", "warn", "Requests", "SampleCount", below, 1, [300, 3], "breaching"],
+  ["database-figures-missing", "warn", "DatabaseReachable", "SampleCount", below, 1, [300, 3], "breaching"],
+  ["payment-figures-missing", "warn", "PaymentsFailed", "SampleCount", below, 1, [300, 3], "breaching"],
+])(
+  "%s tells %s: %s by %s, %s %d",
+  (name, severity, metric, statistic, comparison, threshold, [periodSeconds, periods], missing) => {
+    const { description, audience, ...rest } = named(name);
+    const window = { periodSeconds, periods };
+    expect(rest).toEqual({ name, severity, metric, statistic, comparison, threshold, ...window, missing });
+    expect(audience).toBe(["ErrorRate", "LatencyP95", "Requests"].includes(metric) ? "all" : null);
+    expect(description).toMatch(/^.{20,} What to do: .{40,}$/);
+  },
+);
+
+it("has no other alarm, and none twice", () => {
+  expect(alarms.map(({ name }) => name)).toHaveLength(15);
+  expect(new Set(alarms.map(({ name }) => name)).size).toBe(15);
+});
+
+it("watches what the host publishes, with the dimensions that it has there", () => {
+  const published = new Map<string, boolean>(
+    Object.values(METRICS).map(({ name, byColour }) => [name, byColour]),
+  );
+  for (const { name, metric, audience } of alarms) {
+    if (metric === "PaymentsFailed") continue;
+    expect([name, published.get(metric)]).toEqual([name, audience !== null]);
+    if (audience !== null) expect(AUDIENCES).toContain(audience);
+  }
+});
+
+it("says what to do in words that CloudWatch takes, of programs that there are", () => {
+  for (const { name, description } of alarms) {
+    expect([name, description.length <= 1024]).toEqual([name, true]);
+    expect(description).not.toMatch(/vehicleservice|undefined/);
+    for (const [, command = ""] of description.matchAll(/bin\/ops (\w+)/g)) {
+      const file = join(repositoryRoot(), "operations", "commands", `${command}.ts`);
+      expect(readFileSync(file, "utf8")).toContain("export");
+    }
+  }
+  expect(named("error-rate").description).toContain('`garage-conductor abort "reason"`');
+  expect(named("application-down").description).toContain("/garage/live/application");
+});
+
+it("takes every limit from the config", () => {
+  const window = { periodSeconds: 120, periods: 7 };
+  const changed = Object.fromEntries(
+    Object.entries(LIMITS).map(([name, limit]: [string, object]) => {
+      const value = { percent: 42, milliseconds: 4242, count: 4, metric: "Failures" };
+      const own = Object.entries(value).filter(([key]) => key in limit);
+      return [name, { ...Object.fromEntries(own), ...window }];
+    }),
+  ) as unknown as AlarmLimits;
+  const found = alarmsOf(changed, SITE);
+  for (const alarm of found) expect(alarm).toMatchObject(window);
+  expect(found.map(({ threshold }) => threshold)).toEqual([
+    1, 1, 42, 4242, 4, 1, 42, 4242, 42, 42, 42, 1, 1, 1, 1,
+  ]);
+  expect(found.filter(({ metric }) => metric === "Failures").map(({ name }) => name)).toEqual([
+    "payment-failures",
+    "payment-figures-missing",
+  ]);
+});
+
+it("has none about the database of a site without one", () => {
+  const names = alarmsOf(LIMITS, { ...SITE, hasDatabase: false }).map(({ name }) => name);
+  expect(alarms.map(({ name }) => name).filter((name) => !names.includes(name))).toEqual([
+    "database-unreachable",
+    "payment-failures",
+    "database-figures-missing",
+    "payment-figures-missing",
+  ]);
+});
