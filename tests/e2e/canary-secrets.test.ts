@@ -263,7 +263,11 @@ test("on the host no file that others may read holds one, and no log but the app
   // The application's own, of the version that tells all it knows; nobody but its user and root gets there.
   const logs = files.filter((file) => file.startsWith("/var/log/"));
   expect(logs.filter((file) => !file.startsWith("/var/log/vehicleservice/green_"))).toEqual([]);
-  const journal = await world.host.exec(["journalctl", "--quiet", "--no-pager", "--output=export"]);
-  expect(journal.stdout).toContain("vehicleservice");
+  // PM2 gives its unit's journal what the application says.
+  const units =
+    "journalctl --quiet --field=_SYSTEMD_UNIT | grep -vx 'vehicleservice@green.service' | sed 's/^/_SYSTEMD_UNIT=/'";
+  const read = `${units} | xargs journalctl --quiet --no-pager --all --output=cat _PID=1 + _TRANSPORT=kernel +`;
+  const journal = await world.host.exec(["bash", "-c", read]);
+  expect(journal.stdout).toContain("conducting vehicleservice");
   expect(canariesIn(journal.stdout, canaries)).toEqual([]);
 });
