@@ -140,7 +140,13 @@ export function readResourcesPolicy(): Policy {
 
 /** What looking after a key takes; making one is beside it, for what is not there has no ARN. */
 const KEY_CHANGES = [
-  ...["kms:CreateAlias", "kms:DeleteAlias", "kms:DisableKeyRotation", "kms:EnableKeyRotation", "kms:PutKeyPolicy"],
+  ...[
+    "kms:CreateAlias",
+    "kms:DeleteAlias",
+    "kms:DisableKeyRotation",
+    "kms:EnableKeyRotation",
+    "kms:PutKeyPolicy",
+  ],
   ...["kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias"],
   "kms:UpdateKeyDescription",
 ];
