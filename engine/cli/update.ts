@@ -1,14 +1,8 @@
 import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
 import { ProgramProcess } from "../language/host";
 import type { Step } from "../deployment/planner";
-import {
-  loadMonitor,
-  runDestroy,
-  runProgram,
-  runRefresh,
-  type RunOptions,
-  type RunResult,
-} from "../deployment/run";
+import { loadMonitor } from "../deployment/program-run";
+import { runDestroy, runProgram, runRefresh, type RunOptions, type RunResult } from "../deployment/run";
 import { JsonDisplay } from "../display/json-display";
 import { TextDisplay, type DeploymentDisplay } from "../display/text-display";
 import { changeSummary, hasChanges } from "../display/words";

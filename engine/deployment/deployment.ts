@@ -21,6 +21,7 @@ import {
 import { DefaultProviders } from "./provider-resources";
 import { ResourceChecks, SEED_BYTES, type ResourceChecksOptions } from "./resource-checks";
 import { Semaphore } from "./semaphore";
+import { readState, wantedState } from "./wanted-state";
 
 /** What a deployment works with. */
 export interface DeploymentOptions extends ResourceChecksOptions {
@@ -227,7 +228,7 @@ export class Deployment {
   /** Plans a resource and notes what the plan means for those to come. */
   private async plan(urn: string, goal: Goal, provider: string): Promise<Step[]> {
     const old = this.claim(urn) ?? this.aliases.find(urn, goal);
-    const next = this.stateFor(urn, goal, provider, old);
+    const next = wantedState(urn, goal, provider, { old, parent: this.states.get(goal.parent) });
     const deletedForDependency = this.deletedForDependency.has(urn);
     const anew = deletedForDependency || old?.external === true;
     const seed = randomBytes(SEED_BYTES);
@@ -249,19 +250,7 @@ export class Deployment {
 
   private planReading(urn: string, goal: ReadGoal, provider: string): Step[] {
     const old = this.claim(urn);
-    const next: ResourceState = {
-      urn,
-      custom: true,
-      id: goal.id,
-      type: goal.type,
-      inputs: fromProgram(goal.inputs) as PropertyMap,
-      parent: goal.parent,
-      external: true,
-      dependencies: [...goal.dependencies],
-      provider,
-      additionalSecretOutputs: [...goal.additionalSecretOutputs],
-      sourcePosition: goal.sourcePosition,
-    };
+    const next = readState(urn, goal, provider);
     const steps = planRead(old, next);
     this.settle(urn, next, steps);
     return steps;
@@ -281,27 +270,5 @@ export class Deployment {
     this.states.set(urn, next);
     for (const step of steps)
       if (step.op === "delete-replaced" && step.urn !== urn) this.deletedForDependency.add(step.urn);
-  }
-
-  private stateFor(urn: string, goal: Goal, provider: string, old: ResourceState | undefined): ResourceState {
-    const parentState = this.states.get(goal.parent);
-    return {
-      urn,
-      custom: goal.custom,
-      type: goal.type,
-      parent: goal.parent,
-      protect: goal.protect ?? parentState?.protect ?? false,
-      retainOnDelete: goal.retainOnDelete ?? parentState?.retainOnDelete ?? false,
-      dependencies: [...goal.dependencies],
-      provider,
-      propertyDependencies: { ...goal.propertyDependencies },
-      additionalSecretOutputs: [...goal.additionalSecretOutputs],
-      customTimeouts: goal.customTimeouts,
-      deletedWith: goal.deletedWith || (parentState?.deletedWith ?? ""),
-      sourcePosition: goal.sourcePosition,
-      ignoreChanges: [...goal.ignoreChanges],
-      replaceOnChanges: [...goal.replaceOnChanges],
-      ...(old?.carried ? { carried: old.carried } : {}),
-    };
   }
 }

@@ -83,13 +83,15 @@ export class ResourceChecks {
   async diff(old: ResourceState, next: ResourceState): Promise<DiffResult> {
     if (this.providerChanged(old, next)) return { changed: true, changedKeys: [], replaceKeys: ["provider"] };
     if (!next.custom) return diffOf(old.inputs ?? {}, next.inputs ?? {});
-    return this.askDiff(old, next.inputs ?? {});
+    // Whoever is to manage it from now on says what that takes.
+    return this.askDiff(old, next.inputs ?? {}, next);
   }
 
-  private async askDiff(old: ResourceState, inputs: PropertyMap): Promise<DiffResult> {
-    const provider = await this.options.provider(old);
+  private async askDiff(old: ResourceState, inputs: PropertyMap, subject = old): Promise<DiffResult> {
+    const provider = await this.options.provider(subject);
     const { id = "", inputs: oldInputs = {}, outputs = {} } = old;
-    return provider.diff(this.options.executor.contextFor(old), { id, inputs: oldInputs, outputs }, inputs);
+    const before = { id, inputs: oldInputs, outputs };
+    return provider.diff(this.options.executor.contextFor(subject), before, inputs);
   }
 
   /** A resource moves between default providers (another version of the package) without being replaced. */

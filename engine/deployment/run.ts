@@ -1,26 +1,24 @@
 import { cpus } from "node:os";
 import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
-import type { StartMessage } from "../language/messages";
-import { ProgramProcess, REPORTED_EXIT_CODE, type ProgramEnd } from "../language/host";
-import { UndeliveredMessages } from "../language/undelivered";
-import { DynamicProcess } from "../providers/dynamic/process";
-import { PluginPool, type PluginService } from "../providers/plugin/pool";
-import { DYNAMIC_PACKAGE, ProviderRegistry } from "../providers/registry";
+import type { ProgramProcess } from "../language/host";
+import type { PluginPool } from "../providers/plugin/pool";
+import { DYNAMIC_PACKAGE, type ProviderRegistry } from "../providers/registry";
 import { readCheckpoint, type CheckpointFile } from "../state/checkpoint";
-import { ORGANIZATION } from "../state/backend";
 import type { ResourceState } from "../state/resource";
 import { Snapshot, verifyResources } from "../state/snapshot";
 import { packageOf } from "../state/urn";
-import { secret, type PropertyMap } from "../values/property";
+import type { PropertyMap } from "../values/property";
 import type { ConfigValue } from "../workspace/config";
 import type { Stack } from "../workspace/session";
-import type { DeploymentEvents } from "./events";
 import { Deployment, StoppedError } from "./deployment";
 import type { LogHandler } from "./engine-service";
-import { Providers } from "./provider-resources";
+import type { DeploymentEvents } from "./events";
 import { Executor } from "./executor";
 import { FileJournal, type Journal } from "./journal";
 import { protectedClosure, type Step } from "./planner";
+import { runProgramIn } from "./program-run";
+import { Providers } from "./provider-resources";
+import { configOfPackage, configProperties, openPool, openRegistry } from "./provider-sources";
 import { refreshSnapshot } from "./refresh";
 import { StandIns } from "./stand-ins";
 
@@ -60,16 +58,11 @@ export interface RunResult {
   readonly failed: boolean;
 }
 
-/** Loads the protocol's code, which only runs of programs need. */
-export function loadMonitor(): Promise<typeof import("./monitor.js")> {
-  return import("./monitor.js");
-}
-
 /** Runs the program and carries out (or, in a preview, plans) what it asks for. The state is saved in any case. */
 export async function runProgram(options: RunOptions, launch: () => ProgramProcess): Promise<RunResult> {
   const run = await DeploymentRun.open(options);
   return run.carryOut(async (deployment) => {
-    await run.runProgram(deployment, launch());
+    await runProgramIn(deployment, options, launch());
     await deployment.deleteUnregistered();
   });
 }
@@ -107,11 +100,10 @@ class DeploymentRun {
     const { stack, dryRun, events } = options;
     this.snapshot = new Snapshot(resources);
     const secrets = { salt: stack.salt, crypter: () => stack.crypter() };
-    if (!dryRun)
-      this.journal = new FileJournal(
-        ...([stack.session.backend, stack.reference, stack.fullName] as const),
-        ...([this.snapshot, secrets, file] as const),
-      );
+    const { backend } = stack.session;
+    this.journal = dryRun
+      ? undefined
+      : new FileJournal(backend, stack.reference, stack.fullName, this.snapshot, secrets, file);
     this.providerConfig = configProperties(options.config);
     this.registry = openRegistry(options, this.providerConfig);
     this.standIns = options.offline ? new StandIns() : undefined;
@@ -206,136 +198,12 @@ class DeploymentRun {
     });
     return this.deployment;
   }
-
-  /** Runs the program to its end. Fails where it did not register all that it wanted to. */
-  async runProgram(deployment: Deployment, program: ProgramProcess): Promise<void> {
-    const { events, interruption } = this.options;
-    const { project } = this.options.stack.session;
-    const { Monitor } = await loadMonitor();
-    const monitor = new Monitor(deployment, events, project.root);
-    const kill = (): void => {
-      program.kill();
-    };
-    interruption.atOnce.addEventListener("abort", kill);
-    const info = (line: string): void => {
-      events.message("info", deployment.rootUrn, line);
-    };
-    const stderr = new UndeliveredMessages(info, ({ severity, text }) => {
-      monitor.programMessage(severity, deployment.rootUrn, text);
-    });
-    try {
-      const end = await program.run(
-        {
-          role: "program",
-          arguments: this.programArguments(await monitor.listen()),
-          environment: configEnvironment(this.options.config),
-          programDirectory: project.programDirectory,
-        },
-        (stream, line) => {
-          if (stream === "stderr") stderr.take(line);
-          else info(line);
-        },
-      );
-      stderr.end();
-      await monitor.idle();
-      judge(deployment, end, monitor.programFinished);
-      await deployment.acceptExports();
-    } finally {
-      interruption.atOnce.removeEventListener("abort", kill);
-      monitor.close();
-    }
-  }
-
-  private programArguments(address: string): string[] {
-    const { stack, dryRun, parallel } = this.options;
-    const { project } = stack.session;
-    return [
-      ...["--monitor", address, "--engine", address],
-      ...["--organization", ORGANIZATION, "--project", project.name, "--stack", stack.reference.stack],
-      ...["--root-directory", project.root, "--pwd", project.programDirectory],
-      ...["--parallel", String(parallel ?? cpus().length * 4)],
-      ...(dryRun ? ["--dry-run"] : []),
-      project.entry,
-    ];
-  }
-}
-
-/** Success is never inferred from the exit code alone: after an aborted deployment, too, it can be 0. */
-function judge(deployment: Deployment, { code, signal }: ProgramEnd, finished: boolean): void {
-  if (deployment.failed) throw new StoppedError("the deployment failed");
-  if (code === REPORTED_EXIT_CODE) throw new ReportedError("the program failed");
-  if (code !== 0)
-    throw new EngineError(
-      `the program ended with ${signal ? `signal ${signal}` : `exit code ${String(code)}`}`,
-    );
-  if (!finished)
-    throw new EngineError("the program ended before it was done (process.exit?): nothing is deleted");
 }
 
 const NO_JOURNAL: Journal = { save: () => Promise.resolve() };
 
 function emptyCheckpoint(stack: Stack): CheckpointFile {
   return { version: 3, checkpoint: { stack: stack.fullName } };
-}
-
-function openRegistry(options: RunOptions, config: PropertyMap): ProviderRegistry {
-  const { project } = options.stack.session;
-  const message: StartMessage = {
-    role: "dynamic-provider",
-    // The SDK wants the address of an engine, and never uses it.
-    arguments: ["none"],
-    environment: {
-      // As with the CLI, the config is for `configure`: a variable would reach whatever a provider starts.
-      PULUMI_CONFIG: "{}",
-      PULUMI_NODEJS_PROJECT: project.name,
-      PULUMI_PROJECT: project.name,
-    },
-    programDirectory: project.programDirectory,
-  };
-  return new ProviderRegistry({
-    config,
-    signal: options.interruption.atOnce,
-    start: (mask) =>
-      new DynamicProcess(options.startDynamicProvider(), message, (_stream, line) => {
-        options.events.message("info", "", mask(line));
-      }),
-  });
-}
-
-function openPool(
-  { stack, interruption }: RunOptions,
-  openService: () => Promise<PluginService>,
-): PluginPool {
-  const { project } = stack.session;
-  return new PluginPool({
-    directories: project.plugins,
-    openService,
-    workingDirectory: project.programDirectory,
-    project: project.name,
-    signal: interruption.atOnce,
-  });
-}
-
-/** The config in a package's namespace, by name: what its default provider gets. A group comes as JSON text. */
-function configOfPackage(config: PropertyMap, packageName: string): PropertyMap {
-  const prefix = `${packageName}:`;
-  const own = Object.entries(config).filter(([key]) => key.startsWith(prefix));
-  return Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value]));
-}
-
-function configProperties(config: ReadonlyMap<string, ConfigValue>): PropertyMap {
-  return Object.fromEntries(
-    [...config].map(([key, value]) => [key, value.secret ? secret(value.text) : value.text]),
-  );
-}
-
-/** The variables by which the SDK gets the config. */
-function configEnvironment(config: ReadonlyMap<string, ConfigValue>): Record<string, string> {
-  const entries = [...config];
-  return {
-    PULUMI_CONFIG: JSON.stringify(Object.fromEntries(entries.map(([key, { text }]) => [key, text]))),
-    PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(entries.filter(([, { secret }]) => secret).map(([key]) => key)),
-  };
 }
 
 function tellPending(

@@ -284,7 +284,7 @@ it("refuses by name what it lacks", async () => {
     const end = await workspace.pulumi("preview");
     expect([end.code, end.stdout]).toEqual([1, expect.stringContaining(reason)]);
   }
-  for (const words of ["refresh", "up --refresh", "import a b c", "stack export"]) {
+  for (const words of ["up --target x", "import a b c", "stack export"]) {
     const end = await workspace.pulumi(words);
     expect([words, end.code, end.stderr]).toEqual([
       words,
@@ -297,7 +297,7 @@ it("refuses by name what it lacks", async () => {
 it("leaves production to the CLI", async () => {
   await workspace.succeed("config set environment production");
   workspace.table([{ name: "x", args: noting("x") }]);
-  for (const words of [up, "destroy --yes"]) {
+  for (const words of [up, "destroy --yes", "refresh --yes"]) {
     const end = await workspace.pulumi(words);
     expect([end.code, end.stderr]).toEqual([2, expect.stringContaining("Install the Pulumi CLI")]);
   }

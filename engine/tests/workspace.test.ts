@@ -58,12 +58,13 @@ describe("a project file", () => {
   it("is refused with all its faults at once", () => {
     write(
       "Pulumi.yaml",
-      "runtime: python\nplugins: {}\nconfig: {a: {type: text}, b: {secret: maybe}}\nmain: 7\n",
+      "runtime: python\nplugins: {languages: []}\ntemplates: {}\nconfig: {a: {type: text}, b: {secret: maybe}}\nmain: 7\n",
     );
     const load = (): unknown => loadProject(directory);
     for (const fault of [
       "name: missing",
-      "plugins: not supported",
+      "plugins.languages: not supported",
+      "templates: not supported",
       'runtime: the embedded engine runs "nodejs" only, not "python"',
       "config.a.type",
       "config.b.secret",
