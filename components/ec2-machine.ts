@@ -12,7 +12,10 @@ import { cloudConfig } from "./user-data";
 /** A machine of EC2's that the stack makes. */
 export interface Ec2MachineSpec {
   readonly mode: "ec2";
-  /** Name that it and its network are shown by in AWS' console. */
+  /**
+   * Name that it and its network are shown by in AWS' console, and of its role and profile: who deploys may be let make those of one
+   * name alone.
+   */
   readonly name: string;
   /** Networks that SSH is let in from, in CIDR notation; at least one. */
   readonly sshFrom: readonly string[];
@@ -73,7 +76,11 @@ export class Ec2Machine extends pulumi.ComponentResource implements ReachableMac
     const { name: shownAs, networkCidr: cidr, availabilityZone, sshFrom } = spec;
     const network = new Network(name, { name: shownAs, cidr, availabilityZone, sshFrom }, { parent: this });
     const keys = this.makeKeys(`${name}-host-key`);
-    const role = new iam.Role(`${name}-role`, { assumeRolePolicy: TRUST, tags: this.tags }, { parent: this });
+    const role = new iam.Role(
+      `${name}-role`,
+      { name: `${shownAs}-host`, assumeRolePolicy: TRUST, tags: this.tags },
+      { parent: this },
+    );
     const instance = this.makeInstance(name, network, keys, role);
     const { address, association } = this.makeAddress(name, instance);
     const records = this.makeRecords(name, address.publicIp, instance);
@@ -108,7 +115,11 @@ export class Ec2Machine extends pulumi.ComponentResource implements ReachableMac
   ): ec2.Instance {
     const { imageId, instanceType, availabilityZone, volumeGigabytes, user, authorizedKey } = this.spec;
     const { tags } = this;
-    const profile = new iam.InstanceProfile(`${name}-profile`, { role: role.name, tags }, { parent: this });
+    const profile = new iam.InstanceProfile(
+      `${name}-profile`,
+      { name: `${this.spec.name}-host`, role: role.name, tags },
+      { parent: this },
+    );
     const userData = keys.apply(({ privateKey: hostPrivateKey, publicKey: hostPublicKey }) =>
       cloudConfig({ hostPrivateKey, hostPublicKey, user, authorizedKey }),
     );

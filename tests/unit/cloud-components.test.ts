@@ -102,7 +102,7 @@ describe("a machine that is made", () => {
       subnetId: "machine-subnet-id",
       vpcSecurityGroupIds: ["machine-firewall-id"],
       ipv6AddressCount: 1,
-      iamInstanceProfile: "machine-profile-0a1b2c3",
+      iamInstanceProfile: "vehicleservice-test-host",
       metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
       rootBlockDevice: { volumeType: "gp3", volumeSize: 40, encrypted: true },
       disableApiTermination: true,
@@ -195,8 +195,8 @@ describe("a machine that is made", () => {
       Statement: [{ Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "ec2.amazonaws.com" } }],
     });
     expect(registrations.filter(({ type }) => /Policy/.test(type))).toEqual([]);
-    expect(await valueOf(machine.role!)).toBe("machine-role-0a1b2c3");
-    expect(named("machine-profile").inputs).toMatchObject({ role: "machine-role-0a1b2c3" });
+    expect(await valueOf(machine.role!)).toBe("vehicleservice-test-host");
+    expect(named("machine-profile").inputs).toMatchObject({ role: "vehicleservice-test-host" });
   });
 });
 
