@@ -77,6 +77,9 @@ async function setSecrets(): Promise<void> {
   // No webhook is made: a key of the form that the config wants is all that it takes.
   await set("stripeApiKey", `rk_live_${randomBytes(24).toString("hex")}`);
   await set("stripeWebhookSecret", `whsec_${randomBytes(24).toString("hex")}`);
+  // Nothing is published without an API to publish to, either.
+  await set("monitoringAccessKeyId", randomBytes(12).toString("hex"));
+  await set("monitoringSecretAccessKey", randomBytes(24).toString("hex"));
   await set("hostPrivateKey", readFileSync(world.host.privateKeyFile, "utf8"));
   // One of the two: the key itself here.
   await world.project.pulumi(["config", "rm", "--path", "host.privateKeyFile"]);
