@@ -160,7 +160,8 @@ export class Executor {
       const found = await provider.read(this.contextFor(next), { id, inputs, outputs: inputs });
       if (!found) throw new EngineError(`resource '${id}' does not exist`);
       next.id = found.id;
-      next.outputs = markSecrets(next, found.outputs);
+      const known = found.unknown && old?.id === id ? old.outputs : undefined;
+      next.outputs = known ?? markSecrets(next, found.outputs);
     }
     const changed = !sameValue(next.inputs, old?.inputs) || !sameValue(next.outputs, old?.outputs);
     if (old && changed) next.modified = now().toISOString();

@@ -69,6 +69,8 @@ export interface ReadResult {
   readonly inputs?: PropertyMap;
   /** Why the resource is not ready; none where it is. */
   readonly initErrors?: readonly string[];
+  /** True where nobody was asked, so that what was known before counts. Default: false. */
+  readonly unknown?: boolean;
 }
 
 /** The answer of `invoke`. */

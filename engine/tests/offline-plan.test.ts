@@ -90,7 +90,11 @@ describe("a program whose provider is a plugin", () => {
 
   it("is compared with the state, by what the program itself says", async () => {
     symlinkSync(shelf, workspace.path("plugin"));
+    const found = { name: "found", kind: "get", get: "id-one" };
+    const six = box("six", { size: { $output: "found.volume" } });
     workspace.table([box("one"), box("two", { size: 3 }), box("three"), box("four")]);
+    await workspace.succeed("up --yes --skip-preview");
+    workspace.table([box("one"), box("two", { size: 3 }), box("three"), box("four"), found, six]);
     await workspace.succeed("up --yes --skip-preview");
     const calls = workspace.text("calls");
     // Bridged providers note their defaults, so that an input that was taken away can be told from them.
@@ -102,18 +106,26 @@ describe("a program whose provider is a plugin", () => {
     Object.assign(four?.inputs ?? {}, { __defaults: ["name"], lid: true });
     writeFileSync(file, JSON.stringify(state));
 
-    workspace.table([box("one"), box("two", { size: 4 }), box("four"), box("five")]);
+    workspace.table([box("one"), box("two", { size: 4 }), box("four"), box("five"), found, six]);
     const { steps } = await plan();
     expect([...steps].map(([name, { op, diffReasons = [] }]) => [name, op, ...diffReasons]).sort()).toEqual([
       ["five", "create"],
+      ["found", "read"],
       ["four", "update", "lid"],
       ["table-dev", "same"],
       ["three", "delete"],
       ["two", "update", "size"],
     ]);
     expect(workspace.text("calls")).toBe(calls);
-    workspace.table([box("one"), box("two", { size: 3 }), box("three"), box("four", { lid: true })]);
-    expect(await workspace.succeed("preview --offline-plan --expect-no-changes")).toContain("5 unchanged");
+    workspace.table([
+      box("one"),
+      box("two", { size: 3 }),
+      box("three"),
+      box("four", { lid: true }),
+      found,
+      six,
+    ]);
+    expect(await workspace.succeed("preview --offline-plan --expect-no-changes")).toContain("6 unchanged");
   });
 });
 

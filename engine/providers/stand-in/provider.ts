@@ -42,7 +42,7 @@ export class StandInProvider implements Provider {
   }
 
   read(_context: ProviderContext, { id, inputs }: OldResource): Promise<ReadResult> {
-    return Promise.resolve({ id, outputs: inputs });
+    return Promise.resolve({ id, outputs: inputs, unknown: true });
   }
 
   invoke(token: string): Promise<InvokeResult> {

@@ -15,7 +15,7 @@ new aws.s3.BucketVersioning("backups-versioning", {
 });
 const settings = new pulumi.Config("aws");
 const elsewhere = new aws.Provider("elsewhere", {
-  region: settings.require("region") as aws.Region,
+  region: settings.require<aws.Region>("region"),
   accessKey: settings.requireSecret("accessKey"),
   secretKey: settings.requireSecret("secretKey"),
   endpoints: settings.requireObject("endpoints"),
