@@ -4,7 +4,15 @@
  * `handshake` (everything), `configure` (everything, and it has no handshake), `plain` (neither secrets nor previews, nor
  * checks of its config).
  */
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import * as grpc from "@grpc/grpc-js";
 import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
@@ -32,9 +40,30 @@ function world(): Record<string, PropertyMap> {
     : {};
 }
 
+/** Two plugins of one run may change the world at once: they take turns, and nobody reads a part of it. */
 function change(id: string, box: PropertyMap | undefined): void {
-  const others = Object.entries(world()).filter(([each]) => each !== id);
-  writeFileSync("world.json", JSON.stringify(Object.fromEntries(box ? [...others, [id, box]] : others)));
+  while (!taken("world.turn")) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, TURN_MS);
+  try {
+    const others = Object.entries(world()).filter(([each]) => each !== id);
+    const next = Object.fromEntries(box ? [...others, [id, box]] : others);
+    writeFileSync("world.json.new", JSON.stringify(next));
+    renameSync("world.json.new", "world.json");
+  } finally {
+    rmdirSync("world.turn");
+  }
+}
+
+/** How long a plugin waits until it asks for its turn again, in milliseconds. */
+const TURN_MS = 5;
+
+function taken(turn: string): boolean {
+  try {
+    mkdirSync(turn);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    return false;
+  }
 }
 
 function values(struct: Struct | undefined): PropertyMap {
