@@ -74,6 +74,8 @@ export class CloudSite implements StandingSite {
     const project = await SandboxProject.prepare(options.projectDirectory, {
       host: await hostValues(directory, cloud, domains),
       plugins: { aws: pluginDirectory() },
+      // By this the plugin knows whose hosts its instances are.
+      environment: { VEHICLESERVICE_SANDBOX_WORLD: world.name },
       application: source.application,
       repository: await source.serve(world, address),
     });

@@ -21,6 +21,8 @@ export interface MachineValues {
   readonly host: Readonly<Record<string, unknown>>;
   /** Folder of the plugin that stands in for each provider, by its package; none by default. */
   readonly plugins?: Readonly<Record<string, string>>;
+  /** Variables that its plugins need of whoever runs Pulumi on it, beside those of this process; none by default. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** What the site ships. */
   readonly application: Application;
   /** Git URL of its source. */
@@ -38,6 +40,7 @@ export class SandboxProject {
   private constructor(
     /** Its directory, absolute. */
     readonly directory: string,
+    private readonly environment: Readonly<Record<string, string>> = {},
   ) {}
 
   /**
@@ -46,7 +49,7 @@ export class SandboxProject {
    * stack, testers' secret.
    */
   static async prepare(directory: string, values: MachineValues): Promise<SandboxProject> {
-    const project = new SandboxProject(path.resolve(directory));
+    const project = new SandboxProject(path.resolve(directory), values.environment);
     fs.mkdirSync(project.directory, { recursive: true });
     project.writePassphrase();
     project.writeProjectFile(values.plugins ?? {});
@@ -67,7 +70,8 @@ export class SandboxProject {
   /** Runs `bin/pulumi` on this project. The stack is named, for the selected one is the user's to change. */
   async pulumi(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
     const stack = args[0] === "stack" || args.includes("--stack") ? [] : ["--stack", STACK];
-    return run([...this.command(), ...args, ...stack], options);
+    const env = { ...(options.env ?? process.env), ...this.environment };
+    return run([...this.command(), ...args, ...stack], { ...options, env });
   }
 
   /** Sets a key of the stack's config: `setConfig("canaryWeight", "5")`; `path` for one inside a group. */
