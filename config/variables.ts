@@ -143,7 +143,12 @@ function siteFaults(raw: RawConfig, values: Values): VariableFault[] {
 }
 
 /** Secrets of the stack that are no variables, and must not be one either. */
-const OTHER_SECRETS = ["testerSecret", "supabaseAccessToken", "backupSecretAccessKey"] as const;
+const OTHER_SECRETS = [
+  "testerSecret",
+  "supabaseAccessToken",
+  "backupSecretAccessKey",
+  "monitoringSecretAccessKey",
+] as const;
 
 /** One value for two purposes: who learns it from one has the other. Told at the later one. */
 function reuseFaults(raw: RawConfig, values: Values): VariableFault[] {

@@ -73,7 +73,7 @@ const KEY_LINES: ReadonlySet<string> = new Set(["hostKey", "authorizedKey"]);
 
 /** Values that are not read by a rule of characters alone: those, names of files here, and keys. */
 const READ_OTHERWISE =
-  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority)|databaseUrl|rehearsalUrl|source\.records|database\.(migrationsDirectory|accept\.0\.reason)|backups\.authorityFile|supabaseSmtpPassword|supabase\.(auth\.(redirectUrls\.0|smtp\.senderName|templates\..*)|apiFunctions\.0\.arguments\..*)|monitoring\.(authorityFile|business\..*|(page|warn)\.webhooks\.0))$/;
+  /^(application\.(install|build|prune|args|smokeTests\.0\.contains)(\.0)?|host\.(privateKeyFile|knownHostsFile|hostKey)|hostPrivateKey|variables\.LOG_LEVEL|site\.(headers\..*|maintenance\.page|nginxSnippet|tls\.acme\.authority)|databaseUrl|rehearsalUrl|source\.records|database\.(migrationsDirectory|accept\.0\.reason)|backups\.authorityFile|supabaseSmtpPassword|stripe\.webhook\.description|supabase\.(auth\.(redirectUrls\.0|smtp\.senderName|templates\..*)|apiFunctions\.0\.arguments\..*)|monitoring\.(authorityFile|business\..*|(page|warn)\.webhooks\.0))$/;
 
 /** A key that each record takes; versions where it is not named. */
 const KEYS: Readonly<Record<string, string>> = {
