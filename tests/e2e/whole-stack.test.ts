@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 afterAll(() => takeDown(world));
 
-async function answers(): Promise<string | null> {
+async function answers(): Promise<string | undefined> {
   const { address } = site.host;
   return (await visit({ address, domain: site.domain, authority: site.authority() })).version;
 }
