@@ -81,13 +81,12 @@ function update(old: ResourceState, next: ResourceState, diff: DiffResult): Step
 }
 
 function refreshed(old: ResourceState, result: ReadResult, now: Date): ResourceState {
-  const { initErrors: _before, ...kept } = old;
   const next: ResourceState = {
-    ...kept,
+    ...old,
     id: result.id,
     inputs: result.inputs ?? old.inputs ?? {},
     outputs: markSecrets(old, result.outputs),
-    ...(result.initErrors ? { initErrors: [...result.initErrors] } : {}),
+    initErrors: [...(result.initErrors ?? [])],
   };
   const changed = !sameValue(old.inputs ?? {}, next.inputs) || !sameValue(old.outputs ?? {}, next.outputs);
   return changed ? { ...next, modified: now.toISOString() } : next;

@@ -66,7 +66,7 @@ const full: pulumi.dynamic.ResourceProvider<Properties, Properties> = {
     return { id, outs: { ...inputs, made: String(inputs.weight), echo: `has ${String(inputs.secret)}` } };
   },
   read: (id, props = {}) => {
-    note(`read ${String(id)}`);
+    note(`read ${id}`);
     if (!existsSync("../found.json")) return Promise.resolve({ id, props });
     const found = JSON.parse(readFileSync("../found.json", "utf8")) as Properties | null;
     return Promise.resolve(found === null ? {} : { id, props: { ...props, ...found } });
