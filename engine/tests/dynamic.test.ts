@@ -97,7 +97,7 @@ it("creates, keeps, updates, replaces and deletes as the provider says", async (
 it("compares the inputs where the provider has no opinion, and previews what is not known yet", async () => {
   const rows = (weight: number): Parameters<Workspace["table"]>[0] => [
     { name: "one", args: { kind: "a", weight } },
-    { name: "user", provider: "plain", args: { value: { $output: "one.made" } } } as never,
+    { name: "user", provider: "plain", args: { value: { $output: "one.made" } } },
   ];
   workspace.table(rows(1));
   await workspace.succeed(up);
