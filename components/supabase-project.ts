@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { Database, DatabaseSpec } from "./database";
+import { doneAfter } from "./done-after";
 import type { NewProject, ProjectInputs, ProjectState } from "./supabase-origin";
 import type { ApiFunction, PublicApiInputs } from "./supabase-public-api";
 import type { providers } from "./supabase-provider";
@@ -89,7 +90,7 @@ export class SupabaseProject extends pulumi.ComponentResource {
     this.url = made?.project.url ?? NONE;
     this.access = made?.access ?? pulumi.output(NO_ACCESS);
     this.findings = made?.verification.findings ?? pulumi.output([]);
-    this.verified = made === null ? pulumi.output("verified") : doneAfter(made.verification, "verified");
+    this.verified = made === null ? pulumi.output("verified") : doneAfter("verified", [made.verification]);
     this.registerOutputs({ ref: this.ref, url: this.url, findings: this.findings });
   }
 
@@ -109,7 +110,7 @@ export class SupabaseProject extends pulumi.ComponentResource {
       migrations: pulumi.all([this.migrations, database.ready]).apply(([known]) => known),
     };
     const tried = new SupabaseResource("publicApi", `${this.name}-public-api`, inputs, { parent: this });
-    return doneAfter(tried, "tried");
+    return doneAfter("tried", [tried]);
   }
 
   /** Migrations, each with its content's hash. */
@@ -132,7 +133,7 @@ export class SupabaseProject extends pulumi.ComponentResource {
       ...(isMade ? { protect: true, retainOnDelete: true } : {}),
     });
     // Of an adopted project it is known in every preview.
-    const ref = isMade ? project.ref : doneAfter(project, spec.projectRef);
+    const ref = isMade ? project.ref : doneAfter(spec.projectRef, [project]);
     const allow = network?.allow ?? [];
     const wanted: Inputs<SettingsInputs> = {
       ...{ ...through, ref, auth: spec.auth },
@@ -141,7 +142,7 @@ export class SupabaseProject extends pulumi.ComponentResource {
     };
     const settings = new SupabaseResource("settings", `${name}-settings`, wanted, opts);
     const verified: Inputs<VerificationInputs> = {
-      ...{ ...through, ref: doneAfter(settings, ref), expected, allow, migrations: this.migrations },
+      ...{ ...through, ref: doneAfter(ref, [settings]), expected, allow, migrations: this.migrations },
     };
     const verification = new VerificationResource(`${name}-verification`, verified, opts);
     const access = pulumi
@@ -210,9 +211,4 @@ class VerificationResource extends SupabaseResource {
   constructor(name: string, inputs: Inputs<VerificationInputs>, opts: pulumi.CustomResourceOptions) {
     super("verification", name, { findings: undefined, ...inputs }, opts);
   }
-}
-
-/** A value that is known now, once a resource is done: by its URN, which a preview knows, too. */
-function doneAfter(resource: pulumi.Resource, value: pulumi.Input<string>): pulumi.Output<string> {
-  return pulumi.all([value, resource.urn]).apply(([known]) => known);
 }
