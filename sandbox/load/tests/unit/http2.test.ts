@@ -56,7 +56,7 @@ async function started(port: number, options: Partial<LoadOptions> = {}): Promis
       port,
       rate: 200,
       connections: 1,
-      timeoutMs: 300,
+      timeoutMs: 1500,
       ...options,
     }),
   );
