@@ -29,6 +29,9 @@ const SITE = "cloud";
 /** Bucket of its backups: no name on this machine is anybody else's. */
 const BUCKET = "vehicleservice-sandbox-backups";
 
+/** User that the stack makes on its host. */
+const LOGIN = "admin";
+
 /** Who is told of alarms, by severity. */
 const SEVERITIES = ["page", "warn"] as const;
 
@@ -125,6 +128,12 @@ export function cloudHost(world: World): SandboxHost {
   return host;
 }
 
+/** How the operator logs in to the host that the stack of a world with a cloud made. Throws where there is none that is up. */
+export function cloudLogin(world: World): string[] {
+  const host = cloudHost(world);
+  return [...host.sshOptions(deployKeyIn(siteDirectory(world, SITE))), `${LOGIN}@${host.address}`];
+}
+
 /** Where visitors of a world's cloud site go, and what they trust. */
 export function cloudVisit(world: World, projectDirectory: string) {
   const [domain = ""] = domainsOf(projectDirectory);
@@ -139,19 +148,24 @@ async function startPostgres(world: World, directory: string, address: string): 
   return SandboxPostgres.start(world, { directory: path.join(directory, "postgres"), address });
 }
 
+function deployKeyIn(directory: string): string {
+  return path.join(directory, "deploy_key");
+}
+
 /** The group `host`: a machine that the stack makes, and the operator's key for it. */
 async function hostValues(
   directory: string,
   cloud: SandboxCloud,
   domains: readonly string[],
 ): Promise<Readonly<Record<string, unknown>>> {
-  const privateKeyFile = path.join(directory, "deploy_key");
+  const privateKeyFile = deployKeyIn(directory);
   fs.rmSync(privateKeyFile, { force: true });
   await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "deploy", "-f", privateKeyFile]);
   const ec2 = {
     imageId: cloud.image,
     availabilityZone: `${AWS_REGION}a`,
     sshFrom: [`${cloud.address}/32`],
+    user: LOGIN,
     zoneId: await cloud.makeZone(domains[0] ?? ""),
   };
   return { mode: "ec2", privateKeyFile, ec2 };

@@ -3,7 +3,7 @@ import { Command, Option } from "commander";
 
 import { APPLICATION_NAMES, type ApplicationName } from "./applications";
 import { SandboxCloud } from "./aws/sandbox-cloud";
-import { cloudVisit } from "./cloud-site";
+import { cloudLogin, cloudVisit } from "./cloud-site";
 import { runCloudDemo, runDemo } from "./demo/demo";
 import { takeDown } from "./down";
 import { findHost } from "./hosts/host";
@@ -54,6 +54,15 @@ async function siteToLoad(): Promise<LoadedSite> {
   return { world, address: site.host.address, domain: site.domain, authority: site.authority() };
 }
 
+/** How an administrator logs in to the host that is up, of whichever kind. */
+function login(): string[] {
+  const world = worldNamed();
+  if (SandboxCloud.isThere(world)) return cloudLogin(world);
+  const host = findHost(HOST.name);
+  if (host === null) throw new Error(`host ${HOST.name} is not up: boot it with bin/sandbox`);
+  return [...host.sshOptions(), `root@${host.address}`];
+}
+
 /** Directory of the sandbox's Pulumi project. */
 function projectDirectory(): string {
   return process.env["VEHICLESERVICE_SANDBOX_PROJECT"] ?? path.join(repositoryRoot(), ".sandbox");
@@ -96,7 +105,7 @@ function commands(): Command {
     .description("SSH into the host, or run a command there")
     .argument("[command...]")
     .passThroughOptions()
-    .action((command: string[]) => openShell(HOST.name, command));
+    .action((command: string[]) => openShell(login(), command));
   program
     .command("load")
     .description("a steady load of POST requests over HTTP/1.1 and HTTP/2 until Ctrl-C")

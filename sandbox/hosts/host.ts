@@ -188,11 +188,11 @@ export class SandboxHost {
     ];
   }
 
-  /** Options for `ssh` and `scp` that use the host's private key and accept its own host key only. */
-  sshOptions(): string[] {
+  /** Options for `ssh` and `scp` that use a private key, by default the host's own, and accept its own host key only. */
+  sshOptions(privateKeyFile = this.privateKeyFile): string[] {
     const knownHosts = path.join(this.directory, "known_hosts");
     const options = [`UserKnownHostsFile=${knownHosts}`, "StrictHostKeyChecking=yes", "IdentitiesOnly=yes"];
-    return ["-i", this.privateKeyFile, ...options.flatMap((option) => ["-o", option])];
+    return ["-i", privateKeyFile, ...options.flatMap((option) => ["-o", option])];
   }
 
   /** Ids, as this machine numbers them, of the host's processes whose command line matches. */

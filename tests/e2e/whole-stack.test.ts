@@ -2,7 +2,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { CloudSite } from "../../sandbox/cloud-site";
+import { CloudSite, cloudLogin } from "../../sandbox/cloud-site";
+import { run } from "../../sandbox/command";
 import { visit } from "../../sandbox/demo/visitor";
 import { takeDown } from "../../sandbox/down";
 import { waitFor } from "../../sandbox/processes";
@@ -54,6 +55,9 @@ test("one `up` makes all of it, and the site serves", async () => {
     schemaVersion: "20250124000000",
   });
   expect(told["stripeRedirectUri"]).toBe(`https://${site.domain}/api/business/stripe/callback`);
+  // The operator's own way in, by the key that the stack made for the host before there was one.
+  const { stdout } = await run(["ssh", "-o", "BatchMode=yes", ...cloudLogin(world), "sudo -n id -u"]);
+  expect(stdout).toBe("0\n");
   const { endpoints } = site.services.stripe;
   expect(endpoints.map(({ url }) => url)).toEqual([`https://${site.domain}/api/business/wallet/webhook`]);
 });
