@@ -94,8 +94,7 @@ async function setSecrets(): Promise<void> {
 
 /** As a user does it, from standard input. */
 async function set(key: string, value: string): Promise<void> {
-  const inGroup = key.includes(".") ? ["--path"] : [];
-  await world.project.pulumi(["config", "set", "--secret", ...inGroup, key], { stdin: value });
+  await world.project.setSecret(key, value, { path: key.includes(".") });
 }
 
 /** Every value of every secret key, as the config has it. */

@@ -81,8 +81,7 @@ async function giveKeys(): Promise<void> {
     monitoringAccessKeyId: AccessKey?.AccessKeyId,
     monitoringSecretAccessKey: AccessKey?.SecretAccessKey,
   };
-  for (const [key, value] of Object.entries(keys))
-    await world.project.pulumi(["config", "set", "--secret", key], { stdin: value! });
+  for (const [key, value] of Object.entries(keys)) await world.project.setSecret(key, value!);
 }
 
 async function alarms(): Promise<MetricAlarm[]> {

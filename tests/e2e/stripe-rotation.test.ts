@@ -46,10 +46,8 @@ beforeAll(async () => {
     address: world.host.gateway,
   });
   const secrets = { "variables.DATABASE_URL": postgres.url, stripeApiKey: KEY };
-  for (const [name, value] of Object.entries(secrets)) {
-    const inGroup = name.includes(".") ? ["--path"] : [];
-    await world.project.pulumi(["config", "set", "--secret", ...inGroup, name], { stdin: value });
-  }
+  for (const [name, value] of Object.entries(secrets))
+    await world.project.setSecret(name, value, { path: name.includes(".") });
   await world.setGroupValue("stripe.mode", "test");
   await world.setGroupValue("stripe.apiUrl", standIn.url);
   await world.setGroupValue("stripe.webhook.generation", "1");
