@@ -138,17 +138,26 @@ describe("a death", () => {
   ];
   /** What goes on after these died may end at any moment; what a conductor or a worker was at is undone at once. */
   const LEAVES_THE_ACT: ReadonlySet<string> = new Set(["SSH", "the engine"]);
-  /** Where it dies: something that is printed in each phase. */
-  const PHASES: readonly (readonly [string, RegExp])[] = [
-    ["backup", /dumping postgres to/],
-    ["rehearsal", /into a database that is thrown away/],
-    ["migration", /database-rehearsal-act.*\n[\s\S]*migration-2025/],
+  /** The product's own database sleeps in a file: what is printed of its resource may come before its connection is open. */
+  const inTheFile = (): Promise<true> =>
+    waitFor("a migration that is at it", 60, () =>
+      Promise.resolve(
+        query(
+          "select count(*) from pg_stat_activity where datname = current_database() and state = 'active' and query ~ 'pg_sleep' and pid <> pg_backend_pid()",
+        ) === "1" || undefined,
+      ),
+    );
+  /** Where it dies: something that is printed in each phase, and what is waited for after it. */
+  const PHASES: readonly (readonly [string, RegExp, () => Promise<true>])[] = [
+    ["backup", /dumping postgres to/, () => Promise.resolve(true)],
+    ["rehearsal", /into a database that is thrown away/, () => Promise.resolve(true)],
+    ["migration", /database-rehearsal-act.*\n[\s\S]*migration-2025/, inTheFile],
   ];
   let count = 0;
 
   test.each(VICTIMS.flatMap((victim) => PHASES.map((phase) => [...victim, ...phase] as const)))(
     "of %s (%p) in the phase %s: nothing half, and the next `up` converges",
-    async (who, pattern, _phase, sign) => {
+    async (who, pattern, _phase, sign, begun) => {
       const version = String(20250301000000 + ++count);
       write(
         `${version}_more`,
@@ -156,6 +165,7 @@ describe("a death", () => {
       );
       const up = startUp(world.project);
       expect(await up.printed(sign)).toBe(true);
+      await begun();
       const pids = pattern === null ? [up.pid] : world.host.pidsOf(pattern);
       expect(pids.length).toBeGreaterThan(0);
       for (const pid of pids) process.kill(pid, "SIGKILL");
