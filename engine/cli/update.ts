@@ -156,13 +156,13 @@ class Update {
 
   /** The process for a program's run: the one that was started early, if it fits and is not used up. */
   private launch(stack: Stack): ProgramProcess {
-    const { root, nodeArguments } = stack.session.project;
+    const { root, nodeArguments, programDirectory } = stack.session.project;
     const startup = this.startup;
-    if (startup.early?.directory === root && nodeArguments.length === 0 && !this.earlyUsed) {
+    if (startup.early?.root === root && nodeArguments.length === 0 && !this.earlyUsed) {
       this.earlyUsed = true;
       return startup.early.process;
     }
-    return this.spawn(root, nodeArguments);
+    return this.spawn(programDirectory, nodeArguments);
   }
 
   private spawn(directory: string, nodeArguments: readonly string[] = []): ProgramProcess {

@@ -3,7 +3,7 @@ import { EngineError, messageOf } from "../errors";
 import type { ResourceState } from "../state/resource";
 import type { Snapshot } from "../state/snapshot";
 import { isProviderType, makeUrn, packageOf, STACK_TYPE } from "../state/urn";
-import { NO_DIFF, sameValue } from "../values/diff";
+import { NO_DIFF, sameValue, type DiffResult } from "../values/diff";
 import { fromProgram, type PropertyMap } from "../values/property";
 import type { InvokeResult, Provider } from "../providers/provider";
 import type { FunctionCall, Goal, ReadGoal } from "./goal";
@@ -31,6 +31,8 @@ export interface DeploymentOptions extends ResourceChecksOptions {
   readonly journal: Journal;
   /** True in a preview. */
   readonly dryRun: boolean;
+  /** How many providers may be asked at a time. */
+  readonly parallel: number;
   /** The provider that a provider resource (`URN::ID`) of a package stands for. */
   readonly serving: (reference: string, packageName: string) => Promise<Provider>;
   /** The inputs of a package's default provider. */
@@ -50,7 +52,9 @@ export class Deployment {
   private readonly settled = new Set<string>();
   private readonly deleted = new Set<string>();
   private readonly deletedForDependency = new Set<string>();
-  /** Planning looks at what was planned before, so that it happens one resource at a time. */
+  /** How many providers may be asked about a resource at a time. */
+  private readonly asking: Semaphore;
+  /** What goes with a resource depends on what was planned before, so that plans are made one at a time. */
   private readonly planning = new Semaphore(1);
   private readonly aliases: Aliases;
   private readonly defaults: DefaultProviders;
@@ -64,6 +68,7 @@ export class Deployment {
     this.aliases = new Aliases(this.live, options.resources, (urn) => this.registered.has(urn));
     this.defaults = new DefaultProviders((goal) => this.register(goal), options.providerConfig);
     this.checks = new ResourceChecks(options);
+    this.asking = new Semaphore(options.parallel);
   }
 
   /** Whether a step failed or the deployment was stopped. */
@@ -94,7 +99,7 @@ export class Deployment {
     return this.bringAbout(goal, async (urn) => {
       const own = goal.custom && !isProviderType(goal.type);
       const provider = own ? await this.providerReference(goal, packageOf(goal.type)) : "";
-      return this.planning.run(() => this.plan(urn, goal, provider));
+      return this.plan(urn, goal, provider);
     });
   }
 
@@ -102,7 +107,7 @@ export class Deployment {
   async read(goal: ReadGoal): Promise<ResourceState> {
     return this.bringAbout(goal, async (urn) => {
       const provider = await this.providerReference(goal, packageOf(goal.type));
-      return this.planning.run(() => Promise.resolve(this.planReading(urn, goal, provider)));
+      return this.planReading(urn, goal, provider);
     });
   }
 
@@ -229,23 +234,38 @@ export class Deployment {
   private async plan(urn: string, goal: Goal, provider: string): Promise<Step[]> {
     const old = this.claim(urn) ?? this.aliases.find(urn, goal);
     const next = wantedState(urn, goal, provider, { old, parent: this.states.get(goal.parent) });
+    // Final by now: whatever it depends on was planned before the program could register it.
     const deletedForDependency = this.deletedForDependency.has(urn);
-    const anew = deletedForDependency || old?.external === true;
-    const seed = randomBytes(SEED_BYTES);
-    await this.checks.check(next, anew ? undefined : old, goal, seed);
-    const diff = old && !anew ? await this.checks.diff(old, next) : NO_DIFF;
-    // What the provider filled in for the old one, such as a made-up name, is not the new one's.
-    if (old && !anew && needsReplacement(old, diff, goal.replaceOnChanges))
-      await this.checks.check(next, undefined, goal, seed);
-    const steps = planStep(old, next, diff, {
-      deleteBeforeReplace: goal.deleteBeforeReplace,
-      replaceOnChanges: goal.replaceOnChanges,
-      deletedForDependency,
-      dependents:
-        old && !anew ? await this.checks.dependents(old, diff, goal, (each) => this.settled.has(each)) : [],
+    const kept = deletedForDependency || old?.external === true ? undefined : old;
+    const diff = await this.asking.run(() => this.compare(kept, next, goal));
+    return this.planning.run(async () => {
+      const steps = planStep(old, next, diff, {
+        deleteBeforeReplace: goal.deleteBeforeReplace,
+        replaceOnChanges: goal.replaceOnChanges,
+        deletedForDependency,
+        dependents: kept
+          ? await this.checks.dependents(kept, diff, goal, (each) => this.settled.has(each))
+          : [],
+      });
+      this.settle(urn, next, steps);
+      return steps;
     });
-    this.settle(urn, next, steps);
-    return steps;
+  }
+
+  /** Has the resource's provider check its inputs, and say what differs from `old`, unless it is made anew. */
+  private async compare(
+    old: ResourceState | undefined,
+    next: ResourceState,
+    goal: Goal,
+  ): Promise<DiffResult> {
+    const seed = randomBytes(SEED_BYTES);
+    await this.checks.check(next, old, goal, seed);
+    if (!old) return NO_DIFF;
+    const diff = await this.checks.diff(old, next);
+    // What the provider filled in for the old one, such as a made-up name, is not the new one's.
+    if (needsReplacement(old, diff, goal.replaceOnChanges))
+      await this.checks.check(next, undefined, goal, seed);
+    return diff;
   }
 
   private planReading(urn: string, goal: ReadGoal, provider: string): Step[] {

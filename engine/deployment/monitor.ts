@@ -1,11 +1,9 @@
-import { status } from "@grpc/grpc-js";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb";
-import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
-import { ResourceMonitorService } from "@pulumi/pulumi/proto/resource_grpc_pb";
 import { CheckFailure } from "@pulumi/pulumi/proto/provider_pb";
 import * as resource from "@pulumi/pulumi/proto/resource_pb";
-import { mapOf } from "../providers/protocol/client";
+import { Status, type AnswerMessage, type CallMessage } from "../language/messages";
+import { mapOf } from "../providers/protocol/properties";
 import type { Severity } from "../providers/provider";
 import { packageOf } from "../state/urn";
 import { textOf, unwrapMap, type PropertyMap } from "../values/property";
@@ -13,7 +11,8 @@ import { messageOf } from "../errors";
 import type { DeploymentEvents } from "./events";
 import type { Deployment } from "./deployment";
 import { StoppedError } from "./deployment";
-import { answer, engineService, listen, makeServer, unimplemented } from "./engine-service";
+import { answerCall, method, serviceMethods, type Methods } from "./calls";
+import { engineMethods, type LogHandler } from "./engine-methods";
 import { functionCallOf, goalOf, readGoalOf, refuseUnsupported, refuseUnsupportedPackage } from "./requests";
 
 /** The features of Pulumi's protocol that the engine has, by the names by which the SDK asks for them. */
@@ -22,70 +21,56 @@ const FEATURES = ["secrets", "resourceReferences", "aliasSpecs", "deletedWith", 
 /** The package of what Pulumi's engines bring along themselves. */
 const BUILTIN_PACKAGE = "pulumi";
 
-/** Serves the two services of Pulumi's protocol that a program talks to. */
+/** Answers the calls of the two services of Pulumi's protocol that a program talks to. */
 export class Monitor {
   /** Whether the program reached its end: the SDK says so when nothing is left to do. */
   programFinished = false;
   /** Registrations that are being worked on. */
   private readonly active = new Set<Promise<unknown>>();
-  private readonly server = makeServer();
+  private readonly methods: Methods;
 
   constructor(
     private readonly deployment: Deployment,
     private readonly events: DeploymentEvents,
     private readonly projectRoot: string,
   ) {
-    this.server.addService(ResourceMonitorService, {
-      getDeploymentInfo: unimplemented("GetDeploymentInfo"),
-      supportsFeature: answer((request: resource.SupportsFeatureRequest) =>
+    const log: LogHandler = (severity, urn, text) => {
+      this.programMessage(severity, urn, text);
+    };
+    this.methods = new Map([...this.monitorMethods(), ...engineMethods(log, () => this.deployment.rootUrn)]);
+  }
+
+  /** Answers a call of the program's. */
+  answer(call: CallMessage): Promise<AnswerMessage> {
+    return answerCall(this.methods, call);
+  }
+
+  private monitorMethods(): Methods {
+    return serviceMethods("ResourceMonitor", {
+      SupportsFeature: method(resource.SupportsFeatureRequest, (request) =>
         new resource.SupportsFeatureResponse().setHassupport(FEATURES.includes(request.getId())),
       ),
       // Any code but these two reaches the program as an error of the function's.
-      invoke: answer(
-        (request: resource.ResourceInvokeRequest) => this.invoke(request),
-        (error) => (error instanceof StoppedError ? status.UNAVAILABLE : status.UNKNOWN),
+      Invoke: method(
+        resource.ResourceInvokeRequest,
+        (request) => this.invoke(request),
+        (error) => (error instanceof StoppedError ? Status.unavailable : Status.unknown),
       ),
-      call: unimplemented("Call"),
-      readResource: answer((request: resource.ReadResourceRequest) => this.readResource(request)),
-      existsResource: unimplemented("ExistsResource"),
-      registerResource: answer((request: resource.RegisterResourceRequest) => this.registerResource(request)),
-      registerResourceOutputs: answer((request: resource.RegisterResourceOutputsRequest) =>
+      ReadResource: method(resource.ReadResourceRequest, (request) => this.readResource(request)),
+      RegisterResource: method(resource.RegisterResourceRequest, (request) => this.registerResource(request)),
+      RegisterResourceOutputs: method(resource.RegisterResourceOutputsRequest, (request) =>
         this.registerOutputs(request),
       ),
-      registerStackTransform: unimplemented("RegisterStackTransform"),
-      registerStackInvokeTransform: unimplemented("RegisterStackInvokeTransform"),
-      registerResourceHook: unimplemented("RegisterResourceHook"),
-      registerErrorHook: unimplemented("RegisterErrorHook"),
-      registerPackage: unimplemented("RegisterPackage"),
-      signalAndWaitForShutdown: answer(() => {
+      SignalAndWaitForShutdown: method(Empty, () => {
         this.programFinished = true;
         return new Empty();
       }),
     });
-    this.server.addService(
-      EngineService,
-      engineService(
-        (severity, urn, text) => {
-          this.programMessage(severity, urn, text);
-        },
-        () => this.deployment.rootUrn,
-      ),
-    );
-  }
-
-  /** Listens on loopback; resolves with the address. */
-  listen(): Promise<string> {
-    return listen(this.server);
   }
 
   /** Resolves when no registration is being worked on any more: a program can end before they do. */
   async idle(): Promise<void> {
     while (this.active.size > 0) await Promise.allSettled(this.active);
-  }
-
-  /** Ends all calls. */
-  close(): void {
-    this.server.forceShutdown();
   }
 
   private async registerResource(

@@ -36,7 +36,7 @@ export async function runProgramIn(
     const end = await program.run(
       {
         role: "program",
-        arguments: programArguments(options, await monitor.listen()),
+        arguments: programArguments(options),
         environment: configEnvironment(options.config),
         programDirectory: project.programDirectory,
       },
@@ -44,6 +44,7 @@ export async function runProgramIn(
         if (stream === "stderr") stderr.take(line);
         else info(line);
       },
+      (call) => monitor.answer(call),
     );
     stderr.end();
     await monitor.idle();
@@ -51,14 +52,16 @@ export async function runProgramIn(
     await deployment.acceptExports();
   } finally {
     interruption.atOnce.removeEventListener("abort", kill);
-    monitor.close();
   }
 }
 
-function programArguments({ stack, dryRun, parallel }: RunOptions, address: string): string[] {
+/** The SDK wants the addresses of its two services, and never uses them: its calls go through the channel of its process. */
+const NO_ADDRESS = "none";
+
+function programArguments({ stack, dryRun, parallel }: RunOptions): string[] {
   const { project } = stack.session;
   return [
-    ...["--monitor", address, "--engine", address],
+    ...["--monitor", NO_ADDRESS, "--engine", NO_ADDRESS],
     ...["--organization", ORGANIZATION, "--project", project.name, "--stack", stack.reference.stack],
     ...["--root-directory", project.root, "--pwd", project.programDirectory],
     ...["--parallel", String(parallel ?? cpus().length * 4)],

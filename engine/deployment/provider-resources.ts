@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { PluginPool } from "../providers/plugin/pool";
 import type { Provider } from "../providers/provider";
-import type { ProviderRegistry } from "../providers/registry";
+import { DYNAMIC_PACKAGE, type ProviderRegistry } from "../providers/registry";
 import type { ResourceState } from "../state/resource";
 import { isProviderType, packageOf, packageOfProvider, parseUrn, PROVIDER_TYPE_PREFIX } from "../state/urn";
 import { diffOf } from "../values/diff";
@@ -76,6 +76,15 @@ export class Providers {
     find: (urn: string, id: string) => ResourceState | undefined,
   ) {
     this.plugins = new PluginResources(pool, find);
+  }
+
+  /** Begins to start what will be asked for by whoever has these resources. */
+  prepare(resources: readonly ResourceState[]): void {
+    if (this.standIns) return;
+    for (const { type } of resources) if (isProviderType(type)) this.pool.prepare(packageOfProvider(type));
+    // Loading the SDK takes long enough to begin with it where it will be needed.
+    if (resources.some(({ type }) => packageOf(type) === DYNAMIC_PACKAGE))
+      void this.registry.get(DYNAMIC_PACKAGE);
   }
 
   /** The provider of a custom resource. Fails, naming the package, where there is none. */

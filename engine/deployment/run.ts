@@ -6,12 +6,11 @@ import { DYNAMIC_PACKAGE, type ProviderRegistry } from "../providers/registry";
 import { readCheckpoint, type CheckpointFile } from "../state/checkpoint";
 import type { ResourceState } from "../state/resource";
 import { Snapshot, verifyResources } from "../state/snapshot";
-import { packageOf } from "../state/urn";
 import type { PropertyMap } from "../values/property";
 import type { ConfigValue } from "../workspace/config";
 import type { Stack } from "../workspace/session";
 import { Deployment, StoppedError } from "./deployment";
-import type { LogHandler } from "./engine-service";
+import type { LogHandler } from "./engine-methods";
 import type { DeploymentEvents } from "./events";
 import { Executor } from "./executor";
 import { FileJournal, type Journal } from "./journal";
@@ -177,9 +176,7 @@ class DeploymentRun {
       signal: interruption.atOnce,
       now: () => new Date(),
     };
-    // Loading the SDK takes long enough to begin with it where it will be needed.
-    if (!this.standIns && this.snapshot.resources.some(({ type }) => packageOf(type) === DYNAMIC_PACKAGE))
-      void this.registry.get(DYNAMIC_PACKAGE);
+    this.providers.prepare(this.snapshot.resources);
     const executor = new Executor(common);
     if (this.options.refresh)
       this.found = await refreshSnapshot({ ...common, executor, gracefully: interruption.gracefully });

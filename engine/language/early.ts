@@ -5,8 +5,8 @@ import { ProgramProcess } from "./host";
 /** A program's process that was started before the command line was fully read. */
 export interface EarlyStart {
   readonly process: ProgramProcess;
-  /** The directory from which it loads the SDK. */
-  readonly directory: string;
+  /** The directory of the project file. */
+  readonly root: string;
 }
 
 /** Flags that take a value as the next word. */
@@ -42,9 +42,18 @@ export function startEarly(
     return undefined;
   const root = findProject(resolve(cwd));
   // Arguments for Node are known only once the project file is read.
-  if (root === undefined || readFileSync(join(root, "Pulumi.yaml"), "utf8").includes("nodeargs"))
-    return undefined;
-  return { process: ProgramProcess.spawn(launcher, root, cache), directory: root };
+  if (root === undefined) return undefined;
+  const text = readFileSync(join(root, "Pulumi.yaml"), "utf8");
+  if (text.includes("nodeargs")) return undefined;
+  return { process: ProgramProcess.spawn(launcher, programDirectoryOf(root, text), cache), root };
+}
+
+/** Where the SDK is most likely found from: the program's directory, which `main` names where it is not the project's. */
+function programDirectoryOf(root: string, text: string): string {
+  const [, , main = "."] = /^main:\s*(["']?)([^"'#\n]+?)\1\s*$/m.exec(text) ?? [];
+  const target = resolve(root, main);
+  const directory = /\.[cm]?[jt]s$/.test(main) ? dirname(target) : target;
+  return existsSync(directory) ? directory : root;
 }
 
 function skim(words: readonly string[]): { readonly command: string | undefined; readonly cwd: string } {

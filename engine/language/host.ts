@@ -1,10 +1,14 @@
 import { fork, type ChildProcess } from "node:child_process";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { END, type StartMessage } from "./messages";
+import { END, Status, type AnswerMessage, type CallMessage, type StartMessage } from "./messages";
 
 /** Takes a line that a program wrote to one of its streams. */
 export type LineHandler = (stream: "stdout" | "stderr", line: string) => void;
+
+/** Answers a call that a program makes to the engine. */
+export type CallHandler = (call: CallMessage) => Promise<AnswerMessage>;
 
 /** How a program ended. */
 export interface ProgramEnd {
@@ -46,24 +50,34 @@ export class ProgramProcess {
         execArgv: [...nodeArguments],
         env: {
           ...process.env,
-          NODE_COMPILE_CACHE: cache,
+          // Of its own: the SDK sets flags of V8's, and compiled code is of use only where the flags are the same.
+          NODE_COMPILE_CACHE: join(cache, "program"),
           PULUMI_ENGINE_CACHE: cache,
           // The launcher transpiles, so that the SDK must not load its own TypeScript compiler.
           PULUMI_NODEJS_TYPESCRIPT: "false",
         },
         stdio: ["ignore", "pipe", "pipe", "ipc"],
+        // Takes bytes as they are.
+        serialization: "advanced",
         // An interrupt from the terminal is the engine's to handle; it ends the program when it is done.
         detached: true,
       }),
     );
   }
 
-  /** Runs the program; resolves when the process has ended. */
-  async run(message: StartMessage, onLine: LineHandler): Promise<ProgramEnd> {
+  /** Runs the program; resolves when the process has ended. Its calls go to `onCall`; those of dynamic providers are refused. */
+  async run(message: StartMessage, onLine: LineHandler, onCall: CallHandler = refuse): Promise<ProgramEnd> {
     forwardLines(this.child.stdout, "stdout", onLine);
     forwardLines(this.child.stderr, "stderr", onLine);
+    this.child.on("message", (call: CallMessage) => void this.answer(call, onCall));
     this.child.send(message);
     return this.ended;
+  }
+
+  private async answer(call: CallMessage, onCall: CallHandler): Promise<void> {
+    const answer = await onCall(call);
+    // Nobody waits for it where the program has ended.
+    if (this.child.connected) this.child.send(answer, () => undefined);
   }
 
   /** Asks a process to end that would go on as long as the engine. */
@@ -78,6 +92,10 @@ export class ProgramProcess {
     this.child.kill("SIGKILL");
   }
 }
+
+/** Dynamic providers have no engine to talk to: with the CLI, too, what they say goes to their streams. */
+const refuse: CallHandler = ({ call }) =>
+  Promise.resolve({ call, failure: { code: Status.unavailable, details: "there is no engine" } });
 
 function forwardLines(stream: Readable | null, name: "stdout" | "stderr", onLine: LineHandler): void {
   if (stream)

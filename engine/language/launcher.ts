@@ -5,8 +5,16 @@
  */
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { END, type StartMessage } from "./messages";
-import { leaveOutPromiseStacks, putOffDebugger, putOffPackages } from "./shortcuts";
+import { setFlagsFromString } from "node:v8";
+import { EngineChannel, type ClientClass } from "./channel";
+import { END, type AnswerMessage, type StartMessage } from "./messages";
+import {
+  cutResourceStacks,
+  leaveOutDebugMessages,
+  leaveOutPromiseStacks,
+  putOffDebugger,
+  putOffPackages,
+} from "./shortcuts";
 import { registerTypeScript } from "./typescript";
 
 /** The exit code of a program whose engine went away. */
@@ -23,6 +31,23 @@ const PRELOADED = [
   "minimist",
 ];
 
+/** The services of the engine's that a program calls, by the modules and names of the SDK's clients. */
+const CLIENTS = [
+  ["./proto/resource_grpc_pb.js", "ResourceMonitorClient"],
+  ["./proto/engine_grpc_pb.js", "EngineClient"],
+] as const;
+
+const channel = new EngineChannel();
+
+/** Has the SDK call the engine through the channel of this process. The SDK copies the classes when it is loaded. */
+function useChannel(sdk: NodeJS.Require): void {
+  for (const [name, client] of CLIENTS) {
+    const module = sdk(name) as Record<string, ClientClass>;
+    const original = module[client];
+    if (original) module[client] = channel.clientClass(original);
+  }
+}
+
 /** The SDK that a program in the directory uses. */
 function sdkOf(directory: string): NodeJS.Require {
   const local = createRequire(join(directory, "noop.js"));
@@ -32,6 +57,7 @@ function sdkOf(directory: string): NodeJS.Require {
 function preload(directory: string): void {
   try {
     const sdk = sdkOf(directory);
+    useChannel(sdk);
     for (const module of PRELOADED) sdk(module);
   } catch {
     // Only a head start was lost: `start` reports what is missing, from the directory that the project file names.
@@ -43,22 +69,32 @@ function start(message: StartMessage): void {
   // The SDK takes its arguments from here, as if it had been started by hand.
   process.argv.splice(1, process.argv.length, message.role, ...message.arguments);
   const sdk = sdkOf(message.programDirectory);
+  useChannel(sdk);
   putOffDebugger(sdk("./runtime/closure/v8Hooks.js") as Parameters<typeof putOffDebugger>[0]);
+  leaveOutDebugMessages(sdk("./log/index.js") as Parameters<typeof leaveOutDebugMessages>[0]);
   if (message.role === "dynamic-provider") {
     sdk("./cmd/dynamic-provider/index.js");
     return;
   }
   registerTypeScript(message.programDirectory, sdk);
-  leaveOutPromiseStacks();
+  cutResourceStacks();
+  leaveOutPromiseStacks(sdk("./runtime/debuggable.js") as Parameters<typeof leaveOutPromiseStacks>[0]);
   sdk("./cmd/run/index.js");
 }
 
 process.on("disconnect", () => process.exit(ORPHANED));
-process.on("message", (message) => {
+process.on("message", (message: typeof END | StartMessage | AnswerMessage) => {
   if (message === END) process.exit();
+  if ("call" in message) {
+    channel.take(message);
+    return;
+  }
   // From here on the channel must not keep the process alive: it is to end when a program has nothing left to do.
   process.channel?.unref();
-  start(message as StartMessage);
+  start(message);
 });
+// The SDK sets it when half of it is loaded. V8 takes compiled code from the cache only where its flags are the same, so that they must
+// not change on the way.
+setFlagsFromString("--allow-natives-syntax");
 putOffPackages();
 preload(process.cwd());

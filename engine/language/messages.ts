@@ -12,3 +12,31 @@ export interface StartMessage {
 
 /** What asks a process to end. */
 export const END = "end";
+
+/** A call of the program's to one of the engine's services. */
+export interface CallMessage {
+  /** Number of the call, which its answer has, too. */
+  readonly call: number;
+  /** The method, as gRPC has it: `/pulumirpc.ResourceMonitor/RegisterResource`. */
+  readonly path: string;
+  /** The request's message, serialized. */
+  readonly request: Uint8Array;
+}
+
+/** The engine's answer to a {@link CallMessage}: a response or a failure. */
+export interface AnswerMessage {
+  readonly call: number;
+  /** The response's message, serialized. */
+  readonly response?: Uint8Array;
+  readonly failure?: CallFailure;
+}
+
+/** Why a call failed. */
+export interface CallFailure {
+  /** One of {@link Status}. */
+  readonly code: number;
+  readonly details: string;
+}
+
+/** Status codes, as gRPC numbers them. */
+export const Status = { unknown: 2, unimplemented: 12, unavailable: 14 } as const;

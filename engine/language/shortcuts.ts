@@ -78,15 +78,50 @@ function openSession(urls: Map<string, string>): Session {
   return session;
 }
 
+/** Frames between a resource's registration and what takes its place in the source: the SDK's constructors, and the package's own. */
+const SDK_FRAMES = 5;
+
 /**
- * Leaves out the stack traces that the SDK takes of every promise in case it leaks, except where a user looks for
- * leaks. Call it when source-map-support is installed, which makes them so costly.
+ * Cuts short the stack traces that the SDK takes of every resource: of all of its frames the engine uses one, where the
+ * program registers it. Call it when source-map-support is installed, which makes each frame costly.
  */
-export function leaveOutPromiseStacks(): void {
-  if (process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) return;
+export function cutResourceStacks(): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- V8, too, calls it without a receiver.
   const prepare = Error.prepareStackTrace as PrepareStackTrace | undefined;
   if (!prepare) return;
   Error.prepareStackTrace = (error, frames): unknown =>
-    frames[0]?.getFunctionName() === "debuggablePromise" ? "" : prepare(error, frames);
+    prepare(error, frames[0]?.getFunctionName() === "callsites" ? frames.slice(0, SDK_FRAMES + 1) : frames);
+}
+
+/** What of the SDK's module `runtime/debuggable` is replaced. */
+interface Debuggable {
+  debuggablePromise: <T>(promise: Promise<T>, context: unknown) => Promise<T>;
+}
+
+/** Leaves out the stack traces that the SDK takes of every promise in case it leaks, except where a user looks for leaks. */
+export function leaveOutPromiseStacks(module: Debuggable): void {
+  if (process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) return;
+  const { debuggablePromise } = module;
+  module.debuggablePromise = (promise, context) => {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    try {
+      return debuggablePromise(promise, context);
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  };
+}
+
+/** What of the SDK's module `log` is replaced. */
+interface Log {
+  debug: (...message: unknown[]) => Promise<void>;
+}
+
+/**
+ * Leaves out messages that are for whoever debugs a program: this engine never shows them, and the SDK sends half a dozen for every
+ * resource, each a call that the next one waits for.
+ */
+export function leaveOutDebugMessages(module: Log): void {
+  module.debug = () => Promise.resolve();
 }

@@ -135,6 +135,22 @@ describe("a rehearsal", () => {
   });
 });
 
+test("a rehearsal on the server of a URL wants no superuser: what it may not give to others does not count", async () => {
+  const grants = "alter default privileges for role shop_owner in schema shop";
+  world.postgres.run("create role rehearser login createdb", "shop");
+  world.postgres.run(`${grants} grant select on tables to pg_monitor`, "shop");
+  try {
+    const host = await hostWithBackup([ADD], {
+      rehearsal: { url: world.postgres.url("postgres", "rehearser") },
+    });
+    const { rehearsal } = await rehearse(host.surroundings(), openMigrator);
+    expect(rehearsal!.files).toHaveLength(1);
+    expect(host.leftovers()).toEqual([]);
+  } finally {
+    world.postgres.run(`${grants} revoke select on tables from pg_monitor`, "shop");
+  }
+});
+
 describe("a rehearsal fails", () => {
   test.each([
     [

@@ -7,7 +7,8 @@ import type { DiffResult } from "../../values/diff";
 import { maskStrings, secretStrings, unwrapMap, type PropertyMap } from "../../values/property";
 import { keepSecretOutputs } from "../command/outputs";
 import { diffOfResponse, failuresOf } from "../protocol/answers";
-import { mapOf, openClient, promised, type Callback } from "../protocol/client";
+import { openClient, promised, type Callback } from "../protocol/client";
+import { mapOf } from "../protocol/properties";
 import { LostConnection } from "../protocol/errors";
 import { markLike } from "../protocol/marks";
 import {

@@ -26,6 +26,8 @@ export class PluginPool {
   /** What all of them were told that must not be shown. */
   readonly secrets = new PluginSecrets();
   private readonly running = new Set<PluginProvider>();
+  /** Processes that were started before anybody asked for them, by package. */
+  private readonly ready = new Map<string, Promise<PluginProvider>[]>();
   private service: Promise<PluginService> | undefined;
 
   constructor(private readonly options: PluginPoolOptions) {}
@@ -35,8 +37,21 @@ export class PluginPool {
     return this.options.directories.has(packageName);
   }
 
-  /** Starts a process of a package's plugin: each provider resource has one of its own, as each has its own config. */
-  async start(packageName: string): Promise<PluginProvider> {
+  /** Begins to start a process that will be asked for, where the package has a plugin: that takes long. */
+  prepare(packageName: string): void {
+    if (!this.has(packageName)) return;
+    const starting = this.begin(packageName);
+    // Whoever asks for it meets the failure then; nobody may.
+    starting.catch(() => undefined);
+    this.ready.set(packageName, [...(this.ready.get(packageName) ?? []), starting]);
+  }
+
+  /** A new process of a package's plugin: each provider resource has one of its own, as each has its own config. */
+  start(packageName: string): Promise<PluginProvider> {
+    return this.ready.get(packageName)?.shift() ?? this.begin(packageName);
+  }
+
+  private async begin(packageName: string): Promise<PluginProvider> {
     const { directories, workingDirectory, project, signal } = this.options;
     const directory = directories.get(packageName);
     if (directory === undefined) throw new EngineError(`no plugin is named for package ${packageName}`);
@@ -61,6 +76,7 @@ export class PluginPool {
 
   /** Ends all of them. */
   async close(): Promise<void> {
+    await Promise.allSettled([...this.ready.values()].flat());
     await Promise.all([...this.running].map((plugin) => this.stop(plugin)));
     (await this.service)?.close();
   }

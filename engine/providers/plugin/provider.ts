@@ -12,7 +12,7 @@ import {
   type PropertyMap,
 } from "../../values/property";
 import { diffOfResponse, failuresOf } from "../protocol/answers";
-import { mapOf } from "../protocol/client";
+import { mapOf } from "../protocol/properties";
 import { markLike } from "../protocol/marks";
 import {
   PartialFailure,

@@ -1,7 +1,5 @@
 import { credentials, type ServiceError } from "@grpc/grpc-js";
-import type { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
-import type { PropertyMap } from "../../values/property";
 import { failureOf } from "./errors";
 
 /** Messages hold whole provider sources and files; the default of 4 MiB is too small for them. */
@@ -26,9 +24,4 @@ export function promised<Response>(call: (done: Callback<Response>) => unknown):
       else resolve(response);
     });
   });
-}
-
-/** Properties out of a message; none where it has none. */
-export function mapOf(struct: Struct | undefined): PropertyMap {
-  return struct?.toJavaScript() ?? {};
 }

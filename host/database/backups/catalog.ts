@@ -181,7 +181,8 @@ export function catalogDifferences(
   copy: Catalog,
   { owners, extras }: CatalogComparison,
 ): string[] {
-  const counts = (name: string): boolean => owners || !/^(owner of|grants on) /.test(name);
+  // Default privileges are grants of what is yet to come, and a restore leaves them away with the others.
+  const counts = (name: string): boolean => owners || !/^(owner of|grants on|default acl) /.test(name);
   const lines = Object.keys(original)
     .filter(counts)
     .flatMap((name) => {
