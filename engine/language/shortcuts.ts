@@ -18,16 +18,23 @@ interface V8Hooks {
 
 type PrepareStackTrace = (error: Error, frames: NodeJS.CallSite[]) => unknown;
 
-/** Packages that the SDK needs only to serialize functions, as dynamic providers do. */
-const PUT_OFF = ["@npmcli/arborist", "typescript"];
+/**
+ * What a package loads at once and hardly anybody uses, by where the package is: the SDK needs two others to serialize functions, as
+ * dynamic providers do; zod, which checks what programs are given, has the words of fifty languages.
+ */
+const PUT_OFF: readonly (readonly [string, readonly string[]])[] = [
+  ["/@pulumi/pulumi/", ["@npmcli/arborist", "typescript"]],
+  ["/node_modules/zod/", ["../locales/index.cjs"]],
+];
 
-/** Has the SDK's heaviest packages loaded when they are first used. Call it before the SDK is loaded. */
+/** Has these loaded when they are first used. Call it before the SDK is loaded. */
 export function putOffPackages(): void {
   const loader = Module as unknown as ModuleLoader;
   const load = loader._load;
   loader._load = function (request, parent, isMain): unknown {
-    const fromSdk = parent?.filename?.includes("/@pulumi/pulumi/") ?? false;
-    if (!fromSdk || !PUT_OFF.includes(request)) return load.call(this, request, parent, isMain);
+    const from = parent?.filename ?? "";
+    if (!PUT_OFF.some(([owner, requests]) => requests.includes(request) && from.includes(owner)))
+      return load.call(this, request, parent, isMain);
     return lazyModule(() => load.call(this, request, parent, isMain) as object);
   };
 }
