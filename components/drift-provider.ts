@@ -64,10 +64,18 @@ async function check(olds: Partial<DriftInputs>, news: DriftArgs): Promise<Check
   } catch (error) {
     const reason =
       `the host could not be asked what somebody changed on it, and nothing was done: ${(error as Error).message}; ` +
-      "then run it again";
+      `then run it again${orAnotherOne(news)}`;
     // Of no property: Pulumi would print the property's value.
     return { inputs: news, failures: [{ property: "", reason }] };
   }
+}
+
+/** Of a machine that the stack made: nobody but AWS knows whether it is there. */
+function orAnotherOne({ hostId }: DriftArgs): string {
+  const [, , , instanceId] = hostId.split(" ");
+  return instanceId === undefined
+    ? ""
+    : `; or, where ${instanceId} is gone for good, have another one made: \`pulumi up --refresh\``;
 }
 
 function diff(_id: string, olds: Partial<DriftInputs>, news: DriftInputs): Promise<DiffResult> {

@@ -97,14 +97,18 @@ function changesOf(
   { url, events, description }: EndpointSettings,
   waiting: boolean,
 ): EndpointChanges {
-  const sorted = (names: readonly string[]) => [...new Set(names)].sort().join();
   const status = waiting ? "disabled" : "enabled";
   return {
     ...(found.url === url ? {} : { url }),
-    ...(waiting || sorted(found.events) === sorted(events) ? {} : { events }),
+    ...(waiting || sameEvents(found.events, events) ? {} : { events }),
     ...(found.description === description ? {} : { description }),
     ...(found.status === status ? {} : { disabled: waiting }),
   };
+}
+
+function sameEvents(some: readonly string[], others: readonly string[]): boolean {
+  const sorted = (names: readonly string[]) => [...new Set(names)].sort().join();
+  return sorted(some) === sorted(others);
 }
 
 async function applied(api: StripeApi, inputs: SettingsInputs): Promise<SettingsState> {
@@ -136,7 +140,9 @@ async function read(
     ({ status }, index) => status !== "deleted" && state.endpoints[index]?.waiting === false,
   );
   const { url, events, description } = inForce ?? state;
-  return { id, props: { ...state, url, events, description, found } };
+  // Their order says nothing, and Stripe's is its own.
+  const shown = sameEvents(events, state.events) ? state.events : events;
+  return { id, props: { ...state, url, events: shown, description, found } };
 }
 
 /** Looks at an endpoint, and tells what nothing but another generation can put right. */

@@ -6,11 +6,13 @@ that has it; its settings are in the environment.
 - Rights: it knows no condition `cloudwatch:namespace`, by which alone PutMetricData can be narrowed (Service Authorization
   Reference, "Condition keys for Amazon CloudWatch").
 - Subscriptions: the link in a request for confirmation leads to this emulator, which speaks TLS.
+- Transport: it listens with TLS or without. S3 does both, and it is for a bucket's policy to refuse who comes without.
 """
 
 import json
 import os
 
+from hypercorn.config import Config
 from ministack.app import main
 from ministack.core import iam_actions
 from ministack.services import cloudwatch, sns
@@ -45,5 +47,7 @@ assert callable(cloudwatch._evaluate_alarm)
 cloudwatch._evaluate_alarm = lambda alarm: None
 sns._http_post_sync = post_with_tls_links
 iam_actions.request_tag_context = context_with_namespace
+assert Config._insecure_bind == []
+Config._insecure_bind = [f"{os.environ['BIND_HOST']}:{os.environ['PLAIN_PORT']}"]
 
 main()

@@ -55,21 +55,23 @@ export interface EmulatorOptions {
 
 /**
  * AWS' APIs on this machine, over TLS: signatures are checked, and users may do what their policy says. Nobody trusts it but
- * those who are given {@link AwsEmulator.authorityFile}. What it has outlives {@link AwsEmulator.stop}.
+ * those who are given {@link AwsEmulator.authorityFile}. What it has outlives {@link AwsEmulator.stop}. As S3 does, it answers
+ * without TLS, too, and tells policies so (`aws:SecureTransport`).
  */
 export class AwsEmulator {
   private constructor(
     private readonly options: EmulatorOptions,
     private readonly address: string,
     private readonly port: number,
+    private readonly plainPort: number,
   ) {}
 
-  /** Starts one on a port that is free. */
+  /** Starts one on ports that are free. */
   static async start(options: EmulatorOptions): Promise<AwsEmulator> {
     const address = options.address ?? "127.0.0.1";
     await makeCertificates(path.join(options.directory, "tls"), [address, "localhost"]);
-    const [port = 0] = await freePorts(address, 1);
-    const server = new AwsEmulator(options, address, port);
+    const [port = 0, plainPort = 0] = await freePorts(address, 2);
+    const server = new AwsEmulator(options, address, port, plainPort);
     await server.resume();
     return server;
   }
@@ -77,6 +79,11 @@ export class AwsEmulator {
   /** Where clients of any of its services find it; buckets are addressed by path. */
   get url(): string {
     return `https://${this.address}:${this.port}`;
+  }
+
+  /** Where it answers without TLS. Nothing of the stack's leads there. */
+  get plainUrl(): string {
+    return `http://${this.address}:${this.plainPort}`;
   }
 
   /** File with the authority behind its certificate, in PEM. */
@@ -126,6 +133,7 @@ export class AwsEmulator {
     return {
       BIND_HOST: this.address,
       GATEWAY_PORT: String(this.port),
+      PLAIN_PORT: String(this.plainPort),
       MINISTACK_HOST: this.address,
       AUTH: "true",
       SERVICES,

@@ -18,9 +18,10 @@ import { serviceNames, startService, stopService } from "../services";
 import type { World } from "../world";
 import { deployerPolicy } from "./deployer-policy";
 import { AWS_REGION, AwsEmulator, EMULATOR_OWNER, installAws, type AwsKeys } from "./emulator";
-import { SERVICE_NAMES } from "./plugin/cloud";
+import { Cloud, SERVICE_NAMES } from "./plugin/cloud";
 import { keepFacts } from "./plugin/facts";
 import { IMAGE } from "./types/ec2-image";
+import { terminate } from "./types/ec2-instance";
 
 /** The network that the world's cloud is at, before any host is there. */
 const NETWORK = "cloud";
@@ -82,7 +83,7 @@ export class SandboxCloud {
       region: AWS_REGION,
       accessKey: this.deployer.accessKeyId,
       secretKey: this.deployer.secretAccessKey,
-      endpoints: [Object.fromEntries(SERVICE_NAMES.map((service) => [service, this.emulator.url]))],
+      endpoints: [this.endpoints],
       customCaBundle: this.emulator.authorityFile,
       s3UsePathStyle: true,
       skipCredentialsValidation: true,
@@ -113,11 +114,28 @@ export class SandboxCloud {
     return id;
   }
 
+  /** Ends an instance as AWS does when the machine under it fails: no protection holds it back, and no stack is told. */
+  async endInstance(id: string): Promise<void> {
+    const { endpoints, world } = this;
+    const { authorityFile } = this.emulator;
+    const settings = { ...EMULATOR_OWNER, region: AWS_REGION, endpoints, authorityFile, defaultTags: {} };
+    const owner = new Cloud(settings, world);
+    try {
+      await terminate(owner, id);
+    } finally {
+      owner.close();
+    }
+  }
+
   /** Ends it, and removes what it had. Instances that are left are the world's to remove. */
   async remove(): Promise<void> {
     await stopService(this.world, EVALUATOR);
     await this.emulator.remove();
     await releaseNetwork(this.world, NETWORK);
+  }
+
+  private get endpoints(): Readonly<Record<string, string>> {
+    return Object.fromEntries(SERVICE_NAMES.map((service) => [service, this.emulator.url]));
   }
 }
 

@@ -60,6 +60,13 @@ export class SandboxStripe {
     return state.endpoints;
   }
 
+  /** Deletes an endpoint, as somebody does in the dashboard. */
+  async deleteEndpoint(id: string): Promise<void> {
+    const headers = { Authorization: `Bearer ${this.settings.key}` };
+    const answer = await fetch(`${this.url}/v1/webhook_endpoints/${id}`, { method: "DELETE", headers });
+    if (!answer.ok) throw new Error(`deleting ${id} was answered ${answer.status}: ${await answer.text()}`);
+  }
+
   /** Starts it again after {@link SandboxStripe.stop}, under the same URL, with what it had. */
   async resume(): Promise<void> {
     const { world, settings, directory } = this;

@@ -8,6 +8,7 @@ import {
 } from "@aws-sdk/client-route-53";
 import { ListInstanceProfilesForRoleCommand, IAMClient } from "@aws-sdk/client-iam";
 import {
+  CreateBucketCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   ListObjectsV2Command,
@@ -190,6 +191,8 @@ test("no secret stands in the state, or in what is printed", () => {
 describe("the host's role", () => {
   let tried: (command: object) => Promise<string>;
   let s3: S3Client;
+  /** Who speaks no TLS. */
+  let plain: S3Client;
   const at = (Key: string) => ({ Bucket: BUCKET.name, Key });
   const encrypted = { Body: "x", ServerSideEncryption: "AES256" as const };
 
@@ -205,6 +208,7 @@ describe("the host's role", () => {
       profile: InstanceProfiles?.[0]?.InstanceProfileName ?? null,
     } as Parameters<typeof roleCredentials>[0])();
     s3 = new S3Client({ ...cloud.client(credentials!), forcePathStyle: true });
+    plain = new S3Client({ ...cloud.plainClient(credentials!), forcePathStyle: true });
     tried = (command) =>
       s3.send(command as PutObjectCommand).then(
         () => "done",
@@ -251,6 +255,29 @@ describe("the host's role", () => {
     await new Upload({ client: s3, params, partSize: 5 * 1024 * 1024 }).done();
     expect(await tried(new GetObjectCommand(at("database/large")))).toBe("done");
   });
+
+  // The same requests as above, which the role may make: it is the bucket's policy that refuses them.
+  test.each<[string, () => object]>([
+    ["puts no backup", () => new PutObjectCommand({ ...at("database/one"), ...encrypted })],
+    ["reads none", () => new GetObjectCommand(at("database/one"))],
+    ["finds none", () => new ListObjectsV2Command({ Bucket: BUCKET.name, Prefix: "database/" })],
+    ["puts no evidence", () => new PutObjectCommand({ ...at("audit/one"), ...encrypted })],
+  ])("%s without TLS", async (_, command) => {
+    await expect(plain.send(command() as PutObjectCommand)).rejects.toMatchObject({
+      name: "AccessDenied",
+      message: expect.stringContaining("explicit deny in a resource-based policy"),
+    });
+  });
+});
+
+test("S3 itself answers without TLS, to whoever it knows", async () => {
+  const to = { Bucket: "without-a-policy", Key: "one" };
+  const owner = new S3Client({ ...cloud.plainClient(), forcePathStyle: true });
+  await owner.send(new CreateBucketCommand({ Bucket: to.Bucket }));
+  await owner.send(new PutObjectCommand({ ...to, Body: "x" }));
+  const stranger = { accessKeyId: "AKIA0000000000000000", secretAccessKey: "x" };
+  const unknown = new S3Client({ ...cloud.plainClient(stranger), forcePathStyle: true });
+  await expect(unknown.send(new GetObjectCommand(to))).rejects.toMatchObject({ name: "InvalidAccessKeyId" });
 });
 
 test("a destroy fails, names what is protected, and leaves the host as it is", async () => {

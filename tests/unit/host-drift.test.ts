@@ -159,6 +159,15 @@ describe("no answer", () => {
     return failures[0]?.reason ?? "";
   }
 
+  it("of a machine that the stack made, which may be gone for good", async () => {
+    const { server, connection } = await startHost();
+    await server.stop();
+    servers.length = 0;
+    const args = { hostId: `SHA256:x ${connection.host} 22 i-0123`, connection, command: "true" };
+    const { failures } = await check(keptOf(args), args);
+    expect(failures[0]?.reason).toMatch(/i-0123 is gone for good, .*`pulumi up --refresh`$/);
+  });
+
   it("from a port where nobody listens", async () => {
     const { server, connection } = await startHost();
     await server.stop();

@@ -144,5 +144,14 @@ async function leave(cloud: Cloud, allocationId: string, instanceId: string): Pr
   keepFacts(cloud.world, instanceId, { elasticAddress: null });
 }
 
+/** Takes the addresses of an instance that ended from it, as EC2 does by itself; they stay their owner's. */
+export async function freeAddresses(cloud: Cloud, instanceId: string): Promise<void> {
+  const client = await cloud.client("ec2");
+  const { Addresses = [] } = await client.send(new ec2.DescribeAddressesCommand({}));
+  for (const { InstanceId, AssociationId } of Addresses)
+    if (InstanceId === instanceId)
+      await unless(ABSENT, () => client.send(new ec2.DisassociateAddressCommand({ AssociationId })));
+}
+
 /** Addresses that outlive instances. */
 export const addressTypes: readonly ResourceType[] = [eip, eipAssociation];

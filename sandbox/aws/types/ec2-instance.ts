@@ -11,6 +11,7 @@ import { dropFacts, factsOf, keepFacts } from "../plugin/facts";
 import { flag, list, map, number, object, text, type Values } from "../plugin/properties";
 import type { Change, ResourceType } from "../plugin/resource-type";
 import { tagOutputs } from "../plugin/tags";
+import { freeAddresses } from "./ec2-address";
 import { IMAGE } from "./ec2-image";
 import { ABSENT, arnOf, retagEc2, tagsFor } from "./ec2-network";
 
@@ -260,11 +261,13 @@ async function setProfile(cloud: Cloud, id: string, name: Values[string]): Promi
     );
 }
 
-async function terminate(cloud: Cloud, id: string): Promise<void> {
+/** Ends an instance with its host, whether or not it is protected. */
+export async function terminate(cloud: Cloud, id: string): Promise<void> {
   const client = await cloud.client("ec2");
   await stopMetadata(cloud.world, id);
   await recordedHost(id, cloud.world)?.remove();
   await unless(ABSENT, () => client.send(new ec2.TerminateInstancesCommand({ InstanceIds: [id] })));
+  await freeAddresses(cloud, id);
   dropFacts(cloud.world, id);
 }
 

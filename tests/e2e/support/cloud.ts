@@ -45,6 +45,11 @@ export class TestCloud {
     return { region: "us-east-1", endpoint: emulator.url, credentials, requestHandler: { httpsAgent } };
   }
 
+  /** The same for one that speaks no TLS. */
+  plainClient(credentials: AwsKeys & { readonly sessionToken?: string } = EMULATOR_OWNER) {
+    return { region: "us-east-1", endpoint: this.cloud.emulator.plainUrl, credentials };
+  }
+
   async remove(): Promise<void> {
     this.plugin.close();
     this.provider.close();

@@ -331,6 +331,9 @@ describe("settings", () => {
   it("that somebody changed in the dashboard are found, and put right by one call", async () => {
     const state = await create();
     const before = await applied(inputs(state));
+    standIn.state.endpoints[0]!.enabled_events.reverse();
+    expect(await readBack(before)).toMatchObject({ events: EVENTS });
+    standIn.state.endpoints[0]!.enabled_events.reverse();
     expect(await readBack(before)).toEqual(before);
     Object.assign(standIn.state.endpoints[0]!, { status: "disabled", enabled_events: ["charge.failed"] });
     const drifted = await readBack(before);
