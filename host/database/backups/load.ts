@@ -68,9 +68,13 @@ export async function load(file: string, address: Address, options: LoadOptions)
 
 function hints(errors: readonly string[]): string[] {
   const roles = errors.flatMap((line) => /role "(.+)" does not exist/.exec(line)?.[1] ?? []);
-  return [...new Set(roles)].map(
-    (role) => `make that role on the server first: create role "${role}" nologin`,
-  );
+  const superuser = errors.some((line) => /permission denied to create|must be (superuser|owner)/.test(line));
+  return [
+    ...[...new Set(roles)].map((role) => `make that role on the server first: create role "${role}" nologin`),
+    ...(superuser
+      ? ["a superuser can restore it; for another role name the product's own schemas as database.schemas"]
+      : []),
+  ];
 }
 
 /** Whether a restore that ended like this lost nothing: all its errors are about a setting that an older server does not know. */

@@ -123,7 +123,12 @@ async function onServer(
         `the server of rehearsalUrl has version ${facts.server}, older than ${manifest.server}`,
       );
     }
-    const owners = await isSuperuser(session);
+    const { superuser: owners, seesAll, name: role } = await rightsOf(session);
+    if (!seesAll) {
+      throw new Refused(
+        `the role ${role} of rehearsalUrl does not see every row: alter role ${escapeIdentifier(role)} bypassrls`,
+      );
+    }
     await requireExtensions(session, manifest, "install them on the server of rehearsalUrl");
     await session.query(drop);
     progress(`making the database ${name} on the server of rehearsalUrl`);
@@ -151,11 +156,14 @@ async function onServer(
   }
 }
 
-async function isSuperuser(session: Client): Promise<boolean> {
-  const { rows } = await session.query<{ is: boolean }>(
-    "select rolsuper as is from pg_roles where rolname = current_user",
+/** Who a session is, and whether policies of row level security do not hold for it: what is counted has to be all there is. */
+async function rightsOf(session: Client): Promise<{ name: string; superuser: boolean; seesAll: boolean }> {
+  const { rows } = await session.query<{ name: string; superuser: boolean; seesAll: boolean }>(
+    'select rolname as name, rolsuper as superuser, rolsuper or rolbypassrls as "seesAll" from pg_roles where rolname = current_user',
   );
-  return rows[0]?.is === true;
+  if (rows[0] === undefined)
+    throw new Failed("the server of rehearsalUrl does not know its own session's role");
+  return rows[0];
 }
 
 async function requireExtensions(session: Client, manifest: StoredManifest, wayOut: string): Promise<void> {
