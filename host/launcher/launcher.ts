@@ -25,15 +25,22 @@ import { RELEASE_HEADER } from "./release-header";
 /** How long the application keeps an idle connection: longer than Nginx, which must be the one to close it. */
 const KEEP_ALIVE_MS = 75_000;
 
+/** How long idle connections stay open when the application begins to end: Nginx may be sending a request on any of them. */
+const IDLE_GRACE_MS = 300;
+
 const port = Number(required("PORT"));
 const script = required("CONDUCTOR_SCRIPT");
-let application: Server | undefined;
+/** A server of plain HTTP. */
+type HttpServer = Server;
+
+let application: HttpServer | undefined;
 
 subscribe("tracing:net.server.listen:asyncStart", (message) => {
   const { server, options } = message as { server: unknown; options: ListenOptions };
   if (server instanceof Server && Number(options.port) === port && application === undefined) {
-    application = server;
+    application = server as HttpServer;
     server.keepAliveTimeout = Math.max(server.keepAliveTimeout, KEEP_ALIVE_MS);
+    endGently(application);
   }
 });
 
@@ -84,6 +91,23 @@ function setVariables(file: string): void {
   for (const [name, value] of Object.entries(variables)) {
     process.env[name] = value;
   }
+}
+
+/**
+ * Has the server, once it is told to close, answer what is under way to it on idle connections, and say with each answer that it
+ * closes the connection. Closed at once, as Node does it, they would fail a request that Nginx may not send again.
+ */
+function endGently(server: HttpServer): void {
+  const closeIdleConnections = server.closeIdleConnections.bind(server);
+  let closing = false;
+  server.prependListener("request", (_request: IncomingMessage, response: ServerResponse) => {
+    if (closing) response.shouldKeepAlive = false;
+  });
+  // `close` calls it when nobody can connect any more.
+  server.closeIdleConnections = () => {
+    closing = true;
+    setTimeout(closeIdleConnections, IDLE_GRACE_MS);
+  };
 }
 
 function openPrivateSocket(): void {

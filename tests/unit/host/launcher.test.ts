@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { Agent, get, type IncomingMessage } from "node:http";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import fc from "fast-check";
@@ -39,6 +40,7 @@ const server = http.createServer((request, response) => {
   response.end(JSON.stringify({ url, keepAlive: server.keepAliveTimeout, argv: process.argv.slice(1), main }));
 });
 if (process.argv.includes("--patient")) server.keepAliveTimeout = 200000;
+process.on("SIGINT", () => server.close(() => process.exit()));
 process.stdin.once("data", () => {
   other.listen(0, "127.0.0.1", () => server.listen(Number(process.env.PORT), "127.0.0.1", () => console.log("listening")));
 });
@@ -62,6 +64,20 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, "close");
   return port;
+}
+
+/** Is there nobody who takes connections? */
+function refuses(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("connect", () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on("error", () => {
+      resolve(true);
+    });
+  });
 }
 
 /** In cluster mode an instance gets what PM2 itself was started with. */
@@ -160,6 +176,27 @@ describe.each([
     expect((JSON.parse((await ask(impatient)).body) as Told).keepAlive).toBe(75_000);
     expect((JSON.parse((await ask(patient)).body) as Told).keepAlive).toBe(200_000);
   });
+});
+
+it("answers once more on an idle connection when it begins to end, and says that it closes it", async () => {
+  const instance = await launch("application.cjs", COMMONJS);
+  const { child, port } = instance;
+  await instance.listen();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ask = async (): Promise<{ connection: string | undefined; reused: boolean }> => {
+    const request = get({ port, host: "127.0.0.1", agent });
+    const [response] = (await once(request, "response")) as [IncomingMessage];
+    response.resume();
+    await once(response, "end");
+    return { connection: response.headers.connection, reused: request.reusedSocket };
+  };
+  expect(await ask()).toEqual({ connection: "keep-alive", reused: false });
+  const exited = once(child, "exit");
+  child.kill("SIGINT");
+  // It has closed its port when nobody can connect to it any more.
+  expect(await waitUntil(5000, 10, () => refuses(port))).toBe(true);
+  expect(await ask()).toEqual({ connection: "close", reused: true });
+  expect(await exited).toEqual([0, null]);
 });
 
 it("takes the place of an instance that was killed, socket included", async () => {
