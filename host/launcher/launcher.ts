@@ -30,15 +30,12 @@ const IDLE_GRACE_MS = 300;
 
 const port = Number(required("PORT"));
 const script = required("CONDUCTOR_SCRIPT");
-/** A server of plain HTTP. */
-type HttpServer = Server;
-
-let application: HttpServer | undefined;
+let application: Server | undefined;
 
 subscribe("tracing:net.server.listen:asyncStart", (message) => {
   const { server, options } = message as { server: unknown; options: ListenOptions };
   if (server instanceof Server && Number(options.port) === port && application === undefined) {
-    application = server as HttpServer;
+    application = server as Server;
     server.keepAliveTimeout = Math.max(server.keepAliveTimeout, KEEP_ALIVE_MS);
     endGently(application);
   }
@@ -97,7 +94,7 @@ function setVariables(file: string): void {
  * Has the server, once it is told to close, answer what is under way to it on idle connections, and say with each answer that it
  * closes the connection. Closed at once, as Node does it, they would fail a request that Nginx may not send again.
  */
-function endGently(server: HttpServer): void {
+function endGently(server: Server): void {
   const closeIdleConnections = server.closeIdleConnections.bind(server);
   let closing = false;
   server.prependListener("request", (_request: IncomingMessage, response: ServerResponse) => {
