@@ -39,8 +39,10 @@ const LOAD = {
   http1: { protocol: "http1", path, rate: 250, connections: 50, users: 50 },
   http2: { protocol: "http2", path, rate: 50, connections: 2, users: 20 },
 } as const;
-/** No more than one request a connection, or HTTP/2 user, is under way at any moment. */
-const MOST_IN_FLIGHT = { http1: LOAD.http1.users, http2: LOAD.http2.users };
+/** Processes of a colour that hold requests. They die one after the other. */
+const INSTANCES = 2;
+/** A user has one request under way at any moment; who lost one may lose the next in the instance that dies last. */
+const MOST_IN_FLIGHT = { http1: INSTANCES * LOAD.http1.users, http2: INSTANCES * LOAD.http2.users };
 
 /** How a request may fail that cannot be sent, or is cut, since the front door went away. */
 const CUT: readonly Failure[] = ["connect", "closed", "truncated", "refused", "reset"];
@@ -216,7 +218,10 @@ async function settled(): Promise<void> {
 
 /** Do all instances of a colour answer on their own sockets? */
 async function instancesAnswer(colour: Colour): Promise<boolean> {
-  const sockets = [0, 1].map((instance) => `/run/vehicleservice/health/${colour}/${instance}.sock`);
+  const sockets = Array.from(
+    { length: INSTANCES },
+    (_, instance) => `/run/vehicleservice/health/${colour}/${instance}.sock`,
+  );
   const ask = (socket: string): Promise<CommandResult> =>
     world.host.exec(["curl", "--silent", "--fail", "--unix-socket", socket, "http://instance/api/health"], {
       check: false,

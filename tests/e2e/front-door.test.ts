@@ -4,8 +4,8 @@ import type { IncomingMessage } from "node:http";
 import { request, type RequestOptions } from "node:https";
 import type { Duplex, Readable } from "node:stream";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type { Act } from "../../host/conductor/protocol";
+import { waitFor } from "../../sandbox/processes";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -28,6 +28,8 @@ beforeAll(async () => {
 
 afterAll(() => world.remove());
 
+/** Longest wait for a condition, in seconds. */
+const WAIT_SECONDS = 60;
 const MAINTENANCE_FILE = "/var/www/vehicleservice/MAINTENANCE_MODE";
 const WEBHOOK = "/api/business/wallet/webhook";
 
@@ -79,14 +81,27 @@ async function metrics(): Promise<Map<string, number>> {
 
 /** Waits until a count that ends with the log phase is as expected. */
 async function waitForCount(name: string, expected: number): Promise<void> {
-  while ((await metrics()).get(name) !== expected) await pause(20);
+  await waitFor(`${name} to be ${expected}`, WAIT_SECONDS, async () =>
+    (await metrics()).get(name) === expected ? true : undefined,
+  );
+}
+
+/** Returns the cookie of a new user whom the front door has put on a colour. */
+async function cookieOfUserOn(colour: string): Promise<string> {
+  return waitFor(`a user of ${colour}`, WAIT_SECONDS, async () => {
+    const { body, headers } = await ask("/api/whoami");
+    if ((JSON.parse(body) as { colour: string }).colour !== colour) return undefined;
+    return headers["set-cookie"]?.map((cookie) => cookie.replace(/;.*/, "")).join("; ");
+  });
 }
 
 /** Waits for a condition that the conductor brings about. */
 async function waitForStatus(
   holds: (colours: Awaited<ReturnType<TestWorld["status"]>>["colours"]) => boolean,
 ) {
-  while (!holds((await world.status()).colours)) await pause(50);
+  await waitFor("the colours to be as expected", WAIT_SECONDS, async () =>
+    holds((await world.status()).colours) ? true : undefined,
+  );
 }
 
 describe("failover", () => {
@@ -118,7 +133,9 @@ describe("failover", () => {
     const { stdout } = await world.host.exec(["sh", "-c", `${kill} && ${post}`]);
     expect(JSON.parse(stdout)).toMatchObject({ colour: "green" });
     // A tester of blue meets nobody but blue.
-    while ((await ask("/api/whoami", tester("blue"))).status !== 200) await pause(50);
+    await waitFor("blue to be back", WAIT_SECONDS, async () =>
+      (await ask("/api/whoami", tester("blue"))).status === 200 ? true : undefined,
+    );
     await waitForStatus(({ blue }) => blue.healthy);
   });
 
@@ -204,8 +221,9 @@ describe("a colour that is withdrawn", () => {
     await world.setGroupValue("site.drainSeconds", "60");
     await world.up({ canaryWeight: 5 });
     const since = await now();
-    // Blue fails after 6 s, and green answers 6 s later.
-    const slow = ask("/api/whoami?fail=blue&ms=6000");
+    // Blue fails after 6 s, and green answers 6 s later. Of new users, one in twenty would not meet blue at all.
+    const headers = { cookie: await cookieOfUserOn("blue") };
+    const slow = ask("/api/whoami?fail=blue&ms=6000", { headers });
     await waitForCount('front_door_requests_in_flight{colour="blue"}', 1);
     const [answer] = await Promise.all([slow, world.up({ greenVersion: "v1.0.0" })]);
     expect(answer.status).toBe(200);
