@@ -5,10 +5,13 @@
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 
 const CHECKS = ["check:types", "check:lint", "check:format", "check:shell"];
 const sum = { passed: 0, failed: 0, skipped: 0 };
+/** What failed, a line each: told again at the end, for what a suite prints on the way can be long. */
+const failures = [];
 
 /** Runs a program with its output shown; true where it ended well. */
 function run(program, args) {
@@ -28,8 +31,20 @@ function check(name) {
     execFile("npm", ["run", "--silent", name], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
       console.log(`\n> ${name}: ${error === null ? "passed" : "FAILED"}\n${stdout}${stderr}`.trimEnd());
       sum[error === null ? "passed" : "failed"] += 1;
+      if (error !== null) failures.push(name);
       resolve();
     });
+  });
+}
+
+/** The failed tests of one file, or the file itself where it could not be run. */
+function failuresOf({ name, status, assertionResults }) {
+  const file = relative(process.cwd(), name);
+  const failed = assertionResults.filter((result) => result.status === "failed");
+  if (failed.length === 0) return status === "failed" ? [file] : [];
+  return failed.map(({ fullName, failureMessages: [message = ""] }) => {
+    const [reason] = stripVTControlCharacters(message).split("\n");
+    return `${file}: ${fullName}: ${reason}`;
   });
 }
 
@@ -40,6 +55,7 @@ function suite(args) {
   try {
     const passed = run("jest", [...args, "--json", `--outputFile=${report}`]);
     const counts = JSON.parse(readFileSync(report, "utf8"));
+    failures.push(...counts.testResults.flatMap(failuresOf));
     sum.passed += counts.numPassedTests;
     sum.failed += counts.numFailedTests + counts.numRuntimeErrorTestSuites;
     sum.skipped += counts.numPendingTests + counts.numTodoTests;
@@ -51,6 +67,7 @@ function suite(args) {
     }
   } catch (error) {
     console.error(`no report of jest ${args.join(" ")}: ${error.message}`);
+    failures.push(`jest ${args.join(" ")}`);
     sum.failed += 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -69,5 +86,6 @@ if (first === undefined || first === "--quick") {
 } else {
   suite([first, ...rest, "--runInBand"]);
 }
+if (failures.length > 0) console.log(`\nFailed:\n${failures.map((line) => `  ${line}`).join("\n")}`);
 console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
 process.exit(sum.failed === 0 ? 0 : 1);
