@@ -3,12 +3,13 @@
  *   engine.js          the entry: switches the compile cache on and starts the program's process at once
  *   engine-cli.js      the engine itself, loaded from the compile cache
  *   engine-program.js  what runs in the program's process
+ *   engine-dynamic.js  what runs in the process of the providers that a program brings along
  */
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-/** Writes the three files into a directory. */
+/** Writes the four files into a directory. */
 export async function buildEngine(directory) {
   await build({
     absWorkingDir: fileURLToPath(new URL("..", import.meta.url)),
@@ -16,6 +17,7 @@ export async function buildEngine(directory) {
       engine: "engine/main.ts",
       "engine-cli": "engine/cli/main.ts",
       "engine-program": "engine/language/launcher.ts",
+      "engine-dynamic": "engine/providers/dynamic/server/main.ts",
     },
     outdir: directory,
     bundle: true,

@@ -23,4 +23,5 @@ const early = startEarly(process.argv.slice(2), launcher, cache);
 
 // A file of its own, because the cache is of use only to what is loaded after it was switched on.
 const { main } = createRequire(__filename)("./engine-cli.js") as typeof import("./cli/main");
-void main(process.argv, { launcher, cache, early });
+const dynamicServer = join(__dirname, "engine-dynamic.js");
+void main(process.argv, { launcher, dynamicServer, cache, early });

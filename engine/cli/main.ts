@@ -7,6 +7,8 @@ import { buildProgram } from "./program";
 export interface Startup {
   /** The bundled launcher of programs. */
   readonly launcher: string;
+  /** The bundle that runs in the process of the providers that a program brings along. */
+  readonly dynamicServer: string;
   /** The directory for compiled code. */
   readonly cache: string;
   readonly early: EarlyStart | undefined;

@@ -113,7 +113,7 @@ class Update {
       offline: this.options.offlinePlan,
       parallel: this.options.parallel,
       interruption: this.interrupts,
-      startDynamicProvider: () => this.spawn(stack.session.project.programDirectory),
+      dynamicProviders: { server: this.startup.dynamicServer, cache: this.startup.cache },
     };
     this.printTitle(stack, planned);
     const result = await this.carryOutOne(stack, runOptions);
@@ -162,11 +162,7 @@ class Update {
       this.earlyUsed = true;
       return startup.early.process;
     }
-    return this.spawn(programDirectory, nodeArguments);
-  }
-
-  private spawn(directory: string, nodeArguments: readonly string[] = []): ProgramProcess {
-    return ProgramProcess.spawn(this.startup.launcher, directory, this.startup.cache, nodeArguments);
+    return ProgramProcess.spawn(startup.launcher, programDirectory, startup.cache, nodeArguments);
   }
 
   private async addHistory(

@@ -35,7 +35,6 @@ export async function runProgramIn(
   try {
     const end = await program.run(
       {
-        role: "program",
         arguments: programArguments(options),
         environment: configEnvironment(options.config),
         programDirectory: project.programDirectory,

@@ -1,4 +1,3 @@
-import type { StartMessage } from "../language/messages";
 import { DynamicProcess } from "../providers/dynamic/process";
 import { PluginPool, type PluginService } from "../providers/plugin/pool";
 import { ProviderRegistry } from "../providers/registry";
@@ -9,23 +8,16 @@ import type { RunOptions } from "./run";
 /** The providers that the engine has, and those of the program itself. */
 export function openRegistry(options: RunOptions, config: PropertyMap): ProviderRegistry {
   const { project } = options.stack.session;
-  const message: StartMessage = {
-    role: "dynamic-provider",
-    // The SDK wants the address of an engine, and never uses it.
-    arguments: ["none"],
-    environment: {
-      // As with the CLI, the config is for `configure`: a variable would reach whatever a provider starts.
-      PULUMI_CONFIG: "{}",
-      PULUMI_NODEJS_PROJECT: project.name,
-      PULUMI_PROJECT: project.name,
-    },
-    programDirectory: project.programDirectory,
+  const processOptions = {
+    ...options.dynamicProviders,
+    directory: project.programDirectory,
+    project: project.name,
   };
   return new ProviderRegistry({
     config,
     signal: options.interruption.atOnce,
     start: (mask) =>
-      new DynamicProcess(options.startDynamicProvider(), message, (_stream, line) => {
+      new DynamicProcess(processOptions, (_stream, line) => {
         options.events.message("info", "", mask(line));
       }),
   });

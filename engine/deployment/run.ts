@@ -1,5 +1,6 @@
 import { cpus } from "node:os";
 import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
+import type { DynamicProcessOptions } from "../providers/dynamic/process";
 import type { ProgramProcess } from "../language/host";
 import type { PluginPool } from "../providers/plugin/pool";
 import { DYNAMIC_PACKAGE, type ProviderRegistry } from "../providers/registry";
@@ -37,8 +38,8 @@ export interface RunOptions {
   readonly parallel?: number | undefined;
   /** The user's wish to end the run. */
   readonly interruption: Interruption;
-  /** Starts a process that can become that of the dynamic providers. */
-  readonly startDynamicProvider: () => ProgramProcess;
+  /** What runs the providers that the program brings along: the bundle, and the directory for compiled code. */
+  readonly dynamicProviders: Pick<DynamicProcessOptions, "server" | "cache">;
 }
 
 /** The two degrees of an interruption: finish what is under way, or drop it. */

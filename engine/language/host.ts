@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { END, Status, type AnswerMessage, type CallMessage, type StartMessage } from "./messages";
+import { END, type AnswerMessage, type CallMessage, type StartMessage } from "./messages";
 
 /** Takes a line that a program wrote to one of its streams. */
 export type LineHandler = (stream: "stdout" | "stderr", line: string) => void;
@@ -65,8 +65,8 @@ export class ProgramProcess {
     );
   }
 
-  /** Runs the program; resolves when the process has ended. Its calls go to `onCall`; those of dynamic providers are refused. */
-  async run(message: StartMessage, onLine: LineHandler, onCall: CallHandler = refuse): Promise<ProgramEnd> {
+  /** Runs the program; resolves when the process has ended. Its calls go to `onCall`. */
+  async run(message: StartMessage, onLine: LineHandler, onCall: CallHandler): Promise<ProgramEnd> {
     forwardLines(this.child.stdout, "stdout", onLine);
     forwardLines(this.child.stderr, "stderr", onLine);
     this.child.on("message", (call: CallMessage) => void this.answer(call, onCall));
@@ -93,11 +93,8 @@ export class ProgramProcess {
   }
 }
 
-/** Dynamic providers have no engine to talk to: with the CLI, too, what they say goes to their streams. */
-const refuse: CallHandler = ({ call }) =>
-  Promise.resolve({ call, failure: { code: Status.unavailable, details: "there is no engine" } });
-
-function forwardLines(stream: Readable | null, name: "stdout" | "stderr", onLine: LineHandler): void {
+/** Gives the lines of a stream to a handler. */
+export function forwardLines(stream: Readable | null, name: "stdout" | "stderr", onLine: LineHandler): void {
   if (stream)
     createInterface({ input: stream }).on("line", (line) => {
       onLine(name, line);

@@ -1,7 +1,6 @@
 /**
  * Runs in a process of its own, forked by the engine: loads `@pulumi/pulumi` while the engine still reads its files,
- * waits to be told what to be, and hands over to the SDK's own `cmd/run` or `cmd/dynamic-provider`. It ends when the
- * engine ends.
+ * waits to be told what to run, and hands over to the SDK's own `cmd/run`. It ends when the engine ends.
  */
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -19,6 +18,9 @@ import { registerTypeScript } from "./typescript";
 
 /** The exit code of a program whose engine went away. */
 const ORPHANED = 70;
+
+/** What stands for the script's name among the arguments. */
+const PROGRAM = "program";
 
 /** What the SDK's `cmd/run` is about to load; that module itself cannot be, for it runs when it is loaded. */
 const PRELOADED = [
@@ -67,15 +69,11 @@ function preload(directory: string): void {
 function start(message: StartMessage): void {
   Object.assign(process.env, message.environment);
   // The SDK takes its arguments from here, as if it had been started by hand.
-  process.argv.splice(1, process.argv.length, message.role, ...message.arguments);
+  process.argv.splice(1, process.argv.length, PROGRAM, ...message.arguments);
   const sdk = sdkOf(message.programDirectory);
   useChannel(sdk);
   putOffDebugger(sdk("./runtime/closure/v8Hooks.js") as Parameters<typeof putOffDebugger>[0]);
   leaveOutDebugMessages(sdk("./log/index.js") as Parameters<typeof leaveOutDebugMessages>[0]);
-  if (message.role === "dynamic-provider") {
-    sdk("./cmd/dynamic-provider/index.js");
-    return;
-  }
   registerTypeScript(message.programDirectory, sdk);
   cutResourceStacks();
   leaveOutPromiseStacks(sdk("./runtime/debuggable.js") as Parameters<typeof leaveOutPromiseStacks>[0]);

@@ -1,8 +1,6 @@
-/** What the engine tells a process that waits with the SDK loaded. */
+/** What the engine tells a program's process that waits with the SDK loaded. */
 export interface StartMessage {
-  /** What to be: the program's process, or that of its dynamic providers. */
-  readonly role: "program" | "dynamic-provider";
-  /** Arguments for `@pulumi/pulumi/cmd/run`, or `cmd/dynamic-provider`. */
+  /** Arguments for `@pulumi/pulumi/cmd/run`. */
   readonly arguments: readonly string[];
   /** Variables that are set before the program starts; they never stand in the process's initial environment. */
   readonly environment: Readonly<Record<string, string>>;

@@ -134,11 +134,26 @@ it("tells what a provider rejects or throws, without secrets, and changes nothin
   expect(kept()).toMatchObject([{ inputs: { weight: 1 }, outputs: { made: "1" } }]);
   one({ kind: "b", weight: 2, fault: "create throws" });
   expect((await workspace.pulumi(up)).stdout).toContain("one: error: no room for [secret]");
+  one({ kind: "b", weight: 2, fault: "create answers no data" });
+  expect((await workspace.pulumi(up)).stdout).toContain(
+    "one: error: the provider answered with undefined at outs.made[0]: only JSON values can be kept",
+  );
   one({ kind: "c", weight: 2, fault: "create ends the process" });
   expect((await workspace.pulumi(up)).stdout).toContain(
     "one: error: the process of the dynamic providers ended with exit code 3",
   );
   expect(workspace.text(".pulumi/stacks/table/dev.json").length).toBe(before.length);
+});
+
+it("has the SDK, and the config by short names, for a provider that asks for them", async () => {
+  workspace.table([{ name: "one", provider: "caller" }], { made: { $output: "one.made" } });
+  expect((await workspace.pulumi(up)).stdout).toContain(
+    'one: error: missing required configuration key "of-nobody"; set it with',
+  );
+  await workspace.succeed("config set of-nobody somebody");
+  await workspace.succeed(up);
+  expect(await workspace.succeed("stack output made")).toBe("table\n");
+  expect(configured()).toEqual(["configured somebody"]);
 });
 
 it("keeps what was done by half, and finishes it", async () => {

@@ -7,7 +7,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 interface Row {
   name: string;
-  provider?: "full" | "plain";
+  provider?: keyof typeof providers;
   args?: Record<string, unknown>;
   options?: pulumi.CustomResourceOptions;
 }
@@ -63,6 +63,7 @@ const full: pulumi.dynamic.ResourceProvider<Properties, Properties> = {
       throw Object.assign(new Error("half"), { id: "half", properties: { ...inputs, half: true }, reasons });
     }
     const id = `id-${String(inputs.kind)}`;
+    if (inputs.fault === "create answers no data") return { id, outs: { ...inputs, made: [undefined] } };
     return { id, outs: { ...inputs, made: String(inputs.weight), echo: `has ${String(inputs.secret)}` } };
   },
   read: (id, props = {}) => {
@@ -88,12 +89,23 @@ const plain: pulumi.dynamic.ResourceProvider<{ value?: string }, { value?: strin
   create: (inputs) => Promise.resolve({ id: "plain", outs: { ...inputs, made: inputs.value } }),
 };
 
+/** Calls the SDK, which has to be found from the program's directory. */
+const caller: pulumi.dynamic.ResourceProvider<object, object> = {
+  configure: ({ config: own }) => {
+    note(`configured ${own.require("of-nobody")}`);
+    return Promise.resolve();
+  },
+  create: () => Promise.resolve({ id: "caller", outs: { made: pulumi.getProject() } }),
+};
+
+const providers = { full, plain, caller };
+
 class Thing extends pulumi.dynamic.Resource {
   declare readonly made: pulumi.Output<string>;
 
   constructor({ name, provider = "full", args, options }: Row) {
     const inputs = { made: undefined, echo: undefined, ...(build(args) as object) };
-    super(provider === "full" ? full : plain, name, inputs, options, "table", "Thing");
+    super(providers[provider], name, inputs, options, "table", "Thing");
   }
 }
 
