@@ -11,6 +11,7 @@ import {
   cutResourceStacks,
   leaveOutDebugMessages,
   leaveOutPromiseStacks,
+  leaveOutTracing,
   putOffDebugger,
   putOffPackages,
 } from "./shortcuts";
@@ -27,7 +28,6 @@ const PRELOADED = [
   "./index.js",
   "./cmd/run/error.js",
   "./cmd/run/instrumentation.js",
-  "./cmd/run/tracing.js",
   "./runtime/closure/v8Hooks.js",
   "source-map-support",
   "minimist",
@@ -60,6 +60,7 @@ function preload(directory: string): void {
   try {
     const sdk = sdkOf(directory);
     useChannel(sdk);
+    leaveOutTracing(sdk);
     for (const module of PRELOADED) sdk(module);
   } catch {
     // Only a head start was lost: `start` reports what is missing, from the directory that the project file names.
@@ -72,6 +73,7 @@ function start(message: StartMessage): void {
   process.argv.splice(1, process.argv.length, PROGRAM, ...message.arguments);
   const sdk = sdkOf(message.programDirectory);
   useChannel(sdk);
+  leaveOutTracing(sdk);
   putOffDebugger(sdk("./runtime/closure/v8Hooks.js") as Parameters<typeof putOffDebugger>[0]);
   leaveOutDebugMessages(sdk("./log/index.js") as Parameters<typeof leaveOutDebugMessages>[0]);
   registerTypeScript(message.programDirectory, sdk);

@@ -19,11 +19,12 @@ interface V8Hooks {
 type PrepareStackTrace = (error: Error, frames: NodeJS.CallSite[]) => unknown;
 
 /**
- * What a package loads at once and hardly anybody uses, by where the package is: the SDK needs two others to serialize functions, as
- * dynamic providers do; zod, which checks what programs are given, has the words of fifty languages.
+ * What a package loads at once and hardly anybody uses, by where the package is: the SDK needs three others to serialize functions, as
+ * dynamic providers do, and has an API to drive Pulumi by; zod, which checks what programs are given, has the words of fifty languages.
  */
 const PUT_OFF: readonly (readonly [string, readonly string[]])[] = [
-  ["/@pulumi/pulumi/", ["@npmcli/arborist", "typescript"]],
+  ["/@pulumi/pulumi/", ["@npmcli/arborist", "normalize-package-data", "typescript"]],
+  ["/@pulumi/pulumi/index.js", ["./automation"]],
   ["/node_modules/zod/", ["../locales/index.cjs"]],
 ];
 
@@ -118,6 +119,26 @@ export function leaveOutPromiseStacks(module: Debuggable): void {
       Error.stackTraceLimit = stackTraceLimit;
     }
   };
+}
+
+/** What the SDK does with a span of a trace. */
+const NO_SPAN = { end: nothing, addEvent: nothing, setAttribute: nothing };
+
+function nothing(): void {
+  // Nobody looks at it.
+}
+
+/**
+ * Leaves out tracing, which this engine never asks for: the modules behind it take as long to load as the rest of the SDK.
+ * Call it before `cmd/run` is loaded.
+ */
+export function leaveOutTracing(sdk: NodeJS.Require): void {
+  const name = sdk.resolve("./cmd/run/tracing.js");
+  const module = new Module(name);
+  module.filename = name;
+  module.exports = { start: nothing, stop: nothing, newSpan: () => NO_SPAN };
+  module.loaded = true;
+  sdk.cache[name] = module;
 }
 
 /** What of the SDK's module `log` is replaced. */
