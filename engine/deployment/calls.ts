@@ -44,7 +44,7 @@ export function serviceMethods(service: string, methods: Readonly<Record<string,
 }
 
 /** What is answered to a call of a method that the engine lacks. */
-export function lacking(path: string): string {
+function lacking(path: string): string {
   return `the embedded engine does not have ${path.slice(path.lastIndexOf("/") + 1)}`;
 }
 

@@ -1,15 +1,13 @@
 import {
   Server,
   ServerCredentials,
-  status,
   type handleUnaryCall,
-  type UntypedServiceImplementation,
   type ServiceDefinition,
+  type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
-import { messageOf } from "../errors";
 import { LARGEST_MESSAGE } from "../providers/protocol/client";
-import { lacking, type Method } from "./calls";
+import { answerCall, type Methods } from "./calls";
 import { engineMethods, type LogHandler } from "./engine-methods";
 
 /** The engine as plugins see it: there for as long as they are, with or without a program. */
@@ -23,12 +21,14 @@ export class EngineServer {
 
   constructor(log: LogHandler, rootUrn: () => string) {
     const methods = engineMethods(log, rootUrn);
-    const service = EngineService as unknown as ServiceDefinition;
-    const handlers = Object.entries(service).map(([name, { path }]) => [
-      name,
-      handler(path, methods.get(path)),
-    ]);
-    this.server.addService(service, Object.fromEntries(handlers) as UntypedServiceImplementation);
+    const definition = EngineService as unknown as ServiceDefinition;
+    const entries = Object.entries(definition);
+    this.server.addService(
+      Object.fromEntries(entries.map(([name, each]) => [name, { ...each, ...AS_BYTES }])),
+      Object.fromEntries(
+        entries.map(([name, { path }]) => [name, handler(methods, path)]),
+      ),
+    );
   }
 
   /** Listens on loopback, where it does not yet; resolves with the address, `HOST:PORT`. */
@@ -48,22 +48,17 @@ export class EngineServer {
   }
 }
 
-/** A method in gRPC's form; a call of one that is not there is refused by name. */
-function handler(path: string, method: Method | undefined): handleUnaryCall<unknown, unknown> {
+/** Messages are read and written where calls are answered, whichever way they come. */
+const AS_BYTES = {
+  requestDeserialize: (bytes: Buffer) => bytes,
+  responseSerialize: (bytes: Buffer) => bytes,
+};
+
+function handler(methods: Methods, path: string): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
-    if (!method) {
-      callback({ code: status.UNIMPLEMENTED, details: lacking(path) });
-      return;
-    }
-    Promise.resolve()
-      .then(() => method.handle(call.request))
-      .then(
-        (response) => {
-          callback(null, response);
-        },
-        (error: unknown) => {
-          callback(Object.assign(new Error(messageOf(error)), { code: method.codeOf(error) }));
-        },
-      );
+    void answerCall(methods, { call: 0, path, request: call.request }).then(({ response, failure }) => {
+      if (failure) callback(failure);
+      else callback(null, Buffer.from(response ?? []));
+    });
   };
 }

@@ -50,17 +50,29 @@ function useChannel(sdk: NodeJS.Require): void {
   }
 }
 
-/** The SDK that a program in the directory uses. */
 function sdkOf(directory: string): NodeJS.Require {
   const local = createRequire(join(directory, "noop.js"));
   return createRequire(local.resolve("@pulumi/pulumi/package.json"));
 }
 
-function preload(directory: string): void {
-  try {
-    const sdk = sdkOf(directory);
+/** The copy of the SDK that is prepared. */
+let prepared: string | undefined;
+
+/** The SDK that a program in the directory uses, with what has to be changed before it is loaded. */
+function prepare(directory: string): NodeJS.Require {
+  const sdk = sdkOf(directory);
+  const entry = sdk.resolve("./index.js");
+  if (prepared !== entry) {
     useChannel(sdk);
     leaveOutTracing(sdk);
+    prepared = entry;
+  }
+  return sdk;
+}
+
+function preload(directory: string): void {
+  try {
+    const sdk = prepare(directory);
     for (const module of PRELOADED) sdk(module);
   } catch {
     // Only a head start was lost: `start` reports what is missing, from the directory that the project file names.
@@ -71,9 +83,7 @@ function start(message: StartMessage): void {
   Object.assign(process.env, message.environment);
   // The SDK takes its arguments from here, as if it had been started by hand.
   process.argv.splice(1, process.argv.length, PROGRAM, ...message.arguments);
-  const sdk = sdkOf(message.programDirectory);
-  useChannel(sdk);
-  leaveOutTracing(sdk);
+  const sdk = prepare(message.programDirectory);
   putOffDebugger(sdk("./runtime/closure/v8Hooks.js") as Parameters<typeof putOffDebugger>[0]);
   leaveOutDebugMessages(sdk("./log/index.js") as Parameters<typeof leaveOutDebugMessages>[0]);
   registerTypeScript(message.programDirectory, sdk);
