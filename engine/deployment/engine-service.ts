@@ -1,10 +1,4 @@
-import {
-  Server,
-  ServerCredentials,
-  type handleUnaryCall,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import { Server, ServerCredentials, type handleUnaryCall, type ServiceDefinition } from "@grpc/grpc-js";
 import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import { LARGEST_MESSAGE } from "../providers/protocol/client";
 import { answerCall, type Methods } from "./calls";
@@ -25,9 +19,7 @@ export class EngineServer {
     const entries = Object.entries(definition);
     this.server.addService(
       Object.fromEntries(entries.map(([name, each]) => [name, { ...each, ...AS_BYTES }])),
-      Object.fromEntries(
-        entries.map(([name, { path }]) => [name, handler(methods, path)]),
-      ),
+      Object.fromEntries(entries.map(([name, { path }]) => [name, handler(methods, path)])),
     );
   }
 
