@@ -128,6 +128,8 @@ test("the first release serves: built here, its own smoke tests passed", async (
     rate: RATE,
     connections: 10,
     users: USERS,
+    // Whether an answer comes is what is tried, not how soon it does beside a build.
+    timeoutMs: 60_000,
   });
 });
 
