@@ -9,7 +9,7 @@ import { serviceLog, startService, stopService } from "./services";
 import type { World } from "./world";
 
 /** Longest wait for the server to listen, in seconds. */
-const LISTEN_SECONDS = 20;
+const LISTEN_SECONDS = 60;
 
 /** How an ACME server behaves. */
 export interface AcmeOptions {

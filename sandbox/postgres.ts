@@ -9,7 +9,7 @@ import { findService, serviceLog, startService, stopService } from "./services";
 import type { World } from "./world";
 
 /** Longest wait for the server to take connections, in seconds. */
-const START_SECONDS = 30;
+const START_SECONDS = 120;
 
 /** The server refuses to run as root. Debian's packages make this user. */
 const ACCOUNT = "postgres";

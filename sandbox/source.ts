@@ -13,7 +13,7 @@ import type { World } from "./world";
 const GIT_PORT = 9418;
 
 /** Longest wait for the git daemon to listen, in seconds. */
-const LISTEN_SECONDS = 10;
+const LISTEN_SECONDS = 60;
 
 /** What an application leaves in its directory when it is built and tested there; no part of it. */
 const LEFT_BEHIND = ["tests", "dist", "node_modules", ".next", "next-env.d.ts", "tsconfig.tsbuildinfo"];

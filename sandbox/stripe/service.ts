@@ -13,7 +13,7 @@ import type { StandInSettings } from "./main";
 import { installStripeMock } from "./stripe-mock";
 
 /** Longest wait for it to listen, in seconds. */
-const LISTEN_SECONDS = 20;
+const LISTEN_SECONDS = 60;
 
 /** Stripe for a site of the sandbox: one account in test mode, at an address of this machine's. */
 export class SandboxStripe {

@@ -19,7 +19,7 @@ const TOOLCHAIN = "v0.0.1-go1.22.12";
 const FIRST_SELF_UPDATING = [1, 21] as const;
 
 /** Longest wait for it to listen, in seconds. */
-const LISTEN_SECONDS = 20;
+const LISTEN_SECONDS = 60;
 
 /** A key as it takes any; of no account, and put together so that it is no key in a text. */
 const KEY = ["sk", "test", "0123456789abcdef"].join("_");

@@ -13,7 +13,7 @@ import type { StandInSettings } from "./main";
 import { type ManagedProject, ManagedProjects } from "./management";
 
 /** Longest wait for it to listen, in seconds. */
-const LISTEN_SECONDS = 20;
+const LISTEN_SECONDS = 60;
 
 /** Supabase for a site of the sandbox: one project, in front of the sandbox's Postgres, at an address that the host reaches. */
 export class SandboxSupabase {

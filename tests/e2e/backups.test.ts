@@ -12,7 +12,7 @@ import { BackupWorld, migration, PREFIX, programsWith, type TestHost } from "./s
 
 /* Backups of a real Postgres in a real S3 server: what is one, and what must never look like one. */
 
-jest.setTimeout(60_000);
+jest.setTimeout(300_000);
 
 let world: BackupWorld;
 let url: string;

@@ -7,6 +7,7 @@ import { stringify } from "yaml";
 
 import { run } from "../../sandbox/command";
 import { findHost, hostNames, type SandboxHost } from "../../sandbox/hosts/host";
+import { waitFor } from "../../sandbox/processes";
 import { sshGreets } from "../../sandbox/reachable";
 import { TestCloud } from "./support/cloud";
 import type { Made, Properties } from "./support/plugin-client";
@@ -108,6 +109,13 @@ async function ssh(address: string, user: string, command: string, check = true)
   return run(["ssh", "-i", keys.client, ...options, `${user}@${address}`, command], { check });
 }
 
+/** Waits for an SSH server that is there to greet: a busy machine may take longer than one look does. */
+async function greeted(address: string): Promise<void> {
+  await waitFor(`a greeting from ${address}`, 60, async () =>
+    (await sshGreets(address)) ? true : undefined,
+  );
+}
+
 const METADATA = "http://169.254.169.254/latest";
 
 /** A shell line that asks the metadata service as a client of its second version does. */
@@ -147,7 +155,7 @@ describe("an instance is a host", () => {
 
   it("obeys its user data: one host key, one user, no root, no password", async () => {
     const { privateIp } = instance.outputs as { privateIp: string };
-    const scanned = await run(["ssh-keyscan", privateIp], { check: false });
+    const scanned = await run(["ssh-keyscan", "-T", "60", privateIp], { check: false });
     const offered = scanned.stdout.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
     expect(offered.map((line) => line.split(" ").slice(1).join(" "))).toEqual([publicKey(keys.host)]);
     expect((await ssh(privateIp, "admin", "sudo -n id -u && sudo cat /etc/motd")).stdout).toBe(
@@ -177,7 +185,7 @@ describe("an instance is a host", () => {
       tags: { Name: "site" },
     });
     const [ipv6] = instance.outputs["ipv6Addresses"] as string[];
-    expect(await sshGreets(ipv6!)).toBe(true);
+    await greeted(ipv6!);
     const read = await cloud.plugin.read(instance);
     expect(read?.inputs).toEqual(instance.inputs);
     expect(await cloud.plugin.diff(read!, instance.inputs)).toMatchObject({ changed: [] });
@@ -254,7 +262,7 @@ describe("an instance is a host", () => {
 
   it("is not terminated while it is protected, and leaves nothing when it is", async () => {
     await expect(cloud.plugin.delete(instance)).rejects.toThrow("disableApiTermination");
-    expect(await sshGreets(host.address)).toBe(true);
+    await greeted(host.address);
     instance = await cloud.plugin.update(instance, { ...instance.inputs, disableApiTermination: false });
     await cloud.plugin.delete(instance);
     expect(hostNames(cloud.world)).toEqual([]);

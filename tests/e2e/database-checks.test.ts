@@ -2,8 +2,6 @@ import { MigrationWorld } from "./support/migrations";
 
 /* The checks of a database, on a real Postgres. */
 
-jest.setTimeout(60_000);
-
 let world: MigrationWorld;
 
 beforeAll(() => {

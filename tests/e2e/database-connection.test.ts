@@ -9,8 +9,6 @@ import { worldNamed } from "../../sandbox/world";
 
 /* Connections as libpq makes them: with TLS where the server has it, verified where that is asked for. */
 
-jest.setTimeout(60_000);
-
 let directory: string;
 let plain: SandboxPostgres;
 let secure: SandboxPostgres;

@@ -12,6 +12,7 @@ import { repositoryRoot } from "../../sandbox/repository";
 import { worldNamed } from "../../sandbox/world";
 import { argumentsDuring } from "./support/argument-watch";
 import { startUp } from "./support/running-up";
+import { killed } from "./support/victims";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -157,18 +158,19 @@ describe("a death", () => {
 
   test.each(VICTIMS.flatMap((victim) => PHASES.map((phase) => [...victim, ...phase] as const)))(
     "of %s (%p) in the phase %s: nothing half, and the next `up` converges",
-    async (who, pattern, _phase, sign, begun) => {
+    async (who, pattern, phase, sign, begun) => {
       const version = String(20250301000000 + ++count);
       write(
         `${version}_more`,
-        `alter table public.notes add column more_${count} text;\nselect pg_sleep(1);`,
+        // A migration that is met at work is at it for longer than it takes to see that, and to kill.
+        `alter table public.notes add column more_${count} text;\nselect pg_sleep(${phase === "migration" ? 6 : 1});`,
       );
       const up = startUp(world.project);
       expect(await up.printed(sign)).toBe(true);
       await begun();
       const pids = pattern === null ? [up.pid] : world.host.pidsOf(pattern);
       expect(pids.length).toBeGreaterThan(0);
-      for (const pid of pids) process.kill(pid, "SIGKILL");
+      pids.forEach(killed);
       const { exitCode } = await up.ended;
       const half = query(
         `select count(*) from information_schema.columns where table_name = 'notes' and column_name = 'more_${count}'`,
@@ -176,7 +178,7 @@ describe("a death", () => {
       if (LEAVES_THE_ACT.has(who)) expect(exitCode).not.toBe(0);
       else expect(Number(half)).toBe(history().includes(version) ? 1 : 0);
       if (pattern === null) await world.project.pulumi(["cancel"]);
-      await waitFor("an `up` that converges", 60, async () =>
+      await waitFor("an `up` that converges", 180, async () =>
         (await world.tryUp()).exitCode === 0 ? true : undefined,
       );
       expect(history().filter((one) => one === version)).toEqual([version]);
@@ -287,7 +289,7 @@ test.each<[string, RegExp | null, boolean]>([
   );
   const victims = pattern === null ? [child.pid!] : world.host.pidsOf(pattern);
   expect(victims.length).toBeGreaterThan(0);
-  for (const pid of victims) process.kill(pid, "SIGKILL");
+  victims.forEach(killed);
   await ended;
   await waitFor("the site to be open", 60, async () => ((await world.status()).closed ? undefined : true));
   // The host goes on without whoever asked it. Else nothing was restored yet, or all of it was.

@@ -126,11 +126,13 @@ describe("failover", () => {
 
   test("a POST whose connection failed was never sent, and goes to the admitted candidate", async () => {
     await act({ act: "traffic", stable: "blue", weight: 5 });
-    // One shell on the host, so that it is sent before PM2 is back.
-    const resolve = `--resolve ${world.domain}:443:127.0.0.1`;
-    const post = `curl --silent --insecure --request POST ${resolve} https://${world.domain}${WEBHOOK}`;
-    const kill = "systemctl kill --signal=KILL vehicleservice@blue";
-    const { stdout } = await world.host.exec(["sh", "-c", `${kill} && ${post}`]);
+    const resolve = ["--resolve", `${world.domain}:443:127.0.0.1`];
+    const post = ["curl", "--silent", "--insecure", "--request", "POST", ...resolve];
+    await world.host.exec(["systemctl", "kill", "--signal=KILL", "vehicleservice@blue"]);
+    // Who is killed takes connections until it is gone; and PM2 does not come back before the request is sent.
+    await world.host.exec(["systemctl", "stop", "vehicleservice@blue"]);
+    const { stdout } = await world.host.exec([...post, `https://${world.domain}${WEBHOOK}`]);
+    await world.host.exec(["systemctl", "start", "vehicleservice@blue"]);
     expect(JSON.parse(stdout)).toMatchObject({ colour: "green" });
     // A tester of blue meets nobody but blue.
     await waitFor("blue to be back", WAIT_SECONDS, async () =>
@@ -148,15 +150,19 @@ describe("failover", () => {
 
 describe("counters", () => {
   const green2xx = 'front_door_requests_total{colour="green",class="2xx"}';
+  const green5xx = 'front_door_requests_total{colour="green",class="5xx"}';
 
   test("tell each colour's answers, and outlive a reload", async () => {
     const before = await metrics();
     for (let i = 0; i < 20; i++) await ask("/api/whoami", tester("green"));
     for (let i = 0; i < 7; i++) await ask("/api/whoami?fail=green", tester("green"));
-    await waitForCount(green2xx, (before.get(green2xx) ?? 0) + 20);
+    // The last of them is counted after its answer was sent.
+    await waitForCount(green5xx, (before.get(green5xx) ?? 0) + 7);
+    await waitForCount('front_door_requests_in_flight{colour="green"}', 0);
     const after = await metrics();
     const grown = (name: string): number => (after.get(name) ?? 0) - (before.get(name) ?? 0);
-    expect(grown('front_door_requests_total{colour="green",class="5xx"}')).toBe(7);
+    expect(grown(green2xx)).toBe(20);
+    expect(grown(green5xx)).toBe(7);
     expect(grown('front_door_request_duration_seconds_bucket{colour="green",le="+Inf"}')).toBe(27);
     expect(grown('front_door_request_duration_seconds_count{colour="green"}')).toBe(27);
     expect(after.get('front_door_requests_in_flight{colour="green"}')).toBe(0);
@@ -221,9 +227,10 @@ describe("a colour that is withdrawn", () => {
     await world.setGroupValue("site.drainSeconds", "60");
     await world.up({ canaryWeight: 5 });
     const since = await now();
-    // Blue fails after 6 s, and green answers 6 s later. Of new users, one in twenty would not meet blue at all.
+    // Blue fails after 15 s, and green answers 15 s later: an `up` comes to green's turn within those. Of new users, one in
+    // twenty would not meet blue at all.
     const headers = { cookie: await cookieOfUserOn("blue") };
-    const slow = ask("/api/whoami?fail=blue&ms=6000", { headers });
+    const slow = ask("/api/whoami?fail=blue&ms=15000", { headers });
     await waitForCount('front_door_requests_in_flight{colour="blue"}', 1);
     const [answer] = await Promise.all([slow, world.up({ greenVersion: "v1.0.0" })]);
     expect(answer.status).toBe(200);
@@ -270,7 +277,9 @@ describe("maintenance", () => {
   });
 
   test("config closes the site before the plan and opens it after the traffic, without a reload", async () => {
-    const workers = world.host.pidsOf(/^nginx: worker/);
+    // Without those of before an earlier reload, which end by and by.
+    const serving = (): number[] => world.host.pidsOf(/^nginx: worker process$/);
+    const workers = serving();
     await world.project.setConfig("maintenance", "true");
     await world.up();
     await expectClosed();
@@ -283,7 +292,7 @@ describe("maintenance", () => {
     await world.project.setConfig("maintenance", "false");
     await world.up({ canaryWeight: 0 });
     expect((await ask("/")).status).toBe(200);
-    expect(world.host.pidsOf(/^nginx: worker/)).toEqual(workers);
+    expect(serving()).toEqual(workers);
   });
 
   test("holds over a start of Nginx", async () => {

@@ -8,7 +8,8 @@ import { SLOW_MS, TestWorld, type Levers } from "./support/world";
 
 /* An `up` may die at any point: nobody's request is lost, the next one converges, and no secret was left in clear. */
 
-jest.setTimeout(2 * SLOW_MS);
+// A test of many `up`s: one that is slow on a busy machine is none the worse.
+jest.setTimeout(4 * SLOW_MS);
 
 /** From states that differ in release, share and stable colour to one another. */
 const STATES: readonly Levers[] = [

@@ -9,8 +9,6 @@ import { seedOfRun } from "./support/moves";
 
 /* Migrations on a real Postgres: databases as they are found, files as they are written. */
 
-jest.setTimeout(60_000);
-
 let world: MigrationWorld;
 
 beforeAll(() => {

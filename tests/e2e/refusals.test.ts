@@ -108,10 +108,15 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
 test("a host that goes down in the middle of a release", async () => {
   const { total } = await load!.stop();
   expect({ failed: total.failed, incidents: total.incidents }).toEqual({ failed: 0, incidents: [] });
-  const to: Wanted = { ...model.wanted, versions: { ...model.wanted.versions, green: "v1.1.0" } };
+  // Its build takes so long that the host goes down before its end, however late the word of its beginning comes.
+  const wait = "\nAtomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000);\n";
+  await world.source.addTag("v1.2.0", (directory) =>
+    fs.appendFileSync(path.join(directory, "build.js"), wait),
+  );
+  const to: Wanted = { ...model.wanted, versions: { ...model.wanted.versions, green: "v1.2.0" } };
   editLevers(world.project, to);
   const up = startUp(world.project);
-  expect(await up.printed(/v1\.1\.0: install/)).toBe(true);
+  expect(await up.printed(/v1\.2\.0: install/)).toBe(true);
   await world.host.powerOff();
   const { exitCode, output } = await up.ended;
   expect(exitCode).toBe(1);

@@ -17,7 +17,7 @@ import { openMigrator } from "../../host/database/migrations/migrator";
 
 /* Rehearsals on what comes back from S3: only what was restored, and worked there, may touch the database. */
 
-jest.setTimeout(60_000);
+jest.setTimeout(300_000);
 
 let world: BackupWorld;
 let url: string;
@@ -355,7 +355,7 @@ describe("a rehearsal that was killed", () => {
       const exited = once(running, "exit");
       running.kill("SIGKILL");
       await exited;
-      await waitFor("the server to end with it", 10, () => (isAlive(server) ? undefined : true));
+      await waitFor("the server to end with it", 60, () => (isAlive(server) ? undefined : true));
       expect(host.leftovers().sort()).toEqual(["restore.dump", "server"]);
       await rehearse(host.surroundings(), openMigrator);
       expect(host.leftovers()).toEqual([]);

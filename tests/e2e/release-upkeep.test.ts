@@ -3,10 +3,10 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type { Colour, SmokeResult } from "../../host/conductor/protocol";
 import type { Site } from "../../host/conductor/site";
 import { startLoad } from "../../sandbox/load/run";
+import { waitFor } from "../../sandbox/processes";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -18,6 +18,8 @@ jest.setTimeout(SLOW_MS);
 
 /** Where the host serves the dependency that the application's lock file names. */
 const PACKAGE_PORT = 8123;
+/** Longest wait for a condition, in seconds. */
+const WAIT_SECONDS = 120;
 const STORE = "/var/www/vehicleservice-dependencies";
 const ASSETS = "/var/www/vehicleservice-assets/_next/static";
 
@@ -52,6 +54,10 @@ async function servePackage(): Promise<void> {
     const archive = Buffer.from(require("node:fs").readFileSync("/root/greeting.tgz", "utf8"), "base64");
     require("node:http").createServer((_, response) => response.end(archive)).listen(${PACKAGE_PORT}, "127.0.0.1");`;
   await world.host.exec(["systemd-run", "--quiet", "--unit=packages", "node", "-e", code]);
+  const ask = ["curl", "--silent", "--fail", "--output", "/dev/null", `http://127.0.0.1:${PACKAGE_PORT}/`];
+  await waitFor("the package to be served", WAIT_SECONDS, async () =>
+    (await world.host.exec(ask, { check: false })).exitCode === 0 ? true : undefined,
+  );
 }
 
 /** Publishes a version that depends on the package; `edit` may change more. */
@@ -214,7 +220,9 @@ describe("mending", () => {
   };
 
   const isHealthy = async (healthy: boolean): Promise<void> => {
-    while ((await world.status()).colours.green.healthy !== healthy) await pause(50);
+    await waitFor(`green to be ${healthy ? "healthy" : "sick"}`, WAIT_SECONDS, async () =>
+      (await world.status()).colours.green.healthy === healthy ? true : undefined,
+    );
   };
 
   test("of two instances the one that was stopped is started, the other one is not touched", async () => {

@@ -8,7 +8,7 @@ import { BackupWorld, programsWith, type TestHost } from "./support/backups";
 import { ChildProgram } from "./support/child";
 import { contentOf } from "./support/database-content";
 
-jest.setTimeout(60_000);
+jest.setTimeout(300_000);
 
 /* `ops restore` on a real Postgres: all of the backup, or all of what was there; never neither. */
 
@@ -322,11 +322,11 @@ test("killed between the two names, one of the two databases has the name", asyn
         `select count(*) from pg_stat_activity where application_name = 'swap under test' and ${condition}`,
       );
     const waits = `query like 'alter database "${name}_fresh"%' and wait_event_type = 'Lock'`;
-    await waitFor("the second rename to wait", 20, () => (sessions(waits) === "1" ? true : undefined));
+    await waitFor("the second rename to wait", 60, () => (sessions(waits) === "1" ? true : undefined));
     const exited = once(running, "exit");
     running.kill("SIGKILL");
     await exited;
-    await waitFor("its session to end", 20, () => (sessions("true") === "0" ? true : undefined));
+    await waitFor("its session to end", 60, () => (sessions("true") === "0" ? true : undefined));
     await holder.query("commit");
     expect(databases().filter((one) => one.startsWith(name))).toEqual([name, `${name}_fresh`]);
     expect(await contentOf(url)).toEqual(before);

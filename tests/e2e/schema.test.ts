@@ -11,8 +11,6 @@ const sqlIn = (folder: string): string[] =>
     .filter((name) => name.endsWith(".sql"))
     .sort();
 
-jest.setTimeout(60_000);
-
 let postgres: TestPostgres;
 
 beforeAll(() => {

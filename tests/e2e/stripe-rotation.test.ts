@@ -5,6 +5,7 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { waitFor } from "../../sandbox/processes";
 import { SandboxPostgres } from "../../sandbox/postgres";
 import { type Delivery, deliveriesOf, newEvent } from "../../sandbox/stripe/deliveries";
 import { StripeStandIn } from "../../sandbox/stripe/stand-in";
@@ -24,6 +25,9 @@ const KEY = ["sk", "test", "0123456789abcdef0123"].join("_");
 
 /** Pause between two events, in milliseconds. */
 const EVENT_MS = 250;
+
+/** Longest wait for events, or for answers to them, in seconds. */
+const WAIT_SECONDS = 120;
 
 /** What each event puts into the wallet. */
 const AMOUNT = 7;
@@ -88,7 +92,9 @@ class Stream {
   /** Waits until so many further events were sent. */
   async further(count: number): Promise<void> {
     const wanted = this.events.size + count;
-    while (this.events.size < wanted) await pause(EVENT_MS);
+    await waitFor(`${String(count)} further events`, WAIT_SECONDS, () =>
+      this.events.size >= wanted ? true : undefined,
+    );
   }
 
   async stop(): Promise<void> {
@@ -143,7 +149,8 @@ test("the first release knows the secret of the endpoint that the stack made wit
   expect(statuses()).toEqual(["1 enabled"]);
   expect(stdout).toContain(`https://${world.domain}/api/business/stripe/callback`);
   stream = new Stream();
-  await stream.further(10);
+  // Sent is not answered yet.
+  await waitFor("answers", WAIT_SECONDS, () => (stream.receipts.length >= 10 ? true : undefined));
   expect(new Set(stream.receipts.map(({ status }) => status))).toEqual(new Set([200]));
 });
 
@@ -167,9 +174,9 @@ test("in force, the new endpoint sends what the old one does, and each event cou
   const before = stream.receipts.length;
   await world.up();
   expect(statuses()).toEqual(["2 enabled", "1 enabled"]);
-  await stream.further(10);
-  const duplicates = stream.receipts.slice(before).filter(({ duplicate }) => duplicate);
-  expect(duplicates.length).toBeGreaterThanOrEqual(9);
+  await waitFor("events that both endpoints sent", WAIT_SECONDS, () =>
+    stream.receipts.slice(before).filter(({ duplicate }) => duplicate).length >= 9 ? true : undefined,
+  );
 });
 
 test("the old endpoint goes", async () => {

@@ -42,20 +42,22 @@ export class DatabaseJobs {
    * @throws Refused, Failed
    */
   take(act: DatabaseActs, site: () => Site, maintenance: Maintenance, progress: Progress): Promise<unknown> {
+    const ask = (tell: Progress): Promise<unknown> => {
+      const holdContract = whyContractsWait(site());
+      return this.worker.take(act, { holdContract, door: this.doorOf(maintenance), progress: tell });
+    };
+    // Beside an act that keeps users out: when it ends, they stay out.
+    if (act.act === "database-status") return ask(progress);
     const carryOut = async (tell: Progress): Promise<unknown> => {
       if (act.act === "database" && act.database === null) return this.forget();
-      const door = this.doorOf(maintenance);
       try {
-        const holdContract = whyContractsWait(site());
-        return await this.worker.take(act, { holdContract, door, progress: tell });
+        return await ask(tell);
       } finally {
         // A worker that died could not do it.
         await this.openAgain(maintenance);
       }
     };
-    return act.act === "database-status"
-      ? carryOut(progress)
-      : this.queue.take(act.act, act, progress, carryOut);
+    return this.queue.take(act.act, act, progress, carryOut);
   }
 
   /** Lets users in again where the conductor died while an act about the database kept them out. */

@@ -13,7 +13,7 @@ import { IMAGE } from "../types/ec2-image";
 import { METADATA_ADDRESS, type MetadataSettings } from "./metadata-settings";
 
 /** Longest wait for the service to listen, in seconds. */
-const ANSWER_SECONDS = 20;
+const ANSWER_SECONDS = 120;
 
 /** How an instance's metadata service is to be. */
 export interface MetadataOptions {

@@ -36,7 +36,7 @@ export interface Told {
 }
 
 /** Longest wait for it to listen, in seconds. */
-const LISTEN_SECONDS = 20;
+const LISTEN_SECONDS = 60;
 
 /** Name of its service. */
 const SERVICE = "aws-subscriber";

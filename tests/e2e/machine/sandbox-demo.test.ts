@@ -5,6 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import { run, type CommandResult } from "../../../sandbox/command";
+import { waitFor } from "../../../sandbox/processes";
 import { repositoryRoot } from "../../../sandbox/repository";
 import { worldNamed } from "../../../sandbox/world";
 import { forwarding, NO_TRACES, tracesOf } from "../support/machine";
@@ -96,7 +97,9 @@ it("keeps a steady load until Ctrl-C, and then reports it", async () => {
   const output: Buffer[] = [];
   load.stdout.on("data", (chunk: Buffer) => output.push(chunk));
   const text = (): string => Buffer.concat(output).toString();
-  while (!/\d+ requests, 0 lost; v0\.9\.9 \d/.test(text())) await once(load.stdout, "data");
+  await waitFor("a line of the load", 120, () =>
+    /\d+ requests, 0 lost; v0\.9\.9 \d/.test(text()) ? true : undefined,
+  );
   process.kill(-load.pid!, "SIGINT");
   expect(await once(load, "close")).toEqual([0, null]);
   expect(text()).toMatch(/total .* 0 /);

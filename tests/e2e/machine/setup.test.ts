@@ -5,8 +5,6 @@ import * as path from "node:path";
 import { run, type CommandResult } from "../../../sandbox/command";
 import { repositoryRoot } from "../../../sandbox/repository";
 
-jest.setTimeout(60_000);
-
 const setup = path.join(repositoryRoot(), "bin", "lib", "setup");
 let temporary: string;
 

@@ -1,4 +1,4 @@
-/* global fetch, WebSocket */
+/* global fetch, performance, WebSocket */
 /**
  * Prints how many bytes a Node process holds on to, once it has collected its garbage: what it takes of the machine's
  * memory says as much about how lazily it collects.
@@ -9,13 +9,18 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const pid = Number(process.argv[2]);
 
+/** Longest wait for the inspector, in milliseconds. */
+const WAIT_MS = 60_000;
+
 async function inspectorUrl() {
   process.kill(pid, "SIGUSR1");
+  const end = performance.now() + WAIT_MS;
   for (;;) {
     try {
       const [target] = await (await fetch("http://127.0.0.1:9229/json/list")).json();
       return target.webSocketDebuggerUrl;
-    } catch {
+    } catch (error) {
+      if (performance.now() > end) throw error;
       await pause(20);
     }
   }

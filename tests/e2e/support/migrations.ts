@@ -98,7 +98,7 @@ export class MigrationDatabase {
   /** Waits until a query gives a row. */
   async until(sql: string): Promise<void> {
     const client = await this.session();
-    const came = await waitUntil(20_000, 10, async () => (await client.query(sql)).rows.length > 0);
+    const came = await waitUntil(60_000, 10, async () => (await client.query(sql)).rows.length > 0);
     if (!came) throw new Error(`nothing came of ${sql}`);
   }
 

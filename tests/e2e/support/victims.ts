@@ -49,7 +49,7 @@ function childrenOf(pid: number): number[] {
 }
 
 /** Kills a process that may have ended by itself just now. */
-function killed(pid: number): void {
+export function killed(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {

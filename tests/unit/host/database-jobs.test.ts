@@ -74,6 +74,22 @@ describe("an act about the database", () => {
     expect([...seen, store.site.maintenance]).toEqual([true, false]);
   });
 
+  it("that keeps users out does so while somebody asks for the status", async () => {
+    const host = new FakeHost();
+    const seen: boolean[] = [];
+    const { conductor, store } = await host.become(site);
+    const restoring = restorer(async () => {
+      await conductor.take(act("database-status"), silent);
+      seen.push(store.site.maintenance);
+    });
+    host.worker = {
+      take: (asked, around) =>
+        asked.act === "database-status" ? Promise.resolve("well") : restoring.take(asked, around),
+    };
+    await conductor.take(act("restore"), silent);
+    expect([...seen, store.site.maintenance]).toEqual([true, false]);
+  });
+
   it("whose worker dies while it keeps users out lets them in again", async () => {
     const host = new FakeHost();
     host.worker = restorer(() => Promise.reject(new Failed("was ended by SIGKILL")));
