@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { unwrapSecrets, type PropertyMap, type PropertyValue } from "../../values/property";
-import { killGroup, startGuard } from "../process-group";
+import { GroupGuard, killGroup } from "../process-group";
 import type { ProviderContext } from "../provider";
 import { captured } from "./capture";
 import { previousOutput, textInput, textMapInput } from "./outputs";
@@ -26,6 +26,7 @@ export async function runLocal(
 ): Promise<PropertyMap> {
   const { text, capture, end } = captured(context, command, inputs, earlier);
   const [program = "/bin/sh", ...options] = interpreter(inputs);
+  const guard = GroupGuard.open();
   const child = spawn(program, [...options, text], {
     cwd: resolve(context.directory, textInput(inputs, "dir") ?? "."),
     env: { ...process.env, ...textMapInput(inputs, "environment"), ...previousOutput(inputs, earlier) },
@@ -33,6 +34,7 @@ export async function runLocal(
     // A group of its own: an interrupt from the terminal is the engine's to handle, and the group can be ended whole.
     detached: true,
   });
+  guard.watch(child.pid);
   child.stdout.on("data", (chunk: Buffer) => {
     capture.take("stdout", chunk);
   });
@@ -42,7 +44,11 @@ export async function runLocal(
   // A command that ends without reading its input is no fault.
   child.stdin.on("error", () => undefined);
   child.stdin.end(textInput(inputs, "stdin") ?? "");
-  return end(await endOf(child, context));
+  try {
+    return end(await endOf(child, context));
+  } finally {
+    guard.close();
+  }
 }
 
 function interpreter(inputs: PropertyMap): string[] {
@@ -53,7 +59,6 @@ function interpreter(inputs: PropertyMap): string[] {
 /** Waits for a command; resolves with the reason why it failed, or undefined. */
 async function endOf(child: ChildProcess, context: ProviderContext): Promise<string | undefined> {
   const { pid } = child;
-  const guard = pid === undefined ? undefined : startGuard(pid);
   const stop = (): void => {
     if (pid !== undefined) killGroup(pid);
   };
@@ -72,7 +77,6 @@ async function endOf(child: ChildProcess, context: ProviderContext): Promise<str
   } finally {
     clearTimeout(timer);
     context.signal.removeEventListener("abort", stop);
-    guard?.kill("SIGKILL");
   }
 }
 

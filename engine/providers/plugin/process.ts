@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { createInterface } from "node:readline";
 import { EngineError } from "../../errors";
-import { killGroup, startGuard } from "../process-group";
+import { GroupGuard, killGroup } from "../process-group";
 
 /** How long a plugin may take to end by itself, in milliseconds, before it is killed. */
 const PATIENCE = 2000;
@@ -26,7 +26,7 @@ export class PluginProcess {
   /** Where it listens, `HOST:PORT`. Fails where it ends before it says so. */
   readonly address: Promise<string>;
   private readonly child: ChildProcess;
-  private readonly guard: ChildProcess | undefined;
+  private readonly guard = GroupGuard.open();
   private readonly ended: Promise<string>;
   /** What it printed last; the CLI, too, shows that only where the plugin fails. */
   private readonly lines: string[] = [];
@@ -40,7 +40,7 @@ export class PluginProcess {
       // A group of its own: an interrupt from the terminal is the engine's to handle.
       detached: true,
     });
-    this.guard = this.child.pid === undefined ? undefined : startGuard(this.child.pid);
+    this.guard.watch(this.child.pid);
     this.ended = new Promise((resolve) => {
       this.child.once("error", (error) => {
         resolve(`${executable} cannot be run: ${error.message}`);
@@ -63,7 +63,7 @@ export class PluginProcess {
   async close(): Promise<void> {
     this.child.kill("SIGTERM");
     await this.patience();
-    this.guard?.kill("SIGKILL");
+    this.guard.close();
   }
 
   /** Waits for the end of a process that does not answer any more, and says how it ended. */
