@@ -1,14 +1,14 @@
 import * as fs from "node:fs";
 import { Agent } from "node:https";
 
-import type { CloudWatchClient } from "@aws-sdk/client-cloudwatch";
-import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
-import type { EC2Client } from "@aws-sdk/client-ec2";
-import type { IAMClient } from "@aws-sdk/client-iam";
-import type { KMSClient } from "@aws-sdk/client-kms";
-import type { Route53Client } from "@aws-sdk/client-route-53";
-import type { S3Client } from "@aws-sdk/client-s3";
-import type { SNSClient } from "@aws-sdk/client-sns";
+import { CloudWatchClient } from "@aws-sdk/client-cloudwatch";
+import { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
+import { EC2Client } from "@aws-sdk/client-ec2";
+import { IAMClient } from "@aws-sdk/client-iam";
+import { KMSClient } from "@aws-sdk/client-kms";
+import { Route53Client } from "@aws-sdk/client-route-53";
+import { S3Client } from "@aws-sdk/client-s3";
+import { SNSClient } from "@aws-sdk/client-sns";
 
 import type { World } from "../../world";
 import { callerIdentity, type Caller } from "./caller-identity";
@@ -86,11 +86,11 @@ export class Cloud {
   }
 
   /** The client of a service. */
-  async client<S extends ServiceName>(service: S): Promise<Clients[S]> {
+  client<S extends ServiceName>(service: S): Clients[S] {
     const endpoint = this.endpoint(service);
     const present = this.clients[service] as Clients[S] | undefined;
     if (present !== undefined) return present;
-    const made = await MAKERS[service]({
+    const made = MAKERS[service]({
       region: this.settings.region,
       credentials: {
         accessKeyId: this.settings.accessKeyId,
@@ -101,10 +101,8 @@ export class Cloud {
     });
     // What was asked stands in every error.
     nameOperations(made.middlewareStack as unknown as MiddlewareStack);
-    // Asked for twice at once, the first one stays.
-    const first = (this.clients[service] ??= made) as Clients[S];
-    if (first !== made) made.destroy();
-    return first;
+    this.clients[service] = made;
+    return made;
   }
 
   /** Who asks. */
@@ -163,17 +161,15 @@ interface ClientOptions {
   readonly requestHandler: { readonly httpsAgent: Agent };
 }
 
-const MAKERS: { readonly [S in ServiceName]: (options: ClientOptions) => Promise<Clients[S]> } = {
-  cloudwatch: async (options) => new (await import("@aws-sdk/client-cloudwatch")).CloudWatchClient(options),
-  logs: async (options) =>
-    new (await import("@aws-sdk/client-cloudwatch-logs")).CloudWatchLogsClient(options),
-  ec2: async (options) => new (await import("@aws-sdk/client-ec2")).EC2Client(options),
-  iam: async (options) => new (await import("@aws-sdk/client-iam")).IAMClient(options),
-  kms: async (options) => new (await import("@aws-sdk/client-kms")).KMSClient(options),
-  route53: async (options) => new (await import("@aws-sdk/client-route-53")).Route53Client(options),
-  s3: async (options) =>
-    new (await import("@aws-sdk/client-s3")).S3Client({ ...options, forcePathStyle: true }),
-  sns: async (options) => new (await import("@aws-sdk/client-sns")).SNSClient(options),
+const MAKERS: { readonly [S in ServiceName]: (options: ClientOptions) => Clients[S] } = {
+  cloudwatch: (options) => new CloudWatchClient(options),
+  logs: (options) => new CloudWatchLogsClient(options),
+  ec2: (options) => new EC2Client(options),
+  iam: (options) => new IAMClient(options),
+  kms: (options) => new KMSClient(options),
+  route53: (options) => new Route53Client(options),
+  s3: (options) => new S3Client({ ...options, forcePathStyle: true }),
+  sns: (options) => new SNSClient(options),
 };
 
 /** Tells whether an error of an AWS API is one of these: its code, or its HTTP status as text. */

@@ -95,7 +95,7 @@ const metricAlarm: ResourceType = {
     return inputs["name"] as string;
   },
   async read(cloud, id) {
-    const cloudwatch = await cloud.client("cloudwatch");
+    const cloudwatch = cloud.client("cloudwatch");
     const { MetricAlarms = [] } = await cloudwatch.send(new DescribeAlarmsCommand({ AlarmNames: [id] }));
     const [alarm] = MetricAlarms;
     if (alarm === undefined) return null;
@@ -103,7 +103,7 @@ const metricAlarm: ResourceType = {
     return { ...alarmOutputs(alarm), ...tagOutputs(cloud, Tags) };
   },
   async update(cloud, _id, change) {
-    const cloudwatch = await cloud.client("cloudwatch");
+    const cloudwatch = cloud.client("cloudwatch");
     await putAlarm(cloud, change.news);
     const ResourceARN = change.olds["arn"] as string;
     await retag(
@@ -114,7 +114,7 @@ const metricAlarm: ResourceType = {
     );
   },
   async delete(cloud, id) {
-    const cloudwatch = await cloud.client("cloudwatch");
+    const cloudwatch = cloud.client("cloudwatch");
     await unless(["ResourceNotFound", "ResourceNotFoundException"], () =>
       cloudwatch.send(new DeleteAlarmsCommand({ AlarmNames: [id] })),
     );
@@ -122,7 +122,7 @@ const metricAlarm: ResourceType = {
 };
 
 async function putAlarm(cloud: Cloud, inputs: Values): Promise<void> {
-  const cloudwatch = await cloud.client("cloudwatch");
+  const cloudwatch = cloud.client("cloudwatch");
   const { dimensions, metricQueries, ...plain } = inputs as {
     dimensions?: Record<string, string>;
     metricQueries?: readonly Values[];
@@ -239,7 +239,7 @@ const dashboard: ResourceType = {
     return inputs["dashboardName"] as string;
   },
   async read(cloud, id) {
-    const cloudwatch = await cloud.client("cloudwatch");
+    const cloudwatch = cloud.client("cloudwatch");
     const found = await unless(["ResourceNotFound", "DashboardNotFoundError"], () =>
       cloudwatch.send(new GetDashboardCommand({ DashboardName: id })),
     );
@@ -249,7 +249,7 @@ const dashboard: ResourceType = {
   },
   update: (cloud, _id, { news }) => putDashboard(cloud, news),
   async delete(cloud, id) {
-    const cloudwatch = await cloud.client("cloudwatch");
+    const cloudwatch = cloud.client("cloudwatch");
     await unless(["ResourceNotFound", "DashboardNotFoundError"], () =>
       cloudwatch.send(new DeleteDashboardsCommand({ DashboardNames: [id] })),
     );
@@ -257,7 +257,7 @@ const dashboard: ResourceType = {
 };
 
 async function putDashboard(cloud: Cloud, inputs: Values): Promise<void> {
-  const cloudwatch = await cloud.client("cloudwatch");
+  const cloudwatch = cloud.client("cloudwatch");
   const { dashboardName, dashboardBody } = inputs as { dashboardName: string; dashboardBody: string };
   const { DashboardValidationMessages: messages = [] } = await cloudwatch.send(
     new PutDashboardCommand({ DashboardName: dashboardName, DashboardBody: dashboardBody }),

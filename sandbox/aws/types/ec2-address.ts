@@ -12,7 +12,7 @@ import { ABSENT, arnOf, retagEc2, tagsFor } from "./ec2-network";
 const REFERENCE = "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/";
 
 async function addressOf(cloud: Cloud, id: string): Promise<ec2.Address | null> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   const found = await unless(ABSENT, () =>
     client.send(new ec2.DescribeAddressesCommand({ AllocationIds: [id] })),
   );
@@ -41,7 +41,7 @@ const eip: ResourceType = {
     "customerOwnedIp",
   ],
   async create(cloud, inputs) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { AllocationId } = await client.send(
       new ec2.AllocateAddressCommand({ Domain: "vpc", ...tagsFor(cloud, "elastic-ip", inputs) }),
     );
@@ -68,7 +68,7 @@ const eip: ResourceType = {
   },
   update: retagEc2,
   async delete(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     await unless(ABSENT, () => client.send(new ec2.ReleaseAddressCommand({ AllocationId: id })));
     await releaseNetwork(cloud.world, id);
   },
@@ -84,7 +84,7 @@ const eipAssociation: ResourceType = {
   },
   computed: ["publicIp", "privateIpAddress", "networkInterfaceId"],
   async create(cloud, inputs) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { allocationId, instanceId } = inputs as Record<"allocationId" | "instanceId", string>;
     const present = await addressOf(cloud, allocationId);
     // As EC2 has it for addresses of a VPC: another association takes the address over unless it may not.
@@ -108,7 +108,7 @@ const eipAssociation: ResourceType = {
     };
   },
   async delete(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { allocationId, instanceId } = factsOf(cloud.world, id) as Record<string, string | undefined>;
     const live = allocationId === undefined ? null : await addressOf(cloud, allocationId);
     // Taken over meanwhile by another instance, it is that one's.
@@ -146,7 +146,7 @@ async function leave(cloud: Cloud, allocationId: string, instanceId: string): Pr
 
 /** Takes the addresses of an instance that ended from it, as EC2 does by itself; they stay their owner's. */
 export async function freeAddresses(cloud: Cloud, instanceId: string): Promise<void> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   const { Addresses = [] } = await client.send(new ec2.DescribeAddressesCommand({}));
   for (const { InstanceId, AssociationId } of Addresses)
     if (InstanceId === instanceId)

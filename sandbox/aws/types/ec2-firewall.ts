@@ -22,7 +22,7 @@ const securityGroup: ResourceType = {
   naming: { property: "name", longest: 255 },
 
   async create(cloud, inputs) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { GroupId } = await client.send(
       new ec2.CreateSecurityGroupCommand({
         GroupName: inputs["name"] as string,
@@ -41,7 +41,7 @@ const securityGroup: ResourceType = {
     return answered(GroupId, "GroupId");
   },
   async read(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const found = await unless(ABSENT, () =>
       client.send(new ec2.DescribeSecurityGroupsCommand({ GroupIds: [id] })),
     );
@@ -58,13 +58,13 @@ const securityGroup: ResourceType = {
   },
   update: retagEc2,
   async delete(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     await unless(ABSENT, () => client.send(new ec2.DeleteSecurityGroupCommand({ GroupId: id })));
   },
 };
 
 async function rulesOf(cloud: Cloud, Filters: ec2.Filter[]): Promise<ec2.SecurityGroupRule[]> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   const { SecurityGroupRules } = await client.send(new ec2.DescribeSecurityGroupRulesCommand({ Filters }));
   return SecurityGroupRules ?? [];
 }
@@ -87,7 +87,7 @@ function ruleType(name: "SecurityGroupIngressRule" | "SecurityGroupEgressRule"):
     computed: ["arn", "securityGroupRuleId"],
     exclusive: [["cidrIpv4", "cidrIpv6"]],
     async create(cloud, inputs) {
-      const client = await cloud.client("ec2");
+      const client = cloud.client("ec2");
       const GroupId = inputs["securityGroupId"] as string;
       const request = {
         GroupId,
@@ -120,7 +120,7 @@ function ruleType(name: "SecurityGroupIngressRule" | "SecurityGroupEgressRule"):
       };
     },
     async update(cloud, id, change) {
-      const client = await cloud.client("ec2");
+      const client = cloud.client("ec2");
       const GroupId = change.news["securityGroupId"] as string;
       const SecurityGroupRule = ruleOf(change.news);
       if ([...change.changed].some((one) => one !== "tags"))
@@ -133,7 +133,7 @@ function ruleType(name: "SecurityGroupIngressRule" | "SecurityGroupEgressRule"):
       await retagEc2(cloud, id, change);
     },
     async delete(cloud, id, state) {
-      const client = await cloud.client("ec2");
+      const client = cloud.client("ec2");
       const request = { GroupId: state["securityGroupId"] as string, SecurityGroupRuleIds: [id] };
       await unless(ABSENT, () =>
         isEgress

@@ -93,7 +93,7 @@ export const instance: ResourceType = {
   replacesWhen: ({ userDataReplaceOnChange }) => (userDataReplaceOnChange === true ? ["userData"] : []),
 
   async create(cloud, inputs) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { Instances } = await client.send(new ec2.RunInstancesCommand(runRequest(cloud, inputs)));
     const id = answered(Instances?.[0]?.InstanceId, "InstanceId");
     try {
@@ -107,7 +107,7 @@ export const instance: ResourceType = {
     return id;
   },
   async read(cloud, id, state) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const found = await unless(ABSENT, () =>
       client.send(new ec2.DescribeInstancesCommand({ InstanceIds: [id] })),
     );
@@ -234,19 +234,19 @@ async function change(cloud: Cloud, id: string, wanted: Change): Promise<void> {
 }
 
 async function stop(cloud: Cloud, id: string, host: SandboxHost): Promise<void> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   await client.send(new ec2.StopInstancesCommand({ InstanceIds: [id] }));
   await host.shutDown();
 }
 
 async function start(cloud: Cloud, id: string, host: SandboxHost): Promise<void> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   await client.send(new ec2.StartInstancesCommand({ InstanceIds: [id] }));
   await host.powerOn();
 }
 
 async function setProfile(cloud: Cloud, id: string, name: Values[string]): Promise<void> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   const { IamInstanceProfileAssociations: present = [] } = await client.send(
     new ec2.DescribeIamInstanceProfileAssociationsCommand({
       Filters: [{ Name: "instance-id", Values: [id] }],
@@ -263,7 +263,7 @@ async function setProfile(cloud: Cloud, id: string, name: Values[string]): Promi
 
 /** Ends an instance with its host, whether or not it is protected. */
 export async function terminate(cloud: Cloud, id: string): Promise<void> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   await stopMetadata(cloud.world, id);
   await recordedHost(id, cloud.world)?.remove();
   await unless(ABSENT, () => client.send(new ec2.TerminateInstancesCommand({ InstanceIds: [id] })));

@@ -35,7 +35,7 @@ export function tagsFor(
 
 /** Brings the tags of any resource of EC2 to the new ones. */
 export async function retagEc2(cloud: Cloud, id: string, change: Change): Promise<void> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   await retag(
     cloud,
     change,
@@ -73,7 +73,7 @@ const vpc: ResourceType = {
   volatile: ["ipv6CidrBlock", "ipv6AssociationId"],
 
   async create(cloud, inputs) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const CidrBlock = inputs["cidrBlock"] as string;
     const { Vpc } = await client.send(
       new ec2.CreateVpcCommand({ CidrBlock, ...tagsFor(cloud, "vpc", inputs) }),
@@ -83,7 +83,7 @@ const vpc: ResourceType = {
     return id;
   },
   async read(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const found = await unless(ABSENT, () => client.send(new ec2.DescribeVpcsCommand({ VpcIds: [id] })));
     const live = found?.Vpcs?.[0];
     if (live === undefined) return null;
@@ -111,14 +111,14 @@ const vpc: ResourceType = {
     await retagEc2(cloud, id, change);
   },
   async delete(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     await unless(ABSENT, () => client.send(new ec2.DeleteVpcCommand({ VpcId: id })));
     dropFacts(cloud.world, id);
   },
 };
 
 async function setVpc(cloud: Cloud, VpcId: string, inputs: Values): Promise<void> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   const { enableDnsSupport: support = true, enableDnsHostnames: names = false } = inputs;
   await client.send(
     new ec2.ModifyVpcAttributeCommand({ VpcId, EnableDnsSupport: { Value: support as boolean } }),
@@ -157,7 +157,7 @@ const subnet: ResourceType = {
 
   async create(cloud, inputs) {
     requireWithin(cloud, inputs);
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { vpcId, cidrBlock, availabilityZone } = inputs as Record<"vpcId" | "cidrBlock", string> & {
       availabilityZone?: string;
     };
@@ -174,7 +174,7 @@ const subnet: ResourceType = {
     return id;
   },
   async read(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const found = await unless(ABSENT, () =>
       client.send(new ec2.DescribeSubnetsCommand({ SubnetIds: [id] })),
     );
@@ -202,7 +202,7 @@ const subnet: ResourceType = {
     await retagEc2(cloud, id, change);
   },
   async delete(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     await unless(ABSENT, () => client.send(new ec2.DeleteSubnetCommand({ SubnetId: id })));
     dropFacts(cloud.world, id);
   },
@@ -221,7 +221,7 @@ function requireWithin(cloud: Cloud, inputs: Values): void {
 }
 
 async function setSubnet(cloud: Cloud, SubnetId: string, inputs: Values): Promise<void> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   const Value = inputs["mapPublicIpOnLaunch"] === true;
   await client.send(new ec2.ModifySubnetAttributeCommand({ SubnetId, MapPublicIpOnLaunch: { Value } }));
   const { ipv6CidrBlock, assignIpv6AddressOnCreation } = inputs;
@@ -235,7 +235,7 @@ const internetGateway: ResourceType = {
   computed: ["arn", "ownerId"],
 
   async create(cloud, inputs) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { InternetGateway } = await client.send(
       new ec2.CreateInternetGatewayCommand(tagsFor(cloud, "internet-gateway", inputs)),
     );
@@ -244,7 +244,7 @@ const internetGateway: ResourceType = {
     return id;
   },
   async read(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const found = await unless(ABSENT, () =>
       client.send(new ec2.DescribeInternetGatewaysCommand({ InternetGatewayIds: [id] })),
     );
@@ -266,20 +266,20 @@ const internetGateway: ResourceType = {
   },
   async delete(cloud, id, state) {
     await detach(cloud, id, state["vpcId"] as string | undefined);
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     await unless(ABSENT, () => client.send(new ec2.DeleteInternetGatewayCommand({ InternetGatewayId: id })));
   },
 };
 
 async function attach(cloud: Cloud, InternetGatewayId: string, VpcId: string | undefined): Promise<void> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   if (VpcId !== undefined)
     await client.send(new ec2.AttachInternetGatewayCommand({ InternetGatewayId, VpcId }));
 }
 
 async function detach(cloud: Cloud, InternetGatewayId: string, VpcId: string | undefined): Promise<void> {
   if (VpcId === undefined) return;
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   await unless([...ABSENT, "Gateway.NotAttached"], () =>
     client.send(new ec2.DetachInternetGatewayCommand({ InternetGatewayId, VpcId })),
   );

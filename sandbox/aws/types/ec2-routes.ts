@@ -10,7 +10,7 @@ import { ABSENT, arnOf, retagEc2, tagsFor } from "./ec2-network";
 const REFERENCE = "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/";
 
 async function tableOf(cloud: Cloud, id: string): Promise<ec2.RouteTable | null> {
-  const client = await cloud.client("ec2");
+  const client = cloud.client("ec2");
   const found = await unless(ABSENT, () =>
     client.send(new ec2.DescribeRouteTablesCommand({ RouteTableIds: [id] })),
   );
@@ -24,7 +24,7 @@ const routeTable: ResourceType = {
   properties: { vpcId: text({ required: true, replaces: true }), tags: map() },
   computed: ["arn", "ownerId"],
   async create(cloud, inputs) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const VpcId = inputs["vpcId"] as string;
     const { RouteTable } = await client.send(
       new ec2.CreateRouteTableCommand({ VpcId, ...tagsFor(cloud, "route-table", inputs) }),
@@ -39,7 +39,7 @@ const routeTable: ResourceType = {
   },
   update: retagEc2,
   async delete(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     await unless(ABSENT, () => client.send(new ec2.DeleteRouteTableCommand({ RouteTableId: id })));
   },
 };
@@ -56,7 +56,7 @@ const route: ResourceType = {
   computed: ["origin", "state"],
   exclusive: [["destinationCidrBlock", "destinationIpv6CidrBlock"]],
   async create(cloud, inputs) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const id = `r-${inputs["routeTableId"] as string}-${destinationOf(inputs)}`;
     if (isIpv6(inputs)) keepFacts(cloud.world, id, inputs);
     else await client.send(new ec2.CreateRouteCommand(routeRequest(inputs)));
@@ -80,14 +80,14 @@ const route: ResourceType = {
     };
   },
   async update(cloud, id, { news }) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     if (isIpv6(news)) keepFacts(cloud.world, id, news);
     else await client.send(new ec2.ReplaceRouteCommand(routeRequest(news)));
   },
   async delete(cloud, id, state) {
     dropFacts(cloud.world, id);
     if (isIpv6(state)) return;
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { RouteTableId, DestinationCidrBlock } = routeRequest(state);
     await unless(ABSENT, () =>
       client.send(new ec2.DeleteRouteCommand({ RouteTableId, DestinationCidrBlock })),
@@ -121,7 +121,7 @@ const association: ResourceType = {
   },
   computed: [],
   async create(cloud, inputs) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { routeTableId, subnetId } = inputs as Record<"routeTableId" | "subnetId", string>;
     const { AssociationId } = await client.send(
       new ec2.AssociateRouteTableCommand({ RouteTableId: routeTableId, SubnetId: subnetId }),
@@ -134,7 +134,7 @@ const association: ResourceType = {
     return live === undefined ? null : { routeTableId: table?.RouteTableId, subnetId: live.SubnetId };
   },
   async delete(cloud, id) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     await unless(ABSENT, () => client.send(new ec2.DisassociateRouteTableCommand({ AssociationId: id })));
   },
 };

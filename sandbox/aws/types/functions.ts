@@ -48,7 +48,7 @@ const getAvailabilityZones: LookupFunction = {
   reference: `${EC2_REFERENCE}API_DescribeAvailabilityZones.html`,
   properties: { region, state: text(), filters },
   async call(cloud, args) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { AvailabilityZones = [] } = await client.send(
       new ec2.DescribeAvailabilityZonesCommand(apiFilters(args)),
     );
@@ -79,7 +79,7 @@ const getVpc: LookupFunction = {
   reference: `${EC2_REFERENCE}API_DescribeVpcs.html`,
   properties: { region, id: text(), default: flag(), filters, tags: map() },
   async call(cloud, args) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { id } = args;
     const wanted =
       args["default"] === undefined
@@ -109,7 +109,7 @@ const getSubnets: LookupFunction = {
   reference: `${EC2_REFERENCE}API_DescribeSubnets.html`,
   properties: { region, filters, tags: map() },
   async call(cloud, args) {
-    const client = await cloud.client("ec2");
+    const client = cloud.client("ec2");
     const { Subnets = [] } = await client.send(new ec2.DescribeSubnetsCommand(apiFilters(args)));
     return {
       id: cloud.region,

@@ -48,7 +48,7 @@ const role: ResourceType = {
   naming: { property: "name", longest: 64 },
 
   async create(cloud, inputs) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     await iam.send(
       new CreateRoleCommand({
         RoleName: inputs["name"] as string,
@@ -63,7 +63,7 @@ const role: ResourceType = {
     return inputs["name"] as string;
   },
   async read(cloud, id, state) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const found = await unless(ABSENT, () => iam.send(new GetRoleCommand({ RoleName: id })));
     if (found?.Role === undefined) return null;
     const { Role } = found;
@@ -82,7 +82,7 @@ const role: ResourceType = {
     };
   },
   async update(cloud, id, change) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const { news, changed } = change;
     if (changed.has("assumeRolePolicy")) {
       const PolicyDocument = news["assumeRolePolicy"] as string;
@@ -104,7 +104,7 @@ const role: ResourceType = {
     );
   },
   async delete(cloud, id) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     await unless(ABSENT, () => iam.send(new DeleteRoleCommand({ RoleName: id })));
   },
 };
@@ -121,26 +121,26 @@ const rolePolicy: ResourceType = {
   computed: [],
   naming: { property: "name", longest: 128 },
   async create(cloud, inputs) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const { role: RoleName, name: PolicyName, policy } = inputs as Record<"role" | "name" | "policy", string>;
     await iam.send(new PutRolePolicyCommand({ RoleName, PolicyName, PolicyDocument: policy }));
     return `${RoleName}:${PolicyName}`;
   },
   async read(cloud, id) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const [RoleName = "", PolicyName = ""] = id.split(":");
     const found = await unless(ABSENT, () => iam.send(new GetRolePolicyCommand({ RoleName, PolicyName })));
     if (found === null) return null;
     return { role: RoleName, name: PolicyName, policy: decodeURIComponent(found.PolicyDocument ?? "") };
   },
   async update(cloud, id, { news }) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const [RoleName = "", PolicyName = ""] = id.split(":");
     const PolicyDocument = news["policy"] as string;
     await iam.send(new PutRolePolicyCommand({ RoleName, PolicyName, PolicyDocument }));
   },
   async delete(cloud, id) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const [RoleName = "", PolicyName = ""] = id.split(":");
     await unless(ABSENT, () => iam.send(new DeleteRolePolicyCommand({ RoleName, PolicyName })));
   },
@@ -156,20 +156,20 @@ const rolePolicyAttachment: ResourceType = {
   },
   computed: [],
   async create(cloud, inputs) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const { role: RoleName, policyArn } = inputs as Record<"role" | "policyArn", string>;
     await iam.send(new AttachRolePolicyCommand({ RoleName, PolicyArn: policyArn }));
     return `${RoleName}/${policyArn}`;
   },
   async read(cloud, id) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const [RoleName, policyArn] = attachmentOf(id);
     const found = await unless(ABSENT, () => iam.send(new ListAttachedRolePoliciesCommand({ RoleName })));
     const attached = (found?.AttachedPolicies ?? []).some((policy) => policy.PolicyArn === policyArn);
     return attached ? { role: RoleName, policyArn } : null;
   },
   async delete(cloud, id) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const [RoleName, PolicyArn] = attachmentOf(id);
     await unless(ABSENT, () => iam.send(new DetachRolePolicyCommand({ RoleName, PolicyArn })));
   },
@@ -194,7 +194,7 @@ const instanceProfile: ResourceType = {
   naming: { property: "name", longest: 128 },
 
   async create(cloud, inputs) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const { name, role: RoleName, path } = inputs as { name: string; role?: string; path?: string };
     await iam.send(
       new CreateInstanceProfileCommand({
@@ -208,7 +208,7 @@ const instanceProfile: ResourceType = {
     return name;
   },
   async read(cloud, id) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const found = await unless(ABSENT, () =>
       iam.send(new GetInstanceProfileCommand({ InstanceProfileName: id })),
     );
@@ -225,7 +225,7 @@ const instanceProfile: ResourceType = {
     };
   },
   async update(cloud, id, change) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const { news, olds, changed } = change;
     if (changed.has("role")) {
       const [before, after] = [olds["role"], news["role"]];
@@ -244,7 +244,7 @@ const instanceProfile: ResourceType = {
     );
   },
   async delete(cloud, id) {
-    const iam = await cloud.client("iam");
+    const iam = cloud.client("iam");
     const found = await unless(ABSENT, () =>
       iam.send(new GetInstanceProfileCommand({ InstanceProfileName: id })),
     );

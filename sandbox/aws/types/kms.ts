@@ -37,7 +37,7 @@ const key: ResourceType = {
   },
   computed: ["arn", "keyId"],
   async create(cloud, inputs) {
-    const kms = await cloud.client("kms");
+    const kms = cloud.client("kms");
     const { KeyMetadata } = await kms.send(
       new CreateKeyCommand({
         Description: inputs["description"] as string | undefined,
@@ -50,7 +50,7 @@ const key: ResourceType = {
     return id;
   },
   async read(cloud, id, state) {
-    const kms = await cloud.client("kms");
+    const kms = cloud.client("kms");
     const found = await unless(ABSENT, () => kms.send(new DescribeKeyCommand({ KeyId: id })));
     const metadata = found?.KeyMetadata;
     if (metadata === undefined || metadata.KeyState === "PendingDeletion") return null;
@@ -71,7 +71,7 @@ const key: ResourceType = {
     };
   },
   async update(cloud, id, change) {
-    const kms = await cloud.client("kms");
+    const kms = cloud.client("kms");
     const { news, changed } = change;
     if (changed.has("description")) {
       const Description = (news["description"] ?? "") as string;
@@ -96,7 +96,7 @@ const key: ResourceType = {
     );
   },
   async delete(cloud, id, state) {
-    const kms = await cloud.client("kms");
+    const kms = cloud.client("kms");
     const PendingWindowInDays = (state["deletionWindowInDays"] ?? 30) as number;
     await unless([...ABSENT, "KMSInvalidStateException"], () =>
       kms.send(new ScheduleKeyDeletionCommand({ KeyId: id, PendingWindowInDays })),
@@ -105,7 +105,7 @@ const key: ResourceType = {
 };
 
 async function setRotation(cloud: Cloud, KeyId: string, enabled: boolean): Promise<void> {
-  const kms = await cloud.client("kms");
+  const kms = cloud.client("kms");
   if (enabled) await kms.send(new EnableKeyRotationCommand({ KeyId }));
   else await kms.send(new DisableKeyRotationCommand({ KeyId }));
 }
@@ -123,24 +123,24 @@ const alias: ResourceType = {
   },
   computed: ["arn", "targetKeyArn"],
   async create(cloud, inputs) {
-    const kms = await cloud.client("kms");
+    const kms = cloud.client("kms");
     const { name, targetKeyId } = inputs as Record<"name" | "targetKeyId", string>;
     await kms.send(new CreateAliasCommand({ AliasName: name, TargetKeyId: targetKeyId }));
     return name;
   },
   async read(cloud, id, state) {
-    const kms = await cloud.client("kms");
+    const kms = cloud.client("kms");
     const { Aliases = [] } = await kms.send(new ListAliasesCommand({}));
     const found = Aliases.find((one) => one.AliasName === id);
     if (found === undefined) return null;
     return aliasOutputs(id, found.AliasArn, found.TargetKeyId, state);
   },
   async update(cloud, id, { news }) {
-    const kms = await cloud.client("kms");
+    const kms = cloud.client("kms");
     await kms.send(new UpdateAliasCommand({ AliasName: id, TargetKeyId: news["targetKeyId"] as string }));
   },
   async delete(cloud, id) {
-    const kms = await cloud.client("kms");
+    const kms = cloud.client("kms");
     await unless(ABSENT, () => kms.send(new DeleteAliasCommand({ AliasName: id })));
   },
 };

@@ -40,7 +40,7 @@ const logGroup: ResourceType = {
   naming: { property: "name", longest: 512 },
 
   async create(cloud, inputs) {
-    const logs = await cloud.client("logs");
+    const logs = cloud.client("logs");
     const { name, kmsKeyId } = inputs as { name: string; kmsKeyId?: string };
     const tags = allTags(cloud, inputs);
     await logs.send(
@@ -54,7 +54,7 @@ const logGroup: ResourceType = {
     return name;
   },
   async read(cloud, id, state) {
-    const logs = await cloud.client("logs");
+    const logs = cloud.client("logs");
     const { logGroups = [] } = await logs.send(new DescribeLogGroupsCommand({ logGroupNamePrefix: id }));
     const found = logGroups.find((group) => group.logGroupName === id);
     if (found === undefined) return null;
@@ -71,7 +71,7 @@ const logGroup: ResourceType = {
     };
   },
   async update(cloud, id, change) {
-    const logs = await cloud.client("logs");
+    const logs = cloud.client("logs");
     if (change.changed.has("retentionInDays")) await setRetention(cloud, id, change.news);
     const resourceArn = change.olds["arn"] as string;
     await retag(
@@ -89,13 +89,13 @@ const logGroup: ResourceType = {
   },
   async delete(cloud, id, state) {
     if (state["skipDestroy"] === true) return;
-    const logs = await cloud.client("logs");
+    const logs = cloud.client("logs");
     await unless(ABSENT, () => logs.send(new DeleteLogGroupCommand({ logGroupName: id })));
   },
 };
 
 async function setRetention(cloud: Cloud, logGroupName: string, inputs: Values): Promise<void> {
-  const logs = await cloud.client("logs");
+  const logs = cloud.client("logs");
   const retentionInDays = (inputs["retentionInDays"] ?? 0) as number;
   if (retentionInDays === 0) await logs.send(new DeleteRetentionPolicyCommand({ logGroupName }));
   else await logs.send(new PutRetentionPolicyCommand({ logGroupName, retentionInDays }));
@@ -127,7 +127,7 @@ const metricFilter: ResourceType = {
     return inputs["name"] as string;
   },
   async read(cloud, id, state) {
-    const logs = await cloud.client("logs");
+    const logs = cloud.client("logs");
     const logGroupName = state["logGroupName"] as string;
     const found = await unless(ABSENT, () =>
       logs.send(new DescribeMetricFiltersCommand({ logGroupName, filterNamePrefix: id })),
@@ -152,14 +152,14 @@ const metricFilter: ResourceType = {
   },
   update: (cloud, _id, { news }) => putFilter(cloud, news),
   async delete(cloud, id, state) {
-    const logs = await cloud.client("logs");
+    const logs = cloud.client("logs");
     const logGroupName = state["logGroupName"] as string;
     await unless(ABSENT, () => logs.send(new DeleteMetricFilterCommand({ logGroupName, filterName: id })));
   },
 };
 
 async function putFilter(cloud: Cloud, inputs: Values): Promise<void> {
-  const logs = await cloud.client("logs");
+  const logs = cloud.client("logs");
   const { name, logGroupName, pattern, metricTransformation } = inputs as {
     name: string;
     logGroupName: string;

@@ -70,7 +70,7 @@ function values(found: ResourceRecordSet): string[] {
 }
 
 async function change(cloud: Cloud, Action: ChangeAction, inputs: Values): Promise<void> {
-  const route53 = await cloud.client("route53");
+  const route53 = cloud.client("route53");
   const { zoneId, name, type, ttl, records } = inputs as {
     zoneId: string;
     name: string;
@@ -94,7 +94,7 @@ async function find(
   name: string,
   type: string,
 ): Promise<ResourceRecordSet | null> {
-  const route53 = await cloud.client("route53");
+  const route53 = cloud.client("route53");
   const answer = await unless(ABSENT, () =>
     route53.send(
       new ListResourceRecordSetsCommand({

@@ -39,7 +39,7 @@ const ABSENT = [
 
 function settingType(setting: Setting): ResourceType {
   const put = async (cloud: Cloud, inputs: Values): Promise<void> => {
-    await setting.put(await cloud.client("s3"), inputs["bucket"] as string, inputs);
+    await setting.put(cloud.client("s3"), inputs["bucket"] as string, inputs);
   };
   return {
     token: setting.token,
@@ -51,13 +51,13 @@ function settingType(setting: Setting): ResourceType {
       return inputs["bucket"] as string;
     },
     async read(cloud, id) {
-      const client = await cloud.client("s3");
+      const client = cloud.client("s3");
       const found = await unless(ABSENT, () => setting.get(client, id));
       return found === null ? null : { bucket: id, ...found };
     },
     update: (cloud, _id, { news }) => put(cloud, news),
     async delete(cloud, id) {
-      const client = await cloud.client("s3");
+      const client = cloud.client("s3");
       await unless(ABSENT, async () => setting.remove?.(client, id));
     },
   };

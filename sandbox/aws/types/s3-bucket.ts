@@ -29,7 +29,7 @@ export const bucket: ResourceType = {
   naming: { property: "bucket", longest: 63 },
 
   async create(cloud, inputs) {
-    const s3 = await cloud.client("s3");
+    const s3 = cloud.client("s3");
     const { bucket: name, objectLockEnabled = false } = inputs as {
       bucket: string;
       objectLockEnabled?: boolean;
@@ -47,7 +47,7 @@ export const bucket: ResourceType = {
   },
 
   async read(cloud, id, state) {
-    const s3 = await cloud.client("s3");
+    const s3 = cloud.client("s3");
     const head = await unless(["NotFound", "NoSuchBucket", "404"], () =>
       s3.send(new HeadBucketCommand({ Bucket: id })),
     );
@@ -70,11 +70,11 @@ export const bucket: ResourceType = {
   },
 
   async update(cloud, id, { news, changed }) {
-    if (changed.has("tags")) await tag(cloud, await cloud.client("s3"), id, news);
+    if (changed.has("tags")) await tag(cloud, cloud.client("s3"), id, news);
   },
 
   async delete(cloud, id, state) {
-    const s3 = await cloud.client("s3");
+    const s3 = cloud.client("s3");
     if (state["forceDestroy"] === true) await empty(s3, id);
     await unless(["NoSuchBucket", "404"], () => s3.send(new DeleteBucketCommand({ Bucket: id })));
   },

@@ -45,7 +45,7 @@ const topic: ResourceType = {
   naming: { property: "name", longest: 256 },
 
   async create(cloud, inputs) {
-    const sns = await cloud.client("sns");
+    const sns = cloud.client("sns");
     const attributes = Object.entries(TOPIC_ATTRIBUTES).filter(([name]) => inputs[name] !== undefined);
     const { TopicArn } = await sns.send(
       new CreateTopicCommand({
@@ -57,7 +57,7 @@ const topic: ResourceType = {
     return answered(TopicArn, "TopicArn");
   },
   async read(cloud, id, state) {
-    const sns = await cloud.client("sns");
+    const sns = cloud.client("sns");
     const found = await unless(ABSENT, () => sns.send(new GetTopicAttributesCommand({ TopicArn: id })));
     if (found === null) return null;
     const live = found.Attributes ?? {};
@@ -74,7 +74,7 @@ const topic: ResourceType = {
     };
   },
   async update(cloud, id, change) {
-    const sns = await cloud.client("sns");
+    const sns = cloud.client("sns");
     for (const [name, AttributeName] of Object.entries(TOPIC_ATTRIBUTES)) {
       if (!change.changed.has(name)) continue;
       const AttributeValue = (change.news[name] ?? "") as string;
@@ -88,7 +88,7 @@ const topic: ResourceType = {
     );
   },
   async delete(cloud, id) {
-    const sns = await cloud.client("sns");
+    const sns = cloud.client("sns");
     await unless(ABSENT, () => sns.send(new DeleteTopicCommand({ TopicArn: id })));
   },
 };
@@ -104,7 +104,7 @@ const topicPolicy: ResourceType = {
     return arn;
   },
   async read(cloud, id) {
-    const sns = await cloud.client("sns");
+    const sns = cloud.client("sns");
     const found = await unless(ABSENT, () => sns.send(new GetTopicAttributesCommand({ TopicArn: id })));
     const policy = found?.Attributes?.["Policy"];
     return policy === undefined ? null : { arn: id, policy, owner: found?.Attributes?.["Owner"] };
@@ -138,7 +138,7 @@ const topicPolicy: ResourceType = {
 };
 
 async function setPolicy(cloud: Cloud, TopicArn: string, AttributeValue: string): Promise<void> {
-  const sns = await cloud.client("sns");
+  const sns = cloud.client("sns");
   await sns.send(new SetTopicAttributesCommand({ TopicArn, AttributeName: "Policy", AttributeValue }));
 }
 
@@ -171,7 +171,7 @@ const subscription: ResourceType = {
   computed: ["arn", "ownerId", "pendingConfirmation", "confirmationWasAuthenticated"],
 
   async create(cloud, inputs) {
-    const sns = await cloud.client("sns");
+    const sns = cloud.client("sns");
     const attributes = Object.entries(SUBSCRIPTION_ATTRIBUTES).filter(([name]) => inputs[name] !== undefined);
     const { SubscriptionArn } = await sns.send(
       new SubscribeCommand({
@@ -190,7 +190,7 @@ const subscription: ResourceType = {
     return arn;
   },
   async read(cloud, id, state) {
-    const sns = await cloud.client("sns");
+    const sns = cloud.client("sns");
     const found = await unless(ABSENT, () =>
       sns.send(new GetSubscriptionAttributesCommand({ SubscriptionArn: id })),
     );
@@ -205,7 +205,7 @@ const subscription: ResourceType = {
     return subscriptionOutputs(id, live, state);
   },
   async update(cloud, id, { news, changed }) {
-    const sns = await cloud.client("sns");
+    const sns = cloud.client("sns");
     for (const [name, AttributeName] of Object.entries(SUBSCRIPTION_ATTRIBUTES)) {
       if (!changed.has(name)) continue;
       const AttributeValue = attributeText(news[name]);
@@ -215,7 +215,7 @@ const subscription: ResourceType = {
     }
   },
   async delete(cloud, id) {
-    const sns = await cloud.client("sns");
+    const sns = cloud.client("sns");
     await unless([...ABSENT, "InvalidParameterException"], () =>
       sns.send(new UnsubscribeCommand({ SubscriptionArn: id })),
     );
@@ -224,7 +224,7 @@ const subscription: ResourceType = {
 
 /** Waits as the real provider does where the endpoint is said to confirm by itself. */
 async function confirmed(cloud: Cloud, SubscriptionArn: string, inputs: Values): Promise<void> {
-  const sns = await cloud.client("sns");
+  const sns = cloud.client("sns");
   const minutes = (inputs["confirmationTimeoutInMinutes"] ?? 1) as number;
   const what = "the endpoint to confirm its subscription, which it is said to do by itself";
   await waitFor(what, minutes * 60, async () => {
@@ -240,7 +240,7 @@ function attributeText(value: Values[string]): string {
 }
 
 async function pendingArn(cloud: Cloud, inputs: Values): Promise<string> {
-  const sns = await cloud.client("sns");
+  const sns = cloud.client("sns");
   const { Subscriptions = [] } = await sns.send(
     new ListSubscriptionsByTopicCommand({ TopicArn: inputs["topic"] as string }),
   );
