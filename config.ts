@@ -18,7 +18,7 @@ import { type FoundDatabase, findDatabase } from "./config/database";
 import { ConfigError, type Fault } from "./config/faults";
 import { findKeys, type Keys, type Machine } from "./config/keys";
 import { findMonitoring, monitoringSpec, type PlainMonitoringSpec } from "./config/monitoring";
-import { SECRETS, type StackValues } from "./config/schema";
+import { SECRETS, type StackValues } from "./config/schema/stack";
 import { findSecrets, generatedNames, secretsSpec } from "./config/secrets";
 import { findStripe, namesOfStripe, stripeSpec } from "./config/stripe";
 import { findSupabase, supabaseSpec } from "./config/supabase";

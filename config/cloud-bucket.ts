@@ -1,7 +1,7 @@
 import type { BackupBucketSpec } from "../components/backup-bucket";
-import { AUDIT_PREFIX } from "./cloud-schema";
+import { AUDIT_PREFIX } from "./schema/cloud";
 import { configCommand, type Fault, type Path } from "./faults";
-import type { StackValues } from "./schema";
+import type { StackValues } from "./schema/stack";
 import { faultAt, isSet, type RawConfig, soundAt } from "./validation";
 
 /** The bucket of backups, where the stack makes it. */

@@ -2,7 +2,7 @@ import type { MachineSpec } from "../components/machine";
 import { configCommand, type Fault, type Path } from "./faults";
 import { hostMode } from "./host-mode";
 import type { Keys } from "./keys";
-import type { StackValues } from "./schema";
+import type { StackValues } from "./schema/stack";
 import { faultAt, isSet, type RawConfig, soundAt } from "./validation";
 
 /** Where the host comes from: what goes with a machine that is there, and what with one that the stack makes. */

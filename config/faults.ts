@@ -1,5 +1,5 @@
 import { RunError } from "@pulumi/pulumi/errors.js";
-import { placeholderIn } from "./rules";
+import { placeholderIn } from "./rules/rule";
 
 /** One thing that is wrong with the configuration. */
 export interface Fault {

@@ -5,8 +5,8 @@ import type { MonitoringSpec } from "../components/monitoring";
 import { configCommand, type Fault } from "./faults";
 import { givenText } from "./keys";
 import { GUIDE_QUERIES } from "./monitoring-queries";
-import { monitoring, type MonitoringValues } from "./monitoring-schema";
-import type { StackValues } from "./schema";
+import { monitoring, type MonitoringValues } from "./schema/monitoring";
+import type { StackValues } from "./schema/stack";
 import type { Texts } from "./texts";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 

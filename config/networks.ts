@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6, SocketAddress } from "node:net";
 import { z } from "zod";
-import { ruled } from "./rules";
+import { ruled } from "./rules/rule";
 
 /** Networks as a cloud's firewall takes them: with nothing behind the network's own bits, and spelt in one way. */
 

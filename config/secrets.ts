@@ -1,8 +1,8 @@
 import type { SecretsSpec } from "../components/app-secrets";
 import { isPublicVariable } from "../host/conductor/releases/variables";
 import { configCommand, type Fault, type Path } from "./faults";
-import type { StackValues } from "./schema";
-import type { SecretsValues } from "./secrets-schema";
+import type { StackValues } from "./schema/stack";
+import type { SecretsValues } from "./schema/secrets";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 import { variablesIn } from "./variable-values";
 import { VARIABLES } from "./variable-table";

@@ -1,9 +1,9 @@
 import { isBelow } from "../host/conductor/front-door/url-path";
 import type { StripeSpec } from "../components/stripe-webhook";
 import { configCommand, type Fault, type Path } from "./faults";
-import type { StackValues } from "./schema";
+import type { StackValues } from "./schema/stack";
 import { accountWarnings, type StripeKeyName, stripeKeyFaults, type StripeKeys } from "./stripe-keys";
-import type { StripeValues } from "./stripe-schema";
+import type { StripeValues } from "./schema/stripe";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 
 type Webhook = NonNullable<StripeValues["webhook"]>;

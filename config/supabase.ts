@@ -2,10 +2,10 @@ import type { SupabaseSpec } from "../components/supabase-project";
 import type { AuthSettings } from "../components/supabase-settings";
 import { configCommand, type Fault, type Path } from "./faults";
 import { attempt, fileAt, givenText, type Machine } from "./keys";
-import type { StackValues } from "./schema";
+import type { StackValues } from "./schema/stack";
 import { KeyFault } from "./ssh-keys";
 import { refInDatabaseUrl, supabaseKeyFaults, type SupabaseVariable } from "./supabase-keys";
-import type { SupabaseValues } from "./supabase-schema";
+import type { SupabaseValues } from "./schema/supabase";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 
 type TemplateKind = keyof SupabaseValues["auth"]["templates"];

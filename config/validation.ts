@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { configCommand, type Fault, nearest, type Path, pathText, placeholderRule, shown } from "./faults";
-import { type Rule, rules } from "./rules";
-import { GROUPS, SECRETS, stackSchema, type StackValues } from "./schema";
+import { type Rule, rules } from "./rules/rule";
+import { GROUPS, SECRETS, stackSchema, type StackValues } from "./schema/stack";
 
 /** What Pulumi hands over, before anything is known about it. */
 export interface RawConfig {

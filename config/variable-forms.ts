@@ -1,5 +1,5 @@
 import { parseDatabaseUrl } from "./database-url";
-import { domain, mailOrNone } from "./rules";
+import { domain, mailOrNone } from "./rules/web";
 import { KeyFault } from "./ssh-keys";
 
 /**

@@ -1,7 +1,7 @@
 import { isPublicVariable } from "../host/conductor/releases/variables";
 import { configCommand, type Fault } from "./faults";
 import { givenText } from "./keys";
-import { placeholderIn } from "./rules";
+import { placeholderIn } from "./rules/rule";
 import { refInDatabaseUrl, refInUrl, supabaseKeyFaults } from "./supabase-keys";
 import { faultAt, type RawConfig, soundAt } from "./validation";
 import { SECRET_VARIABLES, type Variable, VARIABLES } from "./variable-table";

@@ -1,4 +1,4 @@
-import { SECRETS } from "../config/schema";
+import { SECRETS } from "../config/schema/stack";
 import type { RawConfig } from "../config/validation";
 
 /** Puts what an engine knows of a stack's config into the words of `config.ts`; keys come as `namespace:name`. */

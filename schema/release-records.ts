@@ -1,7 +1,7 @@
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import { type Fault, shown } from "../config/faults";
-import { version as versionRule } from "../config/rules";
+import { version as versionRule } from "../config/rules/release";
 import type { SchemaRange } from "../host/conductor/protocol";
 import type { FoundFile } from "./migrations-folder";
 

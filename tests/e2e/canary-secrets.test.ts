@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { appendFileSync, chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GROUPS, SECRETS } from "../../config/schema";
+import { GROUPS, SECRETS } from "../../config/schema/stack";
 import { SECRET_VARIABLES } from "../../config/variable-table";
 import type { CommandResult } from "../../sandbox/command";
 import { SandboxDatabase } from "../../sandbox/database";

@@ -19,7 +19,7 @@ import { alarmsOf, type Severity } from "../../components/alarms";
 import { Host } from "../../components/host";
 import { Monitoring, monitoringSettings, type MonitoringSpec } from "../../components/monitoring";
 import { GUIDE_QUERIES } from "../../config/monitoring-queries";
-import { monitoring } from "../../config/monitoring-schema";
+import { monitoring } from "../../config/schema/monitoring";
 import type { Figure } from "../../host/monitoring/figures/figure";
 import { cloudWatchLogs } from "../../host/monitoring/logs/cloudwatch-logs";
 import { METRICS, type MonitoringSettings } from "../../host/monitoring/protocol";

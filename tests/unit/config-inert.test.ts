@@ -3,7 +3,7 @@ import { z } from "zod";
 import { validate } from "../../config";
 import { ConfigError, type Path } from "../../config/faults";
 import type { Machine } from "../../config/keys";
-import { stackSchema } from "../../config/schema";
+import { stackSchema } from "../../config/schema/stack";
 import { schemaAt } from "../../config/validation";
 import { canonicalJson } from "../../components/host-act";
 import { monitoringSettings } from "../../components/monitoring";

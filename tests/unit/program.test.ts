@@ -5,7 +5,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import ts from "typescript";
 import { parse } from "yaml";
 import { z } from "zod";
-import { GROUPS, SECRETS, stackSchema } from "../../config/schema";
+import { GROUPS, SECRETS, stackSchema } from "../../config/schema/stack";
 import { faultsOf, hostKey, machineWith, privateKey } from "./support/configuration";
 import type * as registrationsModule from "./support/registrations";
 

@@ -7,7 +7,7 @@ import { Host } from "../../../components/host";
 import { Monitoring, type MonitoringSpec } from "../../../components/monitoring";
 import { validate } from "../../../config";
 import { GUIDE_QUERIES } from "../../../config/monitoring-queries";
-import { monitoring } from "../../../config/monitoring-schema";
+import { monitoring } from "../../../config/schema/monitoring";
 import { machineWith, rawConfig, settings } from "../support/configuration";
 import { existingHost } from "../support/existing-host";
 import { actIn, type Circumstances, isSecret, plain, registrationsOf } from "../support/registrations";

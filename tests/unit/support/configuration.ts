@@ -4,7 +4,7 @@ import { sshField } from "../../../components/ssh-format";
 import { validate } from "../../../config";
 import { ConfigError, type Fault, type Path } from "../../../config/faults";
 import type { Machine } from "../../../config/keys";
-import { GROUPS } from "../../../config/schema";
+import { GROUPS } from "../../../config/schema/stack";
 import type { RawConfig } from "../../../config/validation";
 
 /** Makes a host's public key line, a new one at each call. */

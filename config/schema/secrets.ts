@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { integer, ruled, variableName } from "./rules";
+import { variableName } from "../rules/release";
+import { integer, ruled } from "../rules/rule";
 
 /** The group `secrets`: keys of the application that this stack makes itself, one of each for every stack. */
 

@@ -1,5 +1,8 @@
 import { z } from "zod";
-import { endpointOrNone, flag, integer, localFile, mailOrNone, network, placeholderIn, ruled } from "./rules";
+import { endpointOrNone } from "../rules/database";
+import { localFile } from "../rules/host";
+import { flag, integer, placeholderIn, ruled } from "../rules/rule";
+import { mailOrNone, network } from "../rules/web";
 
 /** The group `supabase`: the project that the product's database, logins and REST API live in. */
 

@@ -1,16 +1,10 @@
 import { z } from "zod";
-import { METRICS } from "../host/monitoring/protocol";
-import { FAILED_PAYMENTS, GUIDE_QUERIES } from "./monitoring-queries";
-import {
-  accessKeyOrNone,
-  endpointOrNone,
-  flag,
-  integer,
-  localFile,
-  mailOrNone,
-  placeholderIn,
-  ruled,
-} from "./rules";
+import { METRICS } from "../../host/monitoring/protocol";
+import { FAILED_PAYMENTS, GUIDE_QUERIES } from "../monitoring-queries";
+import { accessKeyOrNone, endpointOrNone } from "../rules/database";
+import { localFile } from "../rules/host";
+import { flag, integer, placeholderIn, ruled } from "../rules/rule";
+import { mailOrNone } from "../rules/web";
 
 /** The group `monitoring`: what is published where, who is told when, and how long logs are kept. */
 

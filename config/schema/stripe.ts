@@ -1,5 +1,7 @@
 import { z } from "zod";
-import { endpointOrNone, integer, ruled, urlPath } from "./rules";
+import { endpointOrNone } from "../rules/database";
+import { integer, ruled } from "../rules/rule";
+import { urlPath } from "../rules/web";
 
 /** The group `stripe`: where Stripe sends its events, and what the account behind its keys has to be. */
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { privateNetwork, sshNetworks } from "./networks";
-import { integer, ruled, userName } from "./rules";
+import { privateNetwork, sshNetworks } from "../networks";
+import { userName } from "../rules/host";
+import { integer, ruled } from "../rules/rule";
 
 /** What the stack makes in AWS, as the groups `host` and `backups` have it. */
 
