@@ -24,7 +24,7 @@ const create = async (name: string, inputs: PropertyMap): Promise<{ id: string; 
 
 /** What the C library makes of a password and the settings in front of a hash. */
 function systemHash(password: string, settings: string): string {
-  return execFileSync("perl", ["-e", "print crypt($ARGV[0], $ARGV[1])", password, settings]).toString();
+  return execFileSync("perl", ["-e", "print crypt($ARGV[0], $ARGV[1])", "--", password, settings]).toString();
 }
 
 describe("bcrypt", () => {
