@@ -1,6 +1,5 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { isDeepStrictEqual } from "node:util";
 
 import type { CommandResult } from "../../sandbox/command";
 import { bootHost, type SandboxHost } from "../../sandbox/hosts/host";
@@ -259,17 +258,17 @@ describe("a distribution that is too old", () => {
         "1",
       ];
       const url = [`--resolve`, `${world.domain}:443:127.0.0.1`, `https://${world.domain}/api/whoami`];
-      const whoAnswers = async (): Promise<unknown> =>
-        JSON.parse((await world.host.exec([...ask, ...url])).stdout);
-      const blue = expect.objectContaining({ colour: "blue", version: "v0.9.9" });
-      expect(await whoAnswers()).toEqual(blue);
+      const whoAnswers = async (): Promise<string> => {
+        const answer = JSON.parse((await world.host.exec([...ask, ...url])).stdout) as Record<string, string>;
+        return `${String(answer["colour"])} ${String(answer["version"])}`;
+      };
+      expect(await whoAnswers()).toBe("blue v0.9.9");
       await world.up({ greenVersion: "v1.0.0", canaryWeight: 100 });
-      const answered = await whoAnswers();
-      expect(answered).toEqual(expect.objectContaining({ colour: "green", version: "v1.0.0" }));
+      expect(await whoAnswers()).toBe("green v1.0.0");
       await world.host.reboot();
       // Whoever is up first answers everybody: users of green go to blue until green is up.
       await waitFor("green to answer again", 120, async () =>
-        isDeepStrictEqual(await whoAnswers(), answered) ? true : undefined,
+        (await whoAnswers()) === "green v1.0.0" ? true : undefined,
       );
     });
   });
