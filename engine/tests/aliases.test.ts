@@ -1,6 +1,6 @@
 import { EngineBundle, Workspace, type Row } from "./harness";
 
-jest.setTimeout(120_000);
+jest.setTimeout(600_000);
 
 let engine: EngineBundle;
 let workspace: Workspace;

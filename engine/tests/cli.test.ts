@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { EngineBundle, Workspace, type Row } from "./harness";
 
-jest.setTimeout(120_000);
+jest.setTimeout(600_000);
 
 const fixtures = join(__dirname, "fixtures", "cli");
 const run = promisify(execFile);

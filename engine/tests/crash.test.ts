@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { ended, EngineBundle, until, Workspace } from "./harness";
 
-jest.setTimeout(60_000);
+jest.setTimeout(600_000);
 
 let engine: EngineBundle;
 let workspace: Workspace;
@@ -89,13 +89,16 @@ it("finishes what is under way when it is interrupted, and stops there", async (
   ]);
   const child = workspace.start(words);
   const end = ended(child);
+  let errors = "";
+  child.stderr?.on("data", (chunk: Buffer) => (errors += chunk.toString()));
   await until("the first command runs", () => existsSync(workspace.path("started")));
   child.kill("SIGINT");
+  await until("the interrupt is seen", () => errors.includes("interrupt again"));
   writeFileSync(workspace.path("allowed"), "");
   expect(await end).toMatchObject({ code: 8, stderr: expect.stringContaining("the update was cancelled") });
   expect(workspace.names()).toEqual(["first"]);
   expect(existsSync(workspace.path("second"))).toBe(false);
-  expect(workspace.processes()).toEqual([]);
+  await until("every process has ended", () => workspace.processes().length === 0);
 });
 
 it("ends at once when it is interrupted again", async () => {

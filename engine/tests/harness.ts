@@ -180,8 +180,16 @@ export class Workspace {
 
   /** Removes the directory, and ends what a failed test left running in it. */
   remove(): void {
-    for (const pid of this.processes()) process.kill(pid, "SIGKILL");
-    rmSync(this.directory, { recursive: true, force: true });
+    for (const pid of this.processes()) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch (error) {
+        // It has ended since it was looked for.
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+      }
+    }
+    // What was killed just now may have been writing.
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
@@ -194,8 +202,8 @@ export function ended(child: ChildProcess): Promise<EngineEnd> {
   return new Promise((settle) => child.once("close", (code) => settle({ code, stdout, stderr })));
 }
 
-/** Waits until a condition holds; fails after the given time. */
-export async function until(what: string, condition: () => boolean, milliseconds = 20_000): Promise<void> {
+/** Waits until a condition holds; fails after the given time, which is to end a test that hangs, and no limit of a slow machine. */
+export async function until(what: string, condition: () => boolean, milliseconds = 300_000): Promise<void> {
   const deadline = Date.now() + milliseconds;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`gave up waiting: ${what}`);

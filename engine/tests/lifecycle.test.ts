@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { EngineBundle, Workspace } from "./harness";
+import { ended, EngineBundle, until, Workspace } from "./harness";
 
-jest.setTimeout(60_000);
+jest.setTimeout(600_000);
 
 let engine: EngineBundle;
 let workspace: Workspace;
@@ -145,14 +145,20 @@ it("keeps what failed, deletes nothing, and takes it up again", async () => {
 });
 
 it("tells what failed, and nothing of what the program could not register because of that", async () => {
-  // The program wants `after` only when `slow` is done, and that is after `bad` ended the run.
-  const waiting = "until grep -q pending pending 2>/dev/null; do sleep 0.02; done";
+  // The program wants `after` only when `slow` is done, and that is after `bad` ended the run; `bad` fails once `slow` is at work.
+  const waitFor = (file: string): string => `until test -e ${file}; do sleep 0.02; done`;
   workspace.table([
-    { name: "bad", args: { create: "echo pending >pending; exit 3" } },
-    { name: "slow", args: { create: `${waiting}; sleep 0.5; echo done` } },
+    { name: "bad", args: { create: `${waitFor("begun")}; exit 3` } },
+    { name: "slow", args: { create: `touch begun; ${waitFor("told")}; echo done` } },
     { name: "after", args: { create: "true", environment: { SEEN: { $output: "slow.stdout" } } } },
   ]);
-  const end = await workspace.pulumi(up);
+  const child = workspace.start(up.split(" "));
+  const ending = ended(child);
+  let printed = "";
+  child.stdout?.on("data", (chunk: Buffer) => (printed += chunk.toString()));
+  await until("it is told that `bad` failed", () => /Command bad \S+ failed/.test(printed));
+  writeFileSync(workspace.path("told"), "");
+  const end = await ending;
   expect(end.code).toBe(1);
   expect(end.stdout).toContain("exit status 3");
   expect(end.stdout + end.stderr).not.toMatch(/unhandled exception|Channel/);

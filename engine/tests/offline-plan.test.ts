@@ -1,7 +1,7 @@
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { EngineBundle, Workspace } from "./harness";
 
-jest.setTimeout(180_000);
+jest.setTimeout(600_000);
 
 const CANARY = "canary-of-plan";
 

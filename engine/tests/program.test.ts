@@ -1,6 +1,6 @@
 import { ended, EngineBundle, until, Workspace } from "./harness";
 
-jest.setTimeout(60_000);
+jest.setTimeout(600_000);
 
 let engine: EngineBundle;
 let workspace: Workspace;

@@ -6,7 +6,7 @@ import { randomText, shuffle } from "../providers/random/text";
 import { isSecret, secret, UNKNOWN, unwrapMap, type PropertyMap } from "../values/property";
 import { EngineBundle, Workspace, type Row } from "./harness";
 
-jest.setTimeout(60_000);
+jest.setTimeout(600_000);
 
 const provider = new RandomProvider();
 const context = (name: string, dryRun = false): ProviderContext => ({

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { EngineBundle, until, Workspace, type Row } from "./harness";
 import { makeKey, SshServer } from "./ssh-server";
 
-jest.setTimeout(60_000);
+jest.setTimeout(600_000);
 
 const userKey = makeKey();
 let engine: EngineBundle;
@@ -48,9 +48,13 @@ const remote = (name: string, args: object, options: object = {}): Row => ({
 });
 
 it("runs commands over one connection, a few at a time", async () => {
+  // Each waits until three have begun, however long it takes to begin one.
+  const begun = workspace.path("begun");
+  mkdirSync(begun);
+  const meet = `until [ "$(ls ${begun} | wc -l)" -gt 2 ]; do sleep 0.02; done`;
   const rows = Array.from({ length: 20 }, (_, index) =>
     remote(`c${String(index)}`, {
-      create: `cat; sleep 0.05; echo ${String(index)} >&2`,
+      create: `cat; touch ${begun}/${String(index)}; ${meet}; echo ${String(index)} >&2`,
       stdin: `in ${String(index)}\n\n`,
     }),
   );
@@ -70,7 +74,13 @@ it("runs commands over one connection, a few at a time", async () => {
 it("takes a whole long input, and gives back a whole long output", async () => {
   const stdin = "0123456789abcde\n".repeat(60_000);
   workspace.table(
-    [remote("long", { create: "cat | tee copy | wc -c; cat copy; rm copy", stdin, logging: "none" })],
+    [
+      remote("long", {
+        create: 'c=$(mktemp); cat | tee "$c" | wc -c; cat "$c"; rm "$c"',
+        stdin,
+        logging: "none",
+      }),
+    ],
     { long: { $output: "long.stdout" } },
   );
   const end = await workspace.succeed(up);

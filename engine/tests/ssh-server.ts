@@ -97,7 +97,12 @@ export class SshServer {
     this.sessions++;
     this.mostSessions = Math.max(this.mostSessions, this.sessions);
     const environment: Record<string, string> = {};
-    session.on("close", () => this.sessions--);
+    let open = true;
+    const close = (): void => {
+      if (open) this.sessions--;
+      open = false;
+    };
+    session.on("close", close);
     session.on("env", (accept, reject, { key, val }) => {
       const taken = accepted.includes(key);
       if (taken) environment[key] = val;
@@ -106,7 +111,8 @@ export class SshServer {
     });
     session.on("exec", (accept, _reject, { command }) => {
       this.commands.push(command);
-      runShell(accept(), command, environment);
+      // Before the client hears of its end and may open another one: ssh2 tells that a session is closed some time after it is.
+      runShell(accept(), command, environment, close);
     });
     session.on("sftp", (accept) => {
       serveFiles(accept());
@@ -114,7 +120,12 @@ export class SshServer {
   }
 }
 
-function runShell(channel: ServerChannel, command: string, environment: Record<string, string>): void {
+function runShell(
+  channel: ServerChannel,
+  command: string,
+  environment: Record<string, string>,
+  ended: () => void,
+): void {
   const child = spawn("/bin/sh", ["-c", command], {
     env: { PATH: process.env["PATH"], ...environment },
     stdio: ["pipe", "pipe", "pipe"],
@@ -126,6 +137,7 @@ function runShell(channel: ServerChannel, command: string, environment: Record<s
   channel.on("close", () => child.kill("SIGKILL"));
   channel.on("error", () => undefined);
   child.on("close", (code) => {
+    ended();
     if (channel.destroyed) return;
     channel.exit(code ?? 255);
     channel.end();

@@ -55,7 +55,7 @@ function install(sha256: string, settings: Record<string, string> = {}, behind =
     cwd: prefix,
     env,
     encoding: "utf8",
-    timeout: 20_000,
+    timeout: 100_000,
   });
 }
 

@@ -10,7 +10,7 @@ import { newPrivateKey } from "./support/configuration";
 
 /* The config of production, as docs/production.md fills it in: by the page's own lines, from placeholders to a plan. */
 
-jest.setTimeout(120_000);
+jest.setTimeout(600_000);
 
 const PAGE = "docs/production.md";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { startSshHost, type SshHost } from "./support/ssh-host";
 
-jest.setTimeout(60_000);
+jest.setTimeout(600_000);
 
 const root = join(__dirname, "..", "..", "..");
 let directory: string;

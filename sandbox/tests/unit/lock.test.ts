@@ -29,7 +29,7 @@ it("lets one in at a time", async () => {
 
 it("returns what the work returns, and is free again after a failure", async () => {
   await expect(withLock(directory, () => Promise.reject(new Error("failed")))).rejects.toThrow("failed");
-  await expect(withLock(directory, () => Promise.resolve(7), 1)).resolves.toBe(7);
+  await expect(withLock(directory, () => Promise.resolve(7), 60)).resolves.toBe(7);
 });
 
 it("says who is in the way when it waited in vain", async () => {
@@ -45,7 +45,7 @@ it("is free when its holder was killed", async () => {
     stdio: ["pipe", "pipe", "ignore"],
   });
   await once(holder.stdout, "data");
-  const waiting = withLock(directory, () => Promise.resolve("free"), 10);
+  const waiting = withLock(directory, () => Promise.resolve("free"), 60);
   holder.stdin.destroy();
   await expect(waiting).resolves.toBe("free");
 });

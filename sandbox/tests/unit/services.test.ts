@@ -8,6 +8,9 @@ import { identify, isAlive, signalProcess, waitFor } from "../../processes";
 import { findService, serviceLog, serviceNames, startService, stopService } from "../../services";
 import { worldNamed, type World } from "../../world";
 
+/** Seconds that nothing takes; a limit against hanging. */
+const LONG = 60;
+
 let world: World;
 
 beforeEach(() => {
@@ -25,14 +28,14 @@ it("is found by a later run, and ended with all of its processes", async () => {
   const { process: parent } = startService(world, "daemon", shell("sleep 1000 & echo $! ; wait"));
   const child = await waitFor(
     "the child",
-    5,
+    LONG,
     () => Number(fs.readFileSync(serviceLog(world, "daemon"), "utf8")) || undefined,
   );
   const childIdentity = identify(child)!;
   expect(findService(world, "daemon")?.process).toEqual(parent);
   await stopService(world, "daemon");
   expect(isAlive(parent)).toBe(false);
-  await waitFor("the child to end", 5, () => (isAlive(childIdentity) ? undefined : true));
+  await waitFor("the child to end", LONG, () => (isAlive(childIdentity) ? undefined : true));
   expect(serviceNames(world)).toEqual([]);
 });
 
@@ -42,18 +45,18 @@ it("is killed when it does not end by itself", async () => {
     "stubborn",
     shell("trap '' TERM; echo ready; while :; do sleep 1; done"),
   );
-  await waitFor("it to be ready", 5, () =>
+  await waitFor("it to be ready", LONG, () =>
     fs.readFileSync(serviceLog(world, "stubborn"), "utf8") === "" ? undefined : true,
   );
   await stopService(world, "stubborn");
   expect(isAlive(stubborn)).toBe(false);
-}, 15_000);
+});
 
 it("leaves a stranger alone that has the process id by now", async () => {
   const stranger = spawn("sleep", ["1000"]);
   try {
     const { process: real, ...service } = startService(world, "gone", shell("sleep 0.2"));
-    await waitFor("it to end", 5, () => (isAlive(real) ? undefined : true));
+    await waitFor("it to end", LONG, () => (isAlive(real) ? undefined : true));
     // Two processes may start within one tick of the clock that tells them apart.
     const { pid, startTicks } = identify(stranger.pid!)!;
     const reused = { ...real, pid, startTicks: startTicks - 1 };
@@ -88,7 +91,7 @@ describe("a process's identity", () => {
   it("ends with the process, though its parent has not waited for it yet", async () => {
     const child = spawn("sh", ["-c", "sleep 1000 & kill -9 $!; echo $! ; exec sleep 1000"]);
     const [zombie] = (await once(child.stdout, "data")) as [Buffer];
-    await waitFor("the zombie", 5, () => (identify(Number(zombie)) === null ? true : undefined));
+    await waitFor("the zombie", LONG, () => (identify(Number(zombie)) === null ? true : undefined));
     child.kill("SIGKILL");
   });
 

@@ -15,8 +15,8 @@ afterAll(removeDirectories);
 
 const SOURCE = join(__dirname, "../../../host/bin/conductor");
 
-/** The client as it is installed, but with its socket in a directory of the test's own. */
-function install(): { script: string; socket: string } {
+/** The client as it is installed, but with its socket in a directory of the test's own, and with limits of the test's own. */
+function install({ patience = 60, tries = 2 } = {}): { script: string; socket: string } {
   const directory = temporaryDirectory();
   const socket = join(directory, "c.sock");
   const text = readFileSync(SOURCE, "utf8");
@@ -26,7 +26,9 @@ function install(): { script: string; socket: string } {
   expect(local).toMatch(/\$tries = 10;\n(#.*\n)*my \$patience = 15;\n/);
   writeFileSync(
     script,
-    local.replace("$patience = 15", "$patience = 1").replace("$tries = 10", "$tries = 2"),
+    local
+      .replace("$patience = 15", `$patience = ${String(patience)}`)
+      .replace("$tries = 10", `$tries = ${String(tries)}`),
   );
   chmodSync(script, 0o755);
   return { script, socket };
@@ -56,14 +58,15 @@ const ACT = '{"act":"traffic","stable":"blue","weight":5}';
 
 describe("the client", () => {
   it("waits as long as there are signs of life, and no longer", async () => {
-    const alive = install();
+    // Longer than a busy machine keeps a sign of life back, and shorter than the act.
+    const alive = install({ patience: 3 });
     const slow = (): Promise<unknown> =>
-      new Promise((resolve) => setTimeout(() => resolve({ slow: true }), 3000));
+      new Promise((resolve) => setTimeout(() => resolve({ slow: true }), 7000));
     await servers.listen(
       createConductorServer({ take: slow } as unknown as Conductor, () => undefined, 200),
       alive.socket,
     );
-    const dead = install();
+    const dead = install({ patience: 1 });
     let tries = 0;
     await servers.listen(
       createServer(() => void (tries += 1)),
@@ -77,7 +80,7 @@ describe("the client", () => {
     expect(unanswered).toMatchObject({ code: 5, stdout: "" });
     expect(unanswered.stderr).toContain("The conductor does not answer");
     expect(tries).toBe(2);
-  }, 60_000);
+  });
 
   it.each([
     [["status"], { act: "status" }],
@@ -174,14 +177,13 @@ describe("the client", () => {
   });
 
   it("fails at once where there is no conductor, and says where to look", async () => {
-    const { script, socket } = install();
-    const started = performance.now();
+    // One that waited, or tried again, would be at it for longer than a test may take.
+    const { script, socket } = install({ patience: 600, tries: 1000 });
     const { code, stderr } = await run(script, ["act"], ACT);
     expect(code).toBe(5);
     expect(stderr).toContain(
       `The conductor does not answer at ${socket}; see: systemctl status shop-conductor`,
     );
-    expect(performance.now() - started).toBeLessThan(3000);
   });
 
   it("sends the act again to a conductor that was killed in the middle of it", async () => {

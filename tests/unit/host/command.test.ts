@@ -6,9 +6,22 @@ import { waitUntil } from "../../../host/conductor/system/wait";
 import { removeDirectories, temporaryDirectory } from "./support/fixtures";
 
 afterAll(removeDirectories);
+afterEach(() => {
+  jest.useRealTimers();
+});
 
 const node = (code: string, ...args: string[]): string[] => [process.execPath, "-e", code, ...args];
 const shell = (script: string, ...args: string[]): string[] => ["/bin/sh", "-c", script, "sh", ...args];
+
+/** A clock for time limits that stands still until it is told how long has passed. */
+function heldTimers(): { pass(milliseconds: number): void } {
+  jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "performance", "queueMicrotask"] });
+  return {
+    pass: (milliseconds) => {
+      jest.advanceTimersByTime(milliseconds);
+    },
+  };
+}
 
 async function failureOf(argv: readonly string[], timeoutSeconds = 30): Promise<CommandFailed> {
   try {
@@ -120,19 +133,20 @@ describe("runCommand", () => {
 
   it("ends the whole process group at the time limit", async () => {
     const file = join(temporaryDirectory(), "pids");
-    const started = performance.now();
-    const failure = await failureOf(shell('sleep 60 & echo $! $$ >"$1"; echo begun; wait', file), 0.3);
-    expect(failure.how).toBe("took longer than 0.3 s");
-    expect(failure.lastLines).toEqual(["begun"]);
-    expect(performance.now() - started).toBeLessThan(10_000);
+    // The limit comes when the program is at work, and the program would go on for longer than a test may take.
+    const limit = heldTimers();
+    const argv = shell('sleep 600 & echo $! $$ >"$1"; echo begun; wait', file);
+    const ended = runCommand({ argv, timeoutSeconds: 0.3 }, () => limit.pass(300));
+    const failure = await ended.catch((error: unknown) => error as CommandFailed);
+    expect(failure).toMatchObject({ how: "took longer than 0.3 s", lastLines: ["begun"] });
     const pids = readFileSync(file, "utf8").trim().split(" ").map(Number);
     expect(pids).toHaveLength(2);
-    expect(await waitUntil(5000, 10, () => Promise.resolve(!pids.some(isAlive)))).toBe(true);
+    expect(await waitUntil(60_000, 10, () => Promise.resolve(!pids.some(isAlive)))).toBe(true);
   });
 
   it("ends what a program leaves behind in its group, which might hold the output open", async () => {
-    const output = await runCommand({ argv: shell("sleep 60 & echo $!"), timeoutSeconds: 30 });
-    expect(await waitUntil(5000, 10, () => Promise.resolve(!isAlive(Number(output))))).toBe(true);
+    const output = await runCommand({ argv: shell("sleep 600 & echo $!"), timeoutSeconds: 30 });
+    expect(await waitUntil(60_000, 10, () => Promise.resolve(!isAlive(Number(output))))).toBe(true);
   });
 
   it("is done when what it calls at the end is, and fails where that fails", async () => {
@@ -153,11 +167,24 @@ describe("runCommand", () => {
   it("does not wait for ever for one that left the group and holds the output open", async () => {
     const file = join(temporaryDirectory(), "pid");
     // Not before the daemon has left the group: what is in it ends with the program.
-    const daemon = 'setsid sh -c \'echo $$ >"$1.new"; mv "$1.new" "$1"; exec sleep 60\' sh "$1" &';
-    const failure = await failureOf(shell(`${daemon} until [ -e "$1" ]; do sleep 0.01; done`, file), 1);
+    const daemon = 'setsid sh -c \'echo $$ >"$1.new"; mv "$1.new" "$1"; exec sleep 600\' sh "$1" &';
+    const limit = heldTimers();
+    const argv = shell(`${daemon} until [ -e "$1" ]; do sleep 0.01; done`, file);
+    const { promise: exited, resolve: onExit } = Promise.withResolvers<undefined>();
+    const command = {
+      argv,
+      timeoutSeconds: 1,
+      onExit: () => {
+        onExit(undefined);
+        return Promise.resolve();
+      },
+    };
+    const ended = runCommand(command).catch((error: unknown) => error as CommandFailed);
+    await exited;
     const pid = Number(readFileSync(file, "utf8"));
     try {
-      expect(failure.how).toBe("took longer than 1 s");
+      limit.pass(1000);
+      expect(await ended).toMatchObject({ how: "took longer than 1 s" });
     } finally {
       process.kill(pid);
     }

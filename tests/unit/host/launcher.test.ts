@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Agent, get, type IncomingMessage } from "node:http";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import fc from "fast-check";
@@ -25,6 +26,10 @@ beforeAll(() => {
     target: "node22",
     outfile: launcher,
   });
+  // For as long as a test may take to ask on an idle connection of an application that ends.
+  const text = readFileSync(launcher, "utf8");
+  expect(text).toContain("IDLE_GRACE_MS = 300;");
+  writeFileSync(launcher, text.replace("IDLE_GRACE_MS = 300;", "IDLE_GRACE_MS = 60000;"));
 });
 afterEach(() => {
   running.splice(0).forEach((child) => child.kill("SIGKILL"));
@@ -57,13 +62,23 @@ interface Instance {
   listen(): Promise<void>;
 }
 
+/**
+ * A port where nobody listens. The application takes it a while later: it is none of those that the system gives to whoever asks
+ * for any, as other tests do meanwhile, and each of Jest's workers draws from its own.
+ */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = 12_000 + (Number(process.env["JEST_WORKER_ID"] ?? 1) % 16) * 1000 + randomInt(1000);
+    const server = createServer().listen(port, "127.0.0.1");
+    const isFree = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 /** Is there nobody who takes connections? */
@@ -122,7 +137,7 @@ async function launch(
 /** The first answer on an instance's private socket. */
 async function ask({ socket }: Instance, path = "/"): Promise<UnixAnswer> {
   let answer: UnixAnswer | undefined;
-  const answered = await waitUntil(5000, 5, async () => {
+  const answered = await waitUntil(60_000, 5, async () => {
     answer = await requestUnix({ socket, path, timeoutMs: 1000 }).catch(() => undefined);
     return answer !== undefined;
   });
@@ -194,7 +209,7 @@ it("answers once more on an idle connection when it begins to end, and says that
   const exited = once(child, "exit");
   child.kill("SIGINT");
   // It has closed its port when nobody can connect to it any more.
-  expect(await waitUntil(5000, 10, () => refuses(port))).toBe(true);
+  expect(await waitUntil(60_000, 10, () => refuses(port))).toBe(true);
   expect(await ask()).toEqual({ connection: "close", reused: true });
   expect(await exited).toEqual([0, null]);
 });

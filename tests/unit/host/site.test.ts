@@ -230,27 +230,34 @@ describe("statusOf", () => {
 
 const anyColour = fc.constantFrom<Colour>(...COLOURS);
 const anyTraffic = fc.record({ stable: anyColour, weight: fc.integer({ min: 0, max: 100 }) });
-const anyState: fc.Arbitrary<ColourState> = fc.oneof(
-  fc.constant(RETIRED),
-  fc.record({
-    release: fc.constantFrom("v1.0.0", "v1.0.1", "v2").map((version) => runningOf(version)),
-    healthy: fc.boolean(),
-    withdrawn: fc.boolean(),
-    wasStable: fc.boolean(),
-    pendingEnvironment: fc.constant(null),
-    closesSite: fc.boolean(),
-    before: fc.constant(null),
-  }),
-);
-const anySite: fc.Arbitrary<Site> = fc
-  .record({
-    blue: anyState,
-    green: anyState,
-    traffic: fc.option(
-      fc.record({ stable: anyColour, weight: fc.integer({ min: 0, max: 100 }), salt: fc.string() }),
-    ),
-  })
-  .map(({ blue, green, traffic }) => ({ ...siteOf({ blue, green }), traffic }));
+/** A colour that runs something. */
+const anyRelease = {
+  release: fc.constantFrom("v1.0.0", "v1.0.1", "v2").map((version) => runningOf(version)),
+  healthy: fc.boolean(),
+  withdrawn: fc.boolean(),
+  wasStable: fc.boolean(),
+  pendingEnvironment: fc.constant(null),
+  closesSite: fc.boolean(),
+  before: fc.constant(null),
+};
+const anyState: fc.Arbitrary<ColourState> = fc.oneof(fc.constant(RETIRED), fc.record(anyRelease));
+/** A colour that nothing but the traffic may keep from being admitted. */
+const anyServing: fc.Arbitrary<ColourState> = fc.record({
+  ...anyRelease,
+  healthy: fc.constant(true),
+  withdrawn: fc.constant(false),
+});
+const siteWith = (state: fc.Arbitrary<ColourState>): fc.Arbitrary<Site> =>
+  fc
+    .record({
+      blue: state,
+      green: state,
+      traffic: fc.option(
+        fc.record({ stable: anyColour, weight: fc.integer({ min: 0, max: 100 }), salt: fc.string() }),
+      ),
+    })
+    .map(({ blue, green, traffic }) => ({ ...siteOf({ blue, green }), traffic }));
+const anySite = siteWith(anyState);
 
 describe("any site", () => {
   it("gives no share and no failover to a colour that is not admitted while the other one is", () => {
@@ -286,7 +293,8 @@ describe("any site", () => {
 
   it("gives exactly the asked share where both are admitted", () => {
     fc.assert(
-      fc.property(anySite, (site) => {
+      // Of all sites, both are admitted on one in eighty: too few, in one run of some hundred, for fast-check to find enough.
+      fc.property(siteWith(anyServing), (site) => {
         fc.pre(isAdmitted(site, "blue") && isAdmitted(site, "green"));
         expect(routeOf(site).weight).toBe(site.traffic!.weight);
       }),

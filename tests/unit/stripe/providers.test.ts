@@ -17,9 +17,12 @@ const secretOf = (text: string) => `whsec_${text.padEnd(32, "0")}`;
 const URL_ = "https://shop.example.com/api/business/wallet/webhook";
 const EVENTS = ["payment_intent.succeeded", "payment_method.attached"];
 
-/** Short enough that a test waits for it; the SDK rests half a second before each further try. */
-const patience: Patience = { retries: 0, answerMs: 300 };
+/** The SDK rests half a second before each further try. */
+const patience: Patience = { retries: 0, answerMs: 30_000 };
+/** Short enough that a test waits for it, and longer than an answer takes on a busy machine. */
+const impatience: Patience = { ...patience, answerMs: 2000 };
 const endpoints = endpointsProvider(patience);
+const impatientEndpoints = endpointsProvider(impatience);
 const settings = settingsProvider(patience);
 
 let standIn: StripeStandIn;
@@ -118,7 +121,7 @@ describe("a making whose answer was lost", () => {
     // The SDK asks once more where the connection was cut.
     const times = mishap.hang === true ? 1 : 2;
     for (let time = 0; time < times; time++) standIn.happen({ to: /^POST/, afterWork: true, ...mishap });
-    await expect(endpoints.create(wanted())).rejects.toThrow(/asked to make the webhook endpoint/);
+    await expect(impatientEndpoints.create(wanted())).rejects.toThrow(/asked to make the webhook endpoint/);
     expect(ids()).toHaveLength(1);
     // What the config says meanwhile is put right in place, and is no other question to Stripe.
     const state = await create({ url: "https://other.example.com/x", events: ["charge.failed"] });
@@ -140,7 +143,7 @@ describe("a making whose answer was lost", () => {
 
   it("and that the SDK asks for again is made once", async () => {
     standIn.happen({ to: /^POST/, afterWork: true });
-    const state = (await endpointsProvider({ retries: 2, answerMs: 2000 }).create(wanted())).outs!;
+    const state = (await endpointsProvider({ retries: 2, answerMs: 30_000 }).create(wanted())).outs!;
     expect(made().map(({ idempotencyKey }) => idempotencyKey)).toEqual(
       Array(2).fill(expect.stringMatching(/^stripe-webhook-[0-9a-f]{64}$/)),
     );
@@ -149,7 +152,7 @@ describe("a making whose answer was lost", () => {
 
   it("a day ago is not made again: its secret is asked for", async () => {
     standIn.happen({ to: /^POST/, afterWork: true, hang: true });
-    await failureOf(endpoints.create(wanted()));
+    await failureOf(impatientEndpoints.create(wanted()));
     standIn.passDay();
     const { id, secret } = standIn.state.endpoints[0]!;
     await expect(endpoints.create(wanted())).rejects.toThrow(
@@ -164,7 +167,7 @@ describe("a making whose answer was lost", () => {
 
   it("and which somebody changed meanwhile, or whose key Stripe forgot, leaves no second one", async () => {
     standIn.happen({ to: /^POST/, afterWork: true, hang: true });
-    await failureOf(endpoints.create(wanted()));
+    await failureOf(impatientEndpoints.create(wanted()));
     const [one] = standIn.state.endpoints;
     one!.description = "of somebody";
     await expect(endpoints.create(wanted())).rejects.toThrow("is not in the state");
@@ -385,7 +388,7 @@ describe("settings", () => {
 });
 
 describe("Stripe's API", () => {
-  const api = () => new StripeApi(access(), [secretOf("adopted")], patience);
+  const api = (waits = patience) => new StripeApi(access(), [secretOf("adopted")], waits);
 
   it("is asked by calls that the stand-in knows, all of them, and no others", async () => {
     const state = await create();
@@ -423,11 +426,11 @@ describe("Stripe's API", () => {
     ["refuses the call", { status: 403 }, /answered 403: .*Webhook Endpoints: Write/],
     ["is asked too much", { status: 429 }, /answered 429: .*wait a minute/],
     ["has a fault", { status: 500 }, /answered 500: .*run `pulumi up` again; https:\/\/status\.stripe\.com/],
-    ["says nothing", { hang: true }, /did not answer: .*timeout being reached \(300ms\).*reached from here/],
+    ["says nothing", { hang: true }, /did not answer: .*timeout being reached \(2000ms\).*reached from here/],
     ["answers with no JSON", { status: 200, body: "<html>" }, /Invalid JSON/],
   ])("that %s is quoted with what to do", async (_, mishap, message) => {
     standIn.happen({ to: /^GET/, ...mishap });
-    await expect(api().endpoints()).rejects.toThrow(message);
+    await expect(api(impatience).endpoints()).rejects.toThrow(message);
   });
 
   it("that repeats secrets is quoted without them", async () => {

@@ -6,7 +6,7 @@ import { SMTP_PASSWORD, SupabaseStack, TOKEN } from "./support/stack";
 
 /* The program's component on the embedded engine, against a stand-in for Supabase's Management API. */
 
-jest.setTimeout(120_000);
+jest.setTimeout(600_000);
 
 let engine: EngineBundle;
 let standIn: SupabaseStandIn;

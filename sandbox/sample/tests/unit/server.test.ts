@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, type IncomingMessage, request } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -156,18 +157,38 @@ test("two builds of a version are equal", () => {
   expect(build()).toBe(build());
 });
 
+/** Is there nobody who takes connections? */
+function refuses(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on("error", () => resolve(true));
+  });
+}
+
 describe.each(["SIGINT", "SIGTERM"] as const)("on %s", (signal) => {
   test("a request under way is answered, its connection ends, the exit code is 0", async () => {
     const port = await start();
     const agent = new Agent({ keepAlive: true });
     const warm = await send(port, "POST", "/api/orders", "", agent);
     expect(warm.headers.connection).toBe("keep-alive");
-    const answer = send(port, "POST", "/api/orders?ms=400", "order", agent);
+    const outgoing = request({
+      ...{ port, host: "127.0.0.1", method: "POST", path: "/api/orders", agent },
+      headers: { "content-length": 5 },
+    });
+    const answered = once(outgoing, "response") as Promise<[IncomingMessage]>;
+    outgoing.write("ord");
     // The answer to a second request proves that the first one, sent earlier, has arrived as well.
     await send(port, "GET", "/api/health");
     const exit = once(process_ as ChildProcess, "exit");
     process_?.kill(signal);
-    expect(await answer).toMatchObject({ status: 200, headers: { connection: "close" } });
+    // It is under way for as long as the signal takes to be heard.
+    while (!(await refuses(port)));
+    outgoing.end("er");
+    const [answer] = await answered;
+    expect(answer.resume()).toMatchObject({ statusCode: 200, headers: { connection: "close" } });
     expect(await exit).toEqual([0, null]);
     agent.destroy();
   });

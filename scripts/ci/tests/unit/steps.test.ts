@@ -20,7 +20,7 @@ import { TestJob } from "./support";
 
 /* The steps of a deployment and of a rollback, with the embedded engine, at a stack of local commands. */
 
-jest.setTimeout(60_000);
+jest.setTimeout(600_000);
 
 const SECRET = "correct-horse-battery";
 
@@ -44,7 +44,7 @@ beforeAll(async () => {
   pulumi("stack", "init", "production");
   pulumi("config", "set", "--stack", "production", "--secret", "password", SECRET);
   job.remove();
-}, 60_000);
+});
 afterAll(() => {
   rmSync(template, { recursive: true });
   engine.remove();

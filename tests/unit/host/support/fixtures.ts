@@ -11,14 +11,23 @@ import {
   type Site,
 } from "../../../../host/conductor/site";
 
-/** Settings of a site, with waits that suit a test. */
+/**
+ * Settings of a site. Pauses are short; limits are those of a slow machine, so that a test that is about a limit sets its own.
+ */
 export const SETTINGS: SiteSettings = {
   domains: ["shop.example.com", "*.shop.example.com"],
   ports: { blue: 3001, green: 3002 },
   instances: 2,
   tls: { certificate: "/etc/ssl/shop/fullchain.pem", key: "/etc/ssl/shop/privkey.pem" },
-  health: { path: "/api/health", passes: 3, failures: 2, intervalMs: 10, timeoutMs: 500, deadlineSeconds: 1 },
-  drainSeconds: 1,
+  health: {
+    path: "/api/health",
+    passes: 3,
+    failures: 2,
+    intervalMs: 10,
+    timeoutMs: 30_000,
+    deadlineSeconds: 60,
+  },
+  drainSeconds: 60,
   readTimeoutSeconds: 60,
   keepaliveRequests: 1_000_000,
   keepaliveSeconds: 75,
