@@ -213,9 +213,17 @@ test("failures show none: of the config, of a release that tells all it knows, o
     setGroup("site.drainSeconds", "5"),
     /1 fault in the configuration/,
   );
+  const deadline = "application.health.deadlineSeconds";
   await failed(
-    () => world.setConfig({ greenVersion: TELLTALE }),
-    () => world.setConfig({ greenVersion: "" }),
+    async () => {
+      // It never becomes healthy, however long it is waited for.
+      await setGroup(deadline, "10")();
+      await world.setConfig({ greenVersion: TELLTALE });
+    },
+    async () => {
+      await setGroup(deadline, "60")();
+      await world.setConfig({ greenVersion: "" });
+    },
     /v1\.1\.0 on green did not become healthy/,
   );
   await failed(
