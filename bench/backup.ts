@@ -8,6 +8,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { pipeline } from "node:stream/promises";
+import { WORKER_ENVIRONMENT } from "../host/conductor/database/worker-process";
 import { backup } from "../host/database/backups/backup";
 import { Bucket } from "../host/database/backups/bucket";
 import {
@@ -108,7 +109,8 @@ class Bench {
     let peakBytes = 0;
     const backupMs = await timed(() => {
       const argv = [process.argv[1] ?? "", BACKUP, this.directory, address.database];
-      peakBytes = Number(execFileSync(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] }));
+      const env = { ...process.env, ...WORKER_ENVIRONMENT };
+      peakBytes = Number(execFileSync(process.execPath, argv, { env, stdio: ["ignore", "pipe", "inherit"] }));
       return Promise.resolve();
     });
     const made = (await surroundings.store.state()).backup;
