@@ -1,3 +1,4 @@
+import { howEnded } from "../providers/process-group";
 import { cpus } from "node:os";
 import { EngineError, ReportedError } from "../errors";
 import { REPORTED_EXIT_CODE, type ProgramEnd, type ProgramProcess } from "../language/host";
@@ -73,10 +74,7 @@ function programArguments({ stack, dryRun, parallel }: RunOptions): string[] {
 function judge(deployment: Deployment, { code, signal }: ProgramEnd, finished: boolean): void {
   if (deployment.failed) throw new StoppedError("the deployment failed");
   if (code === REPORTED_EXIT_CODE) throw new ReportedError("the program failed");
-  if (code !== 0)
-    throw new EngineError(
-      `the program ended with ${signal ? `signal ${signal}` : `exit code ${String(code)}`}`,
-    );
+  if (code !== 0) throw new EngineError(`the program ended with ${howEnded(code, signal)}`);
   if (!finished)
     throw new EngineError("the program ended before it was done (process.exit?): nothing is deleted");
 }

@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { END, type AnswerMessage, type CallMessage, type StartMessage } from "./messages";
+import type { AnswerMessage, CallMessage, StartMessage } from "./messages";
 
 /** Takes a line that a program wrote to one of its streams. */
 export type LineHandler = (stream: "stdout" | "stderr", line: string) => void;
@@ -78,13 +78,6 @@ export class ProgramProcess {
     const answer = await onCall(call);
     // Nobody waits for it where the program has ended.
     if (this.child.connected) this.child.send(answer, () => undefined);
-  }
-
-  /** Asks a process to end that would go on as long as the engine. */
-  release(): void {
-    // Not by closing the channel: Node would never tell that the process has ended. It may be about to end anyway, and
-    // is then not there to be asked.
-    if (this.child.connected) this.child.send(END, () => undefined);
   }
 
   /** Ends the process at once. */

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { EngineChannel, type ClientClass } from "./channel";
-import { END, type AnswerMessage, type StartMessage } from "./messages";
+import type { AnswerMessage, StartMessage } from "./messages";
 import {
   cutResourceStacks,
   leaveOutDebugMessages,
@@ -93,8 +93,7 @@ function start(message: StartMessage): void {
 }
 
 process.on("disconnect", () => process.exit(ORPHANED));
-process.on("message", (message: typeof END | StartMessage | AnswerMessage) => {
-  if (message === END) process.exit();
+process.on("message", (message: StartMessage | AnswerMessage) => {
   if ("call" in message) {
     channel.take(message);
     return;

@@ -8,9 +8,6 @@ export interface StartMessage {
   readonly programDirectory: string;
 }
 
-/** What asks a process to end. */
-export const END = "end";
-
 /** A call of the program's to one of the engine's services. */
 export interface CallMessage {
   /** Number of the call, which its answer has, too. */

@@ -45,3 +45,8 @@ export function killGroup(pid: number, signal: NodeJS.Signals = "SIGKILL"): void
     if (!hasCode(error, "ESRCH")) throw error;
   }
 }
+
+/** How a process ended, as the end of the sentence "it ended with ...". */
+export function howEnded(code: number | null, signal: NodeJS.Signals | null): string {
+  return signal ? `signal ${signal}` : `exit code ${String(code)}`;
+}

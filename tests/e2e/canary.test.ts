@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
-import { COLOURS, type Colour } from "../../host/conductor/protocol";
+import { COLOURS } from "../../host/conductor/protocol";
 import type { LoadReport } from "../../sandbox/load/report";
 import { unannouncedCloses } from "../../sandbox/load/report";
 import { startLoad } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
+import { instancesAnswer } from "./support/visitor";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -168,24 +169,17 @@ describe("what dies comes back with the same weights", () => {
     const before = await live();
     await die();
     expect(await serving()).toMatch(/^(blue v0\.9\.9|green v1\.0\.0)$/);
-    for (const colour of COLOURS) await instancesAnswer(colour);
+    for (const colour of COLOURS) {
+      await waitFor(`the instances of ${colour}`, WAIT_SECONDS, async () =>
+        (await instancesAnswer(world, colour)) ? true : undefined,
+      );
+    }
     // Asked after the instances, for the conductor needs a moment to see that one was gone.
     await waitFor("the colours to be healthy with the same weights", WAIT_SECONDS, async () =>
       isDeepStrictEqual(await live(), before) ? true : undefined,
     );
     await world.up({}, ["--expect-no-changes"]);
   });
-
-  /** Waits until all instances of a colour answer on their own sockets. */
-  async function instancesAnswer(colour: Colour): Promise<void> {
-    for (const instance of [0, 1]) {
-      const socket = `/run/vehicleservice/health/${colour}/${String(instance)}.sock`;
-      const ask = ["curl", "--silent", "--fail", "--unix-socket", socket, "http://instance/api/health"];
-      await waitFor(`instance ${String(instance)} of ${colour}`, WAIT_SECONDS, async () =>
-        (await world.host.exec(ask, { check: false })).exitCode === 0 ? true : undefined,
-      );
-    }
-  }
 });
 
 function expectNothingLost({ total }: LoadReport): void {

@@ -1,18 +1,16 @@
-import { appendFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import fc from "fast-check";
-import { COLOURS, otherColour, type Colour } from "../../host/conductor/protocol";
-import type { CommandResult } from "../../sandbox/command";
+import { COLOURS, otherColour } from "../../host/conductor/protocol";
 import { FAILURES, type Failure, type LoadSegment } from "../../sandbox/load/report";
 import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
 import { editConfig, editLevers } from "./support/config-file";
 import { seedOfRun } from "./support/moves";
+import { slowBuild } from "./support/slow-build";
 import { startUp } from "./support/running-up";
 import { observed, SiteModel, type Wanted } from "./support/site-model";
 import { VICTIMS, type Notice, type Victim } from "./support/victims";
-import { answersRightly } from "./support/visitor";
+import { answersRightly, INSTANCES, instancesAnswer } from "./support/visitor";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -41,9 +39,7 @@ const LOAD = {
   http1: { protocol: "http1", path, rate: 250, connections: 50, users: 50 },
   http2: { protocol: "http2", path, rate: 50, connections: 2, users: 20 },
 } as const;
-/** Processes of a colour that hold requests. They die one after the other. */
-const INSTANCES = 2;
-/** A user has one request under way at any moment; who lost one may lose the next in the instance that dies last. */
+/** Instances of a colour die one after the other. A user has one request under way at any moment; who lost one may lose the next in the instance that dies last. */
 const MOST_IN_FLIGHT = { http1: INSTANCES * LOAD.http1.users, http2: INSTANCES * LOAD.http2.users };
 
 /** How a request may fail that cannot be sent, or is cut, since the front door went away. */
@@ -201,10 +197,9 @@ function faults(segment: LoadSegment | undefined, allowed: readonly Failure[], m
 
 /** Publishes versions whose build takes its time, so that it is met before it has ended. */
 async function publish({ versions }: Wanted): Promise<void> {
-  const wait = "\nAtomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);\n";
   for (const version of Object.values(versions)) {
     if (!version.startsWith("v2")) continue;
-    await world.source.addTag(version, (directory) => appendFileSync(join(directory, "build.js"), wait));
+    await world.source.addTag(version, slowBuild(3000));
   }
 }
 
@@ -213,25 +208,15 @@ async function settled(): Promise<void> {
   await waitFor("the site to be at rest", 60, async () => {
     const { underWay, colours } = await world.status();
     const running = COLOURS.filter((colour) => colours[colour].version !== null);
-    if (underWay !== null || !(await Promise.all(running.map(instancesAnswer))).every(Boolean))
+    if (
+      underWay !== null ||
+      !(await Promise.all(running.map((colour) => instancesAnswer(world, colour)))).every(Boolean)
+    )
       return undefined;
     // Asked after the instances, for the conductor needs a moment to see that one is gone.
     const now = (await world.status()).colours;
     return running.every((colour) => now[colour].healthy) ? true : undefined;
   });
-}
-
-/** Do all instances of a colour answer on their own sockets? */
-async function instancesAnswer(colour: Colour): Promise<boolean> {
-  const sockets = Array.from(
-    { length: INSTANCES },
-    (_, instance) => `/run/vehicleservice/health/${colour}/${instance}.sock`,
-  );
-  const ask = (socket: string): Promise<CommandResult> =>
-    world.host.exec(["curl", "--silent", "--fail", "--unix-socket", socket, "http://instance/api/health"], {
-      check: false,
-    });
-  return (await Promise.all(sockets.map(ask))).every(({ exitCode }) => exitCode === 0);
 }
 
 describe(`drawn with TEST_SEED=${seed}`, () => {

@@ -5,6 +5,7 @@ import * as path from "node:path";
 import type { CommandResult } from "../../sandbox/command";
 import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { editConfig, editLevers } from "./support/config-file";
+import { slowBuild } from "./support/slow-build";
 import { startUp } from "./support/running-up";
 import { observed, SiteModel, type Wanted } from "./support/site-model";
 import { SLOW_MS, TestWorld } from "./support/world";
@@ -109,10 +110,7 @@ test("a host that goes down in the middle of a release", async () => {
   const { total } = await load!.stop();
   expect({ failed: total.failed, incidents: total.incidents }).toEqual({ failed: 0, incidents: [] });
   // Its build takes so long that the host goes down before its end, however late the word of its beginning comes.
-  const wait = "\nAtomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000);\n";
-  await world.source.addTag("v1.2.0", (directory) =>
-    fs.appendFileSync(path.join(directory, "build.js"), wait),
-  );
+  await world.source.addTag("v1.2.0", slowBuild(10_000));
   const to: Wanted = { ...model.wanted, versions: { ...model.wanted.versions, green: "v1.2.0" } };
   editLevers(world.project, to);
   const up = startUp(world.project);

@@ -51,6 +51,9 @@ export function sourceIn(properties: Values): Values {
   return properties[SOURCE] === undefined ? {} : { [SOURCE]: properties[SOURCE] };
 }
 
+/** Asks the process to end. */
+export const END = "end";
+
 /** Tells the process the stack's config, by full key; comes before the first {@link Question}. */
 export interface ConfigMessage {
   readonly config: Values;

@@ -2,9 +2,17 @@ import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { EngineError } from "../../errors";
 import { forwardLines, type LineHandler } from "../../language/host";
-import { END } from "../../language/messages";
+import { howEnded } from "../process-group";
 import { PartialFailure } from "../provider";
-import type { Answer, ConfigMessage, Method, Question, Questions, Values } from "./messages";
+import {
+  END,
+  type Answer,
+  type ConfigMessage,
+  type Method,
+  type Question,
+  type Questions,
+  type Values,
+} from "./messages";
 
 /** How long a process may take to end by itself, in milliseconds, before it is killed. */
 const PATIENCE = 2000;
@@ -55,8 +63,7 @@ export class DynamicProcess {
         resolve(`the process of the dynamic providers cannot be run: ${error.message}`);
       });
       this.child.once("close", (code, signal) => {
-        const how = signal ? `signal ${signal}` : `exit code ${String(code)}`;
-        resolve(`the process of the dynamic providers ended with ${how}`);
+        resolve(`the process of the dynamic providers ended with ${howEnded(code, signal)}`);
       });
     });
   }
@@ -103,7 +110,8 @@ export class DynamicProcess {
     const impatience = setTimeout(() => {
       this.kill();
     }, PATIENCE);
-    // It may be about to end anyway, and is then not there to be asked.
+    // Not by closing the channel: Node would never tell that the process has ended. It may be about to end anyway, and is
+    // then not there to be asked.
     if (this.child.connected) this.child.send(END, () => undefined);
     await this.ended;
     clearTimeout(impatience);

@@ -58,7 +58,9 @@ export class DynamicProvider implements Provider {
 
   async diff(_context: ProviderContext, old: OldResource, inputs: PropertyMap): Promise<DiffResult> {
     const { changes, replaces, deleteBeforeReplace } = await this.ask("diff", {
-      ...{ id: old.id, olds: this.plain(old.outputs), news: this.plain(inputs) },
+      id: old.id,
+      olds: this.plain(old.outputs),
+      news: this.plain(inputs),
     });
     const answer = { replaceKeys: replaces, deleteBeforeReplace };
     if (changes === true) return { changed: true, changedKeys: [], ...answer };

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { createInterface } from "node:readline";
 import { EngineError } from "../../errors";
-import { GroupGuard, killGroup } from "../process-group";
+import { GroupGuard, howEnded, killGroup } from "../process-group";
 
 /** How long a plugin may take to end by itself, in milliseconds, before it is killed. */
 const PATIENCE = 2000;
@@ -109,8 +109,7 @@ export class PluginProcess {
   }
 
   private describeEnd(code: number | null, signal: NodeJS.Signals | null): string {
-    const how = signal ? `signal ${signal}` : `exit code ${String(code)}`;
-    return `the provider plugin of package ${this.options.packageName} ended with ${how}`;
+    return `the provider plugin of package ${this.options.packageName} ended with ${howEnded(code, signal)}`;
   }
 
   private withLines(text: string): string {

@@ -1,4 +1,6 @@
 import { request } from "node:https";
+import type { Colour } from "../../../host/conductor/protocol";
+import type { CommandResult } from "../../../sandbox/command";
 import type { TestWorld } from "./world";
 
 /** Longest wait for one answer, in milliseconds. */
@@ -26,4 +28,20 @@ export function answersRightly(world: TestWorld): Promise<boolean> {
     outgoing.once("error", () => resolve(false));
     outgoing.end();
   });
+}
+
+/** Instances of each colour in the tests' config. */
+export const INSTANCES = 2;
+
+/** Do all instances of a colour answer on their own sockets? */
+export async function instancesAnswer(world: TestWorld, colour: Colour): Promise<boolean> {
+  const sockets = Array.from(
+    { length: INSTANCES },
+    (_, instance) => `/run/vehicleservice/health/${colour}/${instance}.sock`,
+  );
+  const ask = (socket: string): Promise<CommandResult> =>
+    world.host.exec(["curl", "--silent", "--fail", "--unix-socket", socket, "http://instance/api/health"], {
+      check: false,
+    });
+  return (await Promise.all(sockets.map(ask))).every(({ exitCode }) => exitCode === 0);
 }

@@ -3,9 +3,8 @@
  * own process for them would load all of the SDK, which hardly any provider needs; here it is loaded when one asks for
  * it. It ends when the engine ends.
  */
-import { END } from "../../../language/messages";
 import { putOffPackages } from "../../../language/shortcuts";
-import type { Answer, ConfigMessage, Question } from "../messages";
+import { END, type Answer, type ConfigMessage, type Question } from "../messages";
 import { ProviderLoader } from "./loader";
 import { DynamicService, failureOf } from "./service";
 

@@ -33,7 +33,7 @@ export class DynamicService {
     readonly [Asked in Method]: (tell: Questions[Asked]["tell"]) => Promise<Questions[Asked]["get"]>;
   } = {
     check: async ({ olds, news }) => {
-      const provider = await this.loader.get(sourceOf(news) === UNKNOWN ? sourceOf(olds) : sourceOf(news));
+      const provider = await this.loader.get(knownSource(olds, news));
       const { inputs = news, failures = [] } = (await provider.check?.(olds, news)) ?? {};
       return {
         inputs: dataOf({ ...inputs, ...sourceIn(news) }, "inputs"),
@@ -41,7 +41,7 @@ export class DynamicService {
       };
     },
     diff: async ({ id, olds, news }) => {
-      const provider = await this.loader.get(sourceOf(news) === UNKNOWN ? sourceOf(olds) : sourceOf(news));
+      const provider = await this.loader.get(knownSource(olds, news));
       const {
         changes,
         replaces = [],
@@ -93,4 +93,9 @@ export function failureOf(method: Method, thrown: unknown): Failure {
 
 function sourceOf(properties: Values): unknown {
   return properties[SOURCE];
+}
+
+/** In a preview the new source may not be known yet. */
+function knownSource(olds: Values, news: Values): unknown {
+  return sourceOf(news) === UNKNOWN ? sourceOf(olds) : sourceOf(news);
 }
