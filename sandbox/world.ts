@@ -18,6 +18,9 @@ export interface World {
   readonly namespacePrefix: string;
 }
 
+/** Where the worlds' state directories are. */
+export const STATE_DIRECTORIES = "/var/lib";
+
 /** The world that bin/sandbox uses where the environment names no other. */
 export const DEFAULT_WORLD = "vehicleservice-sandbox";
 
@@ -30,7 +33,7 @@ export function worldNamed(name = process.env["VEHICLESERVICE_SANDBOX_WORLD"] ??
   }
   return {
     name,
-    stateDirectory: `/var/lib/${name}`,
+    stateDirectory: path.join(STATE_DIRECTORIES, name),
     cgroup: name,
     nftTable: name.replaceAll("-", "_"),
     namespacePrefix: `${name}-`,
@@ -50,4 +53,4 @@ export function cacheDirectory(): string {
  * What all worlds of the machine take turns at (addresses, interface names, forwarding): an existing directory that
  * nobody else locks, so that no lock file is left behind.
  */
-export const MACHINE_LOCK = "/var/lib";
+export const MACHINE_LOCK = STATE_DIRECTORIES;

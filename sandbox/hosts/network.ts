@@ -3,7 +3,7 @@ import * as path from "node:path";
 
 import { run } from "../command";
 import { bootId } from "../processes";
-import type { World } from "../world";
+import { STATE_DIRECTORIES, type World } from "../world";
 import { admitHosts, dismissHosts, HOSTS_NETWORK } from "./firewall";
 
 /** Where a host is on the machine's private networks: each host has one of its own with the machine's end as gateway. */
@@ -20,7 +20,9 @@ export interface HostNetwork {
   readonly link: string;
 }
 
+/** Whether the machine forwards IPv4 packets: {@link ON}, or "0". */
 const FORWARDING = "/proc/sys/net/ipv4/ip_forward";
+const ON = "1";
 
 /** Room for a tunnel around the machine's own link: a full-sized packet of a guest is never too large on the way out. */
 const LINK_MTU = 1400;
@@ -93,11 +95,9 @@ export function namespacesOf(world: World): string[] {
 
 /** Lets the hosts reach what the machine reaches, and remembers what the machine's forwarding was. Idempotent. */
 export async function openOutbound(world: World): Promise<void> {
-  if (rememberedForwarding(world) === null) {
-    const remembered = { bootId: bootId(), forwarding: fs.readFileSync(FORWARDING, "utf8").trim() };
-    fs.writeFileSync(forwardingFile(world), JSON.stringify(remembered));
-  }
-  fs.writeFileSync(FORWARDING, "1");
+  if (rememberedForwarding(world) === null)
+    writeForwarding(forwardingFile(world), fs.readFileSync(FORWARDING, "utf8").trim());
+  fs.writeFileSync(FORWARDING, ON);
   // Added, deleted and added again in one transaction: there is never a moment without it.
   await nft(`table ip ${world.nftTable}
 delete table ip ${world.nftTable}
@@ -116,8 +116,16 @@ export async function closeOutbound(world: World): Promise<void> {
   await dismissHosts(world);
   await nft(`table ip ${world.nftTable}\ndelete table ip ${world.nftTable}\n`);
   const remembered = rememberedForwarding(world);
-  if (remembered !== null) fs.writeFileSync(FORWARDING, remembered);
   fs.rmSync(forwardingFile(world), { force: true });
+  if (remembered !== null) giveBackForwarding(remembered);
+}
+
+/** Puts the machine's forwarding back; while hosts of other worlds need it, that is left to the last of those worlds. */
+function giveBackForwarding(remembered: string): void {
+  const others = forwardingFiles().filter((file) => readForwarding(file) !== null);
+  if (others.length === 0) fs.writeFileSync(FORWARDING, remembered);
+  // Who found it switched off was there before whoever found it switched on.
+  else if (remembered !== ON) for (const file of others) writeForwarding(file, remembered);
 }
 
 function linkName(index: number): string {
@@ -138,14 +146,31 @@ async function ipBatch(options: readonly string[], lines: readonly string[]): Pr
   await run(["ip", ...options, "-batch", "-"], { stdin: `${lines.join("\n")}\n` });
 }
 
+const FORWARDING_FILE = "ip_forward.json";
+
 function forwardingFile(world: World): string {
-  return path.join(world.stateDirectory, "ip_forward.json");
+  return path.join(world.stateDirectory, FORWARDING_FILE);
+}
+
+/** What every world of the machine remembers. */
+function forwardingFiles(): string[] {
+  return fs
+    .readdirSync(STATE_DIRECTORIES)
+    .map((name) => path.join(STATE_DIRECTORIES, name, FORWARDING_FILE))
+    .filter((file) => fs.existsSync(file));
 }
 
 /** What forwarding was before the world, or null when that is not known or was true of an earlier boot of the machine. */
 function rememberedForwarding(world: World): string | null {
   const file = forwardingFile(world);
-  if (!fs.existsSync(file)) return null;
+  return fs.existsSync(file) ? readForwarding(file) : null;
+}
+
+function readForwarding(file: string): string | null {
   const remembered = JSON.parse(fs.readFileSync(file, "utf8")) as { bootId: string; forwarding: string };
   return remembered.bootId === bootId() ? remembered.forwarding : null;
+}
+
+function writeForwarding(file: string, forwarding: string): void {
+  fs.writeFileSync(file, JSON.stringify({ bootId: bootId(), forwarding }));
 }

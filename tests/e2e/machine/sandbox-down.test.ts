@@ -13,7 +13,7 @@ import { findService } from "../../../sandbox/services";
 import { Site } from "../../../sandbox/site";
 import { worldNamed } from "../../../sandbox/world";
 import { ChildProgram } from "../support/child";
-import { forwarding, NO_TRACES, tracesOf } from "../support/machine";
+import { forwarding, NO_TRACES, setForwarding, tracesOf } from "../support/machine";
 import { SLOW_MS } from "../support/world";
 
 jest.setTimeout(SLOW_MS);
@@ -110,7 +110,7 @@ it("a host starts over what an earlier boot of the machine left", async () => {
   const otherwise = forwardingBefore === "1" ? "0" : "1";
   const earlier = { bootId: "00000000-0000-0000-0000-000000000000", forwarding: otherwise };
   fs.writeFileSync(path.join(world.stateDirectory, "ip_forward.json"), JSON.stringify(earlier));
-  fs.writeFileSync("/proc/sys/net/ipv4/ip_forward", forwardingBefore);
+  setForwarding(forwardingBefore);
   await waitFor("the link to go", 60, () => (hasLinkTo(address) ? undefined : true));
   expect(findHost(name, world)).toBeNull();
   expect((await (await bootHost({ name, world })).exec(["hostname"])).stdout.trim()).toBe(name);
@@ -136,18 +136,24 @@ it("finds things whose record is gone", async () => {
   expect(isAlive(init)).toBe(false);
 });
 
-it("touches nothing of another world", async () => {
+it("touches nothing of another world, and leaves the machine's forwarding to the last one", async () => {
   const other = worldNamed("vssb-other");
-  const host = await bootHost({ name, world: other });
+  setForwarding("0");
   try {
     await bootHost({ name, world });
-    await takeDown(world);
-    expect((await host.exec(["hostname"])).stdout.trim()).toBe(name);
-    expect(forwarding()).toBe("1");
+    const host = await bootHost({ name, world: other });
+    try {
+      await takeDown(world);
+      expect((await host.exec(["hostname"])).stdout.trim()).toBe(name);
+      expect(forwarding()).toBe("1");
+    } finally {
+      await host.remove();
+    }
+    expect(tracesOf(other)).toEqual(NO_TRACES);
+    expect(forwarding()).toBe("0");
   } finally {
-    await host.remove();
+    setForwarding(forwardingBefore);
   }
-  expect(tracesOf(other)).toEqual(NO_TRACES);
 });
 
 /** Boots a host and ends all of its processes, so that only what the kernel and the disk keep is left. */

@@ -24,9 +24,16 @@ export function tracesOf(world: World): Record<string, readonly string[]> {
 /** What {@link tracesOf} says of a world that was taken down. */
 export const NO_TRACES = { mounts: [], namespaces: [], nftTables: [], state: [], cgroups: [], processes: [] };
 
+const FORWARDING = "/proc/sys/net/ipv4/ip_forward";
+
 /** Whether the machine forwards IPv4 packets: "0" or "1". */
 export function forwarding(): string {
-  return fs.readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim();
+  return fs.readFileSync(FORWARDING, "utf8").trim();
+}
+
+/** Has the machine forward IPv4 packets or not, for a test that runs alone: "0" or "1". */
+export function setForwarding(value: string): void {
+  fs.writeFileSync(FORWARDING, value);
 }
 
 function cgroups(world: World): string[] {
