@@ -102,7 +102,8 @@ export class StackConfigFile {
 
   /** Writes the file. */
   async save(): Promise<void> {
-    await writeAtomically(this.path, this.document.toString({ lineWidth: 0 }));
+    // The CLI reads a block of blank lines otherwise than it is written here.
+    await writeAtomically(this.path, this.document.toString({ lineWidth: 0, blockQuote: false }));
   }
 
   /** The key as the file spells it: older files have `namespace:config:name`. */

@@ -54,7 +54,8 @@ if (process.send === undefined) {
   process.stderr.write("This is the load process; it is started by other programs. Try: bin/sandbox load\n");
   process.exit(2);
 }
-// Ctrl-C in a terminal reaches this process too; the caller still wants its report, and ends us by disconnecting.
+// Ctrl-C in a terminal reaches this process too; the caller still wants its report, and ends us.
 process.on("SIGINT", () => undefined);
-process.on("disconnect", () => process.exit(0));
+// The caller is gone. Not by `process.exit`, which can hang: see `dismiss` in run.ts.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("message", (request: LoadRequest) => void reply(request));

@@ -69,11 +69,15 @@ class Caller {
   }
 }
 
-/** Ends the process by closing its channel, and waits until it is gone. */
+/**
+ * Ends the process, and waits until it is gone. It is killed, for it has nothing left to do: Node's own exit waits for compilations in the
+ * background, and hangs where one of them waits for the memory that only a collection by the process itself would free
+ * (https://github.com/nodejs/node/issues/54918).
+ */
 async function dismiss(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = once(child, "exit");
-  if (child.connected) child.disconnect();
+  child.kill("SIGKILL");
   await exit;
 }
 
