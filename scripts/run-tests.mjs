@@ -77,7 +77,7 @@ function suite(args) {
 const [first, ...rest] = process.argv.slice(2);
 if (first === undefined || first === "--quick") {
   await Promise.all(CHECKS.map(check));
-  suite(["--selectProjects", "unit"]);
+  suite(["--selectProjects", "unit", "--maxWorkers=100%"]);
   if (first === undefined) {
     // What looks at the whole machine runs alone; the others mostly wait for their hosts, and need no more than half of it.
     suite(["tests/e2e/machine/", "--runInBand"]);
