@@ -13,6 +13,7 @@ import { siteFiles } from "../host/conductor/front-door/site-policy";
 import { makeCertificates } from "../sandbox/certificates";
 import { run } from "../sandbox/command";
 import { bootHost, type SandboxHost } from "../sandbox/hosts/host";
+import { waitFor } from "../sandbox/processes";
 import { repositoryRoot } from "../sandbox/repository";
 import { guarded } from "./guarded";
 import { renderPlainSite } from "./plain-site";
@@ -122,6 +123,15 @@ function workersOf(host: SandboxHost, master: RegExp): number[] {
     );
 }
 
+/** All workers of the front door's Nginx: right after its start some are not there yet, and what they do would not be counted. */
+async function allWorkers(host: SandboxHost): Promise<number[]> {
+  const { stdout } = await host.exec(["getconf", "_NPROCESSORS_ONLN"]);
+  return waitFor("Nginx's workers", 30, () => {
+    const workers = workersOf(host, /^nginx: master process (?!.*backends)/);
+    return workers.length === Number(stdout) ? workers : undefined;
+  });
+}
+
 /** CPU time that processes of one thread have used so far, in microseconds. */
 function cpuTime(pids: readonly number[]): number {
   // The scheduler's own account, in nanoseconds: that in ticks is an estimate, and a poor one on a virtual machine.
@@ -156,7 +166,7 @@ async function measureAll(host: SandboxHost): Promise<Map<string, Measurement[]>
   await host.exec(["nginx", "-t", "-q"]);
   await host.exec(["nginx", "-c", "/etc/nginx/backends.conf"]);
   await host.exec(["systemctl", "restart", "nginx"]);
-  const workers = workersOf(host, /^nginx: master process (?!.*backends)/);
+  const workers = await allWorkers(host);
   const measured = new Map<string, Measurement[]>(Object.keys(SITES).map((name) => [name, []]));
   for (let round = 0; round < ROUNDS; round += 1) {
     progress(`round ${round + 1} of ${ROUNDS}`);
