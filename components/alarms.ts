@@ -185,7 +185,7 @@ const PAGES: readonly Definition[] = [
     wrong: "The host publishes nothing, so that no other alarm can tell anything.",
     remedy: ({ app }) =>
       `Open the site, then log in to the host. If it is there, \`${app}-conductor status\` says why nothing is published ` +
-      `(credentials, network, the conductor). If it is not, start or replace it and run \`pulumi up\`: releases come again by themselves.`,
+      `(credentials, network, the conductor). If it is not, start it; if it is gone for good, \`pulumi up --refresh\`.`,
   },
 ];
 

@@ -82,7 +82,7 @@ export class Ec2Machine extends pulumi.ComponentResource implements ReachableMac
       { parent: this },
     );
     const instance = this.makeInstance(name, network, keys, role);
-    const { address, association } = this.makeAddress(name, instance);
+    const { address, association } = this.makeAddress(name, instance, network.ways);
     const records = this.makeRecords(name, address.publicIp, instance);
 
     this.user = spec.user;
@@ -152,12 +152,15 @@ export class Ec2Machine extends pulumi.ComponentResource implements ReachableMac
   private makeAddress(
     name: string,
     { id: instanceId }: ec2.Instance,
+    ways: readonly pulumi.Resource[],
   ): { readonly address: ec2.Eip; readonly association: ec2.EipAssociation } {
     const opts = { parent: this };
     const args = { domain: "vpc", tags: this.tags };
     const address = new ec2.Eip(`${name}-address`, args, { ...opts, protect: true });
     const to = { allocationId: address.id, instanceId };
-    return { address, association: new ec2.EipAssociation(`${name}-address-use`, to, opts) };
+    // AWS maps no address into a network that has no gateway yet.
+    const association = new ec2.EipAssociation(`${name}-address-use`, to, { ...opts, dependsOn: [...ways] });
+    return { address, association };
   }
 
   private makeRecords(

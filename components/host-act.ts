@@ -21,7 +21,7 @@ export interface HostActArgs<R> {
    */
   readonly due?: DriftPart;
   /** What the act is about, beside its own words: another text sends it again. Stands in a comment of the command. */
-  readonly about?: string;
+  readonly about?: pulumi.Input<string>;
   /**
    * What has to be done before, and what makes the act due again when it changes. Values that are known in a preview
    * although they resolve late, such as {@link HostAct.done}.
@@ -40,6 +40,11 @@ export interface HostAct<R> {
    * and yet is not changed by it.
    */
   readonly done: (value: pulumi.Input<string>) => pulumi.Output<string>;
+  /**
+   * The id of the act's resource. With `replaceOnChanges: ["stdin"]` it is another one for every act that is another one than before, and
+   * what has it in `about` is done again after it.
+   */
+  readonly sent: pulumi.Output<string>;
 }
 
 /**
@@ -78,6 +83,7 @@ export function hostAct<R>(
     result: command.stdout.apply((stdout) => parseResult(name, result, stdout)),
     // Its URN: a preview knows the one of an act that is new, while its id would make all that waits for it look changed.
     done: (value) => pulumi.all([value, command.urn]).apply(([known]) => known),
+    sent: command.id,
   };
 }
 

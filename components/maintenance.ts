@@ -27,6 +27,7 @@ export class Maintenance extends pulumi.ComponentResource {
   readonly closed: pulumi.Output<string>;
   private readonly name: string;
   private readonly args: MaintenanceArgs;
+  private readonly sent: pulumi.Output<string>;
 
   constructor(name: string, args: MaintenanceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:Maintenance", name, {}, opts);
@@ -38,18 +39,21 @@ export class Maintenance extends pulumi.ComponentResource {
     const close = hostAct(
       `${name}-before`,
       { host, act, result, after: [frontDoor.configured] },
-      { parent: this },
+      { parent: this, replaceOnChanges: ["stdin"] },
     );
     this.closed = close.done("closed");
+    this.sent = close.sent;
     this.registerOutputs({});
   }
 
   /** Opens the door, unless it is to stay closed, once the traffic is as asked. */
   endAfter(traffic: Traffic): void {
     const { host, on } = this.args;
+    // An `up` that closed the door and failed never came here: what the state says of this act is then what it said before.
+    const about = pulumi.interpolate`after ${this.sent}`;
     hostAct(
       `${this.name}-after`,
-      { host, act: { act: "maintenance", on }, result, after: [traffic.applied] },
+      { host, act: { act: "maintenance", on }, result, about, after: [traffic.applied] },
       { parent: this },
     );
   }

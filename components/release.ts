@@ -47,6 +47,8 @@ export class Release extends pulumi.ComponentResource {
    * another one for another release: what takes it as an input is done again after each.
    */
   readonly deployed: pulumi.Output<string>;
+  /** Another one for every release that was sent, the same as an earlier one among them. */
+  readonly sent: pulumi.Output<string>;
 
   constructor(name: string, args: ReleaseArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:site:Release", name, {}, opts);
@@ -58,7 +60,7 @@ export class Release extends pulumi.ComponentResource {
     const deploy = hostAct(
       `${name}-act`,
       { host, act, result, part: colour, after: [plan.accepted] },
-      { parent: this },
+      { parent: this, replaceOnChanges: ["stdin"] },
     );
 
     this.commit = deploy.result.apply(({ commit }) => commit);
@@ -67,6 +69,7 @@ export class Release extends pulumi.ComponentResource {
     this.deployed = deploy.done(
       act.apply((asked) => createHash("sha256").update(canonicalJson(asked)).digest("hex")),
     );
+    this.sent = deploy.sent;
     this.registerOutputs({ commit: this.commit, directory: this.directory });
   }
 }

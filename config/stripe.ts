@@ -5,6 +5,7 @@ import type { StackValues } from "./schema/stack";
 import { accountWarnings, type StripeKeyName, stripeKeyFaults, type StripeKeys } from "./stripe-keys";
 import type { StripeValues } from "./schema/stripe";
 import { faultAt, type RawConfig, soundAt } from "./validation";
+import { variablesIn } from "./variable-values";
 
 type Webhook = NonNullable<StripeValues["webhook"]>;
 
@@ -43,13 +44,9 @@ function keysIn(variables: Readonly<Record<string, string>>, apiKey: string): St
   return Object.fromEntries(all.filter(([, value]) => value !== ""));
 }
 
-function variablesOf(raw: RawConfig): Readonly<Record<string, string>> {
-  return (soundAt(raw, ["variables"]) as Record<string, string> | undefined) ?? {};
-}
-
 function keyFaults(raw: RawConfig): Fault[] {
   const apiKey = (soundAt(raw, ["stripeApiKey"]) as string | undefined) ?? "";
-  const keys = keysIn(variablesOf(raw), apiKey);
+  const keys = keysIn(variablesIn(raw), apiKey);
   const mode = (soundAt(raw, ["stripe", "mode"]) as StripeValues["mode"] | undefined) ?? "live";
   const found = stripeKeyFaults(keys, mode);
   if (keys.STRIPE_SECRET_KEY === undefined && keys.stripeApiKey === undefined) {
@@ -66,7 +63,7 @@ function keyFaults(raw: RawConfig): Fault[] {
 function secretFaults(raw: RawConfig): Fault[] {
   const faults: Fault[] = [];
   const variable: Path = ["variables", "STRIPE_WEBHOOK_SECRET"];
-  if (variablesOf(raw)["STRIPE_WEBHOOK_SECRET"] !== undefined) {
+  if (variablesIn(raw)["STRIPE_WEBHOOK_SECRET"] !== undefined) {
     const rule =
       "not set beside stripe.webhook: the stack gives the application the secret of its endpoint; where this is the secret of one that " +
       "is there and shall stay, it belongs into stripeWebhookSecret";

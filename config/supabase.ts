@@ -7,6 +7,7 @@ import { KeyFault } from "./ssh-keys";
 import { refInDatabaseUrl, supabaseKeyFaults, type SupabaseVariable } from "./supabase-keys";
 import type { SupabaseValues } from "./schema/supabase";
 import { faultAt, type RawConfig, soundAt } from "./validation";
+import { variablesIn } from "./variable-values";
 
 type TemplateKind = keyof SupabaseValues["auth"]["templates"];
 
@@ -97,15 +98,10 @@ function originFaults(raw: RawConfig): Fault[] {
   return [faultAt(raw, path, rule, configCommand("rm", path))];
 }
 
-/** Variables as texts; those that break their own rule are told elsewhere. */
-function variablesOf(raw: RawConfig): Readonly<Record<string, string>> {
-  return (soundAt(raw, ["variables"]) as Record<string, string> | undefined) ?? {};
-}
-
 function smtpFaults(raw: RawConfig): Fault[] {
   const path = ["supabase", "auth", "smtp"];
   if (setAt(raw, path) === undefined) return [];
-  const { RESEND_API_KEY: key = "", NEXT_PUBLIC_FROM_EMAIL: from = "" } = variablesOf(raw);
+  const { RESEND_API_KEY: key = "", NEXT_PUBLIC_FROM_EMAIL: from = "" } = variablesIn(raw);
   const faults: Fault[] = [];
   if (soundAt(raw, ["supabaseSmtpPassword"]) === "" && key === "") {
     const rule = "the password of supabase.auth.smtp, or empty where variables.RESEND_API_KEY is it";
@@ -120,7 +116,7 @@ function smtpFaults(raw: RawConfig): Fault[] {
 
 /** The variables that lead the application to the project, of which an adopted project needs those of the public. */
 function variableFaults(raw: RawConfig): Fault[] {
-  const variables = variablesOf(raw);
+  const variables = variablesIn(raw);
   const ref = givenText(raw, ["supabase", "projectRef"]);
   const known = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== "")) as Partial<
     Record<SupabaseVariable, string>

@@ -193,17 +193,25 @@ export class Deployment {
     );
     refuseProtected(steps);
     for (const { op, urn } of steps) if (op === "delete") this.deleted.add(urn);
-    for (const group of scheduleDeletes(steps)) {
+    const requireGoing = (): void => {
       this.refuseWhenStopped();
-      const results = await Promise.allSettled(group.map((step) => this.execute(step)));
-      for (const [index, result] of results.entries()) {
-        if (result.status === "rejected") this.failure(group[index]?.urn ?? "", result.reason);
-      }
+    };
+    for (const group of scheduleDeletes(steps)) {
+      requireGoing();
+      const results = await Promise.allSettled(group.map((step) => this.execute(step, requireGoing)));
+      const failed = results.flatMap((result, index) =>
+        result.status === "rejected"
+          ? [{ urn: group[index]?.urn ?? "", reason: result.reason as unknown }]
+          : [],
+      );
+      for (const { urn, reason } of failed) this.failure(urn, reason);
+      // Some of the group were not even begun.
+      if (failed.some(({ reason }) => reason instanceof StoppedError)) requireGoing();
     }
   }
 
-  private async execute(step: Step): Promise<void> {
-    await this.options.executor.execute(step, (urn) => this.deleted.has(urn));
+  private async execute(step: Step, requireGoing?: () => void): Promise<void> {
+    await this.options.executor.execute(step, (urn) => this.deleted.has(urn), requireGoing);
     this.steps.push(step);
   }
 

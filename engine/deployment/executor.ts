@@ -38,10 +38,19 @@ export class Executor {
     this.slots = new Semaphore(options.parallel);
   }
 
-  /** Carries out a step. Fails with the provider's message, in which the resource's secrets are masked. */
-  async execute(step: Step, isDeleted: (urn: string) => boolean = () => false): Promise<void> {
+  /**
+   * Carries out a step. Fails with the provider's message, in which the resource's secrets are masked.
+   * @param requireGoing Throws where no step may begin any more.
+   */
+  async execute(
+    step: Step,
+    isDeleted: (urn: string) => boolean = () => false,
+    requireGoing: () => void = () => undefined,
+  ): Promise<void> {
     const { events } = this.options;
     await this.slots.run(async () => {
+      // It may have waited long for its turn.
+      requireGoing();
       const began = performance.now();
       events.stepStarted(step);
       try {
@@ -89,6 +98,8 @@ export class Executor {
   private async keep(old: ResourceState, next: ResourceState): Promise<void> {
     // A component's outputs come later, by registerOutputs; until then the old ones hold.
     Object.assign(next, pick(old, ["id", "outputs", "initErrors", "created", "modified"]));
+    // What the program calls secret from now on is one, although nothing else has changed.
+    if (next.outputs) next.outputs = markSecrets(next, next.outputs);
     if (isProviderType(next.type)) {
       const provider = await this.options.provider(next);
       await provider.keep?.(this.contextFor(next), oldResource(next));

@@ -31,7 +31,13 @@ export async function refreshSnapshot(options: RefreshOptions): Promise<Step[]> 
   const steps = before.map(
     (old, index): Step => found[index] ?? { op: "same", urn: old.urn, old, next: old },
   );
-  const gone = new Map(steps.filter(({ op }) => op === "delete").map(({ urn, old }) => [urn, old?.parent]));
+  // The old half of a replacement has the name of the new one, which is there.
+  const left = new Set(steps.flatMap(({ next }) => (next && next.delete !== true ? [next.urn] : [])));
+  const gone = new Map(
+    steps
+      .filter(({ op, urn }) => op === "delete" && !left.has(urn))
+      .map(({ urn, old }) => [urn, old?.parent]),
+  );
   const next = steps.flatMap((step) => (step.next ? [withoutGone(step.next, gone)] : []));
   snapshot.rebase(next);
   await journal.save();

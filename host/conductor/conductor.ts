@@ -28,6 +28,7 @@ import {
 import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
 import { release, type ReleaseHost } from "./releases/release";
 import { smoke } from "./releases/smoke";
+import { drain } from "./releases/withdraw";
 import { statusOf, withAbort, withAck, type Site } from "./site";
 import { setTraffic } from "./front-door/traffic";
 
@@ -62,17 +63,22 @@ export class Conductor {
    */
   async recover(log: Progress): Promise<void> {
     const { store, frontDoor } = this.host;
-    const { unfinished } = store;
     const routed = this.acts.run(() => frontDoor.set(store.site));
-    const monitored = this.monitoring.recover();
-    if (unfinished !== null) {
-      log(`finishing the act that was under way: ${name(unfinished)}`);
-      await this.take(unfinished, log).catch((error: unknown) => {
-        log(`${name(unfinished)}: ${(error as Error).message}`);
-      });
-    }
-    await Promise.all([routed, monitored]);
-    await this.database.recover(this.maintenance(log), log);
+    await Promise.all([
+      routed,
+      this.monitoring.recover(),
+      // A release that is finished first may be built for an hour: users are not kept out as long.
+      this.database.recover(this.maintenance(log), log, routed),
+      this.finish(store.unfinished, log),
+    ]);
+  }
+
+  private async finish(unfinished: Act | null, log: Progress): Promise<void> {
+    if (unfinished === null) return;
+    log(`finishing the act that was under way: ${name(unfinished)}`);
+    await this.take(unfinished, log).catch((error: unknown) => {
+      log(`${name(unfinished)}: ${(error as Error).message}`);
+    });
   }
 
   /**
@@ -129,16 +135,26 @@ export class Conductor {
     return { ...found, database: await this.database.drift(store.site) };
   }
 
-  /** How acts about the database keep users out, for a while. */
+  /**
+   * How acts about the database keep users out, for a while. It waits for none of the site's acts, of which a build may take an hour, and
+   * is in no journal: the mark that such an act leaves says what is to be undone.
+   */
   private maintenance(progress: Progress): Maintenance {
-    const { store } = this.host;
+    const { store, frontDoor } = this.host;
+    const { maintenanceFile } = this.paths;
     return {
       get isClosed() {
         return store.site.maintenance;
       },
       set: async (on) => {
+        const { settings } = store.site;
         // A site without settings has no users to keep out.
-        if (store.site.settings !== null) await this.take({ act: "maintenance", on }, progress);
+        if (settings === null) return;
+        await setMaintenance(store, frontDoor, maintenanceFile, { act: "maintenance", on }, progress);
+        if (!on) return;
+        // What a user is told from here on would be missing in the backup that comes next.
+        const drained = COLOURS.map((colour) => drain(frontDoor, colour, settings.drainSeconds, progress));
+        for (const line of await Promise.all(drained)) progress(line);
       },
     };
   }

@@ -52,10 +52,10 @@ async function main(app: string): Promise<void> {
     return;
   }
   const frontDoor = nginxFrontDoor(paths);
-  const prober = launcherProber(paths);
   const id = (flag: string): number => Number(execFileSync("id", [flag, paths.user], { encoding: "utf8" }));
   const account = { uid: id("-u"), gid: id("-g") };
   const environments = environmentsOnDisk(paths, account);
+  const prober = launcherProber(paths, environments);
   const enclosure = systemdScope(`${app}-build`, account);
   const pm2 = pm2OfColours(paths, systemdScope(`${app}-pm2`, account));
   const processes = systemdProcesses(app, paths, pm2);
@@ -82,8 +82,9 @@ async function main(app: string): Promise<void> {
   const server = createConductorServer(conductor, log);
   server.listen({ fd: ACTIVATED_SOCKET });
   log(`conducting ${app}, generation ${store.site.generation}`);
-  await recovered;
+  // At once: what is finished first may be built for an hour, and users are served meanwhile.
   await Promise.all([
+    recovered,
     new HealthWatch(store, frontDoor, prober, log).run(pause),
     new CertificateWatch(certificates, store, log).run(pause),
   ]);

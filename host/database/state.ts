@@ -15,6 +15,8 @@ export interface DatabaseState {
   readonly backup: BackupManifest | null;
   /** {@link digestOf} the pending files that {@link DatabaseState.backup} was made before; null for any other backup. */
   readonly backupFor: string | null;
+  /** The backup that was made before the files that are pending, which rows are compared with; null for none. */
+  readonly rowsBefore: BackupManifest | null;
   /** The last rehearsal that passed. */
   readonly rehearsal: Rehearsal | null;
   /** `<version>:<sha256>` of the files that may be applied: they were rehearsed on a backup of what is there. */
@@ -27,6 +29,7 @@ const EMPTY: DatabaseState = {
   waiting: [],
   backup: null,
   backupFor: null,
+  rowsBefore: null,
   rehearsal: null,
   proven: [],
 };

@@ -45,7 +45,7 @@ const USERS_DELETE_PERCENT = 1;
 type QueuedAct = Exclude<DatabaseActs, DatabaseStatusAct>;
 
 /** No file may be applied before another backup was restored and rehearsed on. */
-const UNPROVEN: Partial<DatabaseState> = { proven: [], backupFor: null };
+const UNPROVEN: Partial<DatabaseState> = { proven: [], backupFor: null, rowsBefore: null };
 
 /**
  * Carries out the acts about the database. One connection, and one lease, for all migrations of a run: the run ends with
@@ -131,9 +131,10 @@ export class Worker {
     const result = await migrator.compare({ ...staged, holdContract });
     // Another epoch is another database as far as its content goes: what was proven on the one before proves nothing.
     const isNew = (await store.staged())?.epoch !== epoch;
+    // First: an act that is cut in between and sent again finds the epoch that it brought.
+    await store.update({ ...result, ...(isNew ? UNPROVEN : {}) });
     await store.stage(staged);
     this.staged = staged;
-    await store.update({ ...result, ...(isNew ? UNPROVEN : {}) });
     // Others may hold what comes next for as long as a backup takes.
     await this.close();
     return result;
@@ -185,9 +186,9 @@ export class Worker {
   }
 
   private async restore(surroundings: Surroundings, act: RestoreAct): Promise<RestoreResult> {
-    const result = await restore(surroundings, act);
-    if (result.restored !== null) await surroundings.store.update(UNPROVEN);
-    return result;
+    // First: whatever becomes of it, what was proven of the content before proves nothing.
+    if (act.confirmed) await surroundings.store.update(UNPROVEN);
+    return restore(surroundings, act);
   }
 
   private async check(_act: CheckAct, surroundings: Surroundings): Promise<CheckResult> {
@@ -226,8 +227,8 @@ async function keepSettings(store: DatabaseStore, { database }: DatabaseAct): Pr
  * @throws Failed naming the tables that lost more than `database.rowTolerancePercent` allows
  */
 async function requireRows(store: DatabaseStore): Promise<void> {
-  const { backup: before, backupFor } = await store.state();
-  if (before === null || backupFor === null) return;
+  const { rowsBefore: before } = await store.state();
+  if (before === null) return;
   const { url, schemas, rowTolerancePercent } = await settingsOf(store);
   const client = await connect(addressOf(url), "checks");
   try {

@@ -15,9 +15,9 @@ export const restore: OpsCommand = {
   name: "restore",
   summary: "put a backup in the place of the database",
   touches:
-    "First it only asks what would be lost, shows that, and wants it confirmed. Confirmed, the host takes a backup of what " +
-    "is there, closes the site (users see the maintenance page), restores into a new database, compares it with the " +
-    "backup's manifest, swaps the two, and opens the site again. Until the swap nothing is lost: a restore that fails leaves " +
+    "First it only asks what would be lost, shows that, and wants it confirmed. Confirmed, the host gets the backup, closes " +
+    "the site (users see the maintenance page), backs up what is there, restores into a new database, compares it with the " +
+    "backup's manifest, swaps the two (or restores in place, in one transaction), and opens the site again. Until then nothing is lost: a restore that fails leaves " +
     "the database that was there. Where nobody can be asked it is refused, but for both --yes and --i-accept-data-loss.",
   examples: [
     ["bin/ops restore --backup latest", "asks, then restores the newest backup"],
@@ -116,10 +116,7 @@ function doneText({ backup, restored }: RestoreResult): string {
       OpsExit.failed,
     );
   }
-  const how =
-    restored.how === "swap"
-      ? "another database took the name"
-      : "in place, for the role may make no database";
+  const how = restored.how === "swap" ? "another database took the name" : "in place, in one transaction";
   const facts = [
     ["restored", printable(backup.name)],
     ["how", how],

@@ -62,7 +62,11 @@ export async function ensureRoles(
     name: `${names.name}-preview`,
     description: `Pipelines of ${names.name}: previews and comparisons`,
     trust: trustPolicy(names, repository, environments("-preview")),
-    policies: { resources: readResourcesPolicy(), ssh: sshPolicy(names), state: readStatePolicy(names) },
+    policies: {
+      resources: readResourcesPolicy(),
+      ssh: sshPolicy(names, stacks),
+      state: readStatePolicy(names),
+    },
   });
   const deploy = await ensureRole(iam, changed, {
     name: `${names.name}-deploy`,
@@ -71,7 +75,7 @@ export async function ensureRoles(
     policies: {
       read: readResourcesPolicy(),
       resources: changeResourcesPolicy(names),
-      ssh: sshPolicy(names),
+      ssh: sshPolicy(names, stacks),
       state: writeStatePolicy(names),
     },
   });

@@ -92,8 +92,9 @@ export function writeStatePolicy(names: Names): Policy {
   );
 }
 
-/** What opening SSH for a run takes: rules of the one security group that bears the application's name. */
-export function sshPolicy({ partition, account, region, name }: Names): Policy {
+/** What opening SSH for a run takes: rules of the security groups that bear the names which the stacks give theirs. */
+export function sshPolicy({ partition, account, region, name }: Names, stacks: readonly string[]): Policy {
+  const groups = stacks.map((stack) => `${name}-${stack}`);
   const change = [
     "ec2:AuthorizeSecurityGroupIngress",
     "ec2:ModifySecurityGroupRules",
@@ -106,7 +107,7 @@ export function sshPolicy({ partition, account, region, name }: Names): Policy {
       Effect: "Allow",
       Action: change,
       Resource: `${ec2}:security-group/*`,
-      Condition: { StringEquals: { "aws:ResourceTag/Name": name } },
+      Condition: { StringEquals: { "aws:ResourceTag/Name": groups.length === 1 ? groups[0] : groups } },
     },
     // A rule is a resource of its own, which EC2 asks for beside the group; it has no tags.
     { Effect: "Allow", Action: change, Resource: `${ec2}:security-group-rule/*` },

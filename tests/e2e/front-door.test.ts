@@ -295,6 +295,17 @@ describe("maintenance", () => {
     expect(serving()).toEqual(workers);
   });
 
+  test("config opens the site again that an `up` closed which failed behind the door", async () => {
+    await world.project.setConfig("maintenance", "true");
+    const { exitCode } = await world.tryUp({ greenVersion: "v9.9.9" });
+    expect(exitCode).not.toBe(0);
+    await expectClosed();
+    await world.project.setConfig("maintenance", "false");
+    await world.up({ greenVersion: "v1.0.0" });
+    expect((await ask("/")).status).toBe(200);
+    await world.up({}, ["--expect-no-changes"]);
+  });
+
   test("holds over a start of Nginx", async () => {
     await act({ act: "maintenance", on: true });
     await world.host.exec(["systemctl", "restart", "nginx"]);

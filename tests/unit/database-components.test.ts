@@ -18,6 +18,7 @@ import type { DatabaseSettings, MigrationFile } from "../../host/database/protoc
 import { machineWith, rawConfig, settings } from "./support/configuration";
 import { existingHost } from "./support/existing-host";
 import {
+  AFTER_IDS,
   actIn,
   type Circumstances,
   isSecret,
@@ -308,7 +309,7 @@ describe("a preview", () => {
     expect(named(await run(changes, { preview }), "database-checks-act").inputs.triggers).toEqual(triggers);
   });
 
-  it("knows neither answers nor ids, and changes by none of them", async () => {
+  it("knows no answers, and changes by none of them; nor does anything of the database by an id", async () => {
     const answers = {
       database: { server: "17.6" },
       migrations: { schemaVersion: "002", pending: [], waiting: [] },
@@ -317,7 +318,8 @@ describe("a preview", () => {
       migrate: { version: "001", outcome: "was applied" },
       check: { schemaVersion: "003", passed: [] },
     };
-    expect(await changedBy({}, { answers, idEnd: "other" })).toEqual([]);
+    expect(await changedBy({}, { answers })).toEqual([]);
+    expect(await changedBy({}, { answers, idEnd: "other" })).toEqual(AFTER_IDS);
   });
 });
 

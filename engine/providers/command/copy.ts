@@ -22,7 +22,7 @@ export async function copyToRemote(
   const source = unwrapSecrets(inputs["source"] ?? null);
   const target = textOf(inputs["remotePath"]);
   if (!isMap(source)) throw new EngineError("the source is missing");
-  await connections.with(context, connectionOptions(inputs, process.env), async (client) => {
+  const copy = async (client: Client): Promise<void> => {
     const remote = new RemoteFiles(await openSftp(client));
     try {
       if (typeof source["path"] === "string")
@@ -31,7 +31,42 @@ export async function copyToRemote(
     } finally {
       remote.end();
     }
-  });
+  };
+  await connections.with(context, connectionOptions(inputs, process.env), (client) =>
+    whileConnected(client, context, copy),
+  );
+}
+
+/** Does work over a connection. Ends with it, with the run, and with the time that there is: ssh2's streams do not settle then. */
+async function whileConnected(
+  client: Client,
+  { signal, timeoutSeconds }: ProviderContext,
+  work: (client: Client) => Promise<void>,
+): Promise<void> {
+  let end: (error: Error) => void = () => undefined;
+  const ended = new Promise<never>((_resolve, reject) => (end = reject));
+  const onClose = (): void => {
+    end(new Error("the connection was lost while copying"));
+  };
+  const onAbort = (): void => {
+    end(new Error("cancelled"));
+  };
+  const timer =
+    timeoutSeconds === undefined
+      ? undefined
+      : setTimeout(() => {
+          end(new Error(`timed out after ${String(timeoutSeconds)} s`));
+        }, timeoutSeconds * 1000);
+  client.once("close", onClose);
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
+  try {
+    await Promise.race([ended, work(client)]);
+  } finally {
+    clearTimeout(timer);
+    client.removeListener("close", onClose);
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 function openSftp(client: Client): Promise<SFTPWrapper> {

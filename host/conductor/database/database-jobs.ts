@@ -60,9 +60,16 @@ export class DatabaseJobs {
     return this.queue.take(act.act, act, progress, carryOut);
   }
 
-  /** Lets users in again where the conductor died while an act about the database kept them out. */
-  async recover(maintenance: Maintenance, log: Progress): Promise<void> {
-    if (await this.openAgain(maintenance)) log("a restore was cut short; the site was opened again");
+  /**
+   * Lets users in again where the conductor died while an act about the database kept them out. An act that is sent meanwhile, again or
+   * anew, waits: it would be opened to users in the middle.
+   * @param routed Resolves when the front door has the route of before.
+   */
+  async recover(maintenance: Maintenance, log: Progress, routed: Promise<unknown>): Promise<void> {
+    await this.queue.run(async () => {
+      await routed;
+      if (await this.openAgain(maintenance)) log("a restore was cut short; the site was opened again");
+    });
   }
 
   /** Opens the site if an act about the database closed it. Returns whether one did. */

@@ -23,7 +23,7 @@ export interface FrontDoor {
   read(): Promise<string | null>;
   /**
    * Requests, streams and WebSockets that have not ended and may be with `colour`: those that went to it first, and those
-   * that may have failed over to it.
+   * that may have failed over to it. None where no Nginx runs.
    */
   inFlight(colour: Colour): Promise<number>;
   /** What the front door counted, as Prometheus text. */
@@ -83,7 +83,9 @@ export function nginxFrontDoor(paths: Paths): FrontDoor {
       }
     },
     async inFlight(colour) {
-      return openIn(poolsOf(colour), JSON.parse((await control("/counters")).body) as Record<string, number>);
+      const answer = await control("/counters").catch(absentAsNull);
+      if (answer === null) return 0;
+      return openIn(poolsOf(colour), JSON.parse(answer.body) as Record<string, number>);
     },
     metrics: async () => (await control("/metrics")).body,
     async prove(site) {

@@ -21,7 +21,8 @@ export async function setTraffic(
   requireServable(before, intent);
   const saved = await store.update((site) => withTraffic(site, intent));
   if (saved !== before || (await frontDoor.read()) !== encodeRoute(routeOf(saved))) {
-    if (!(await frontDoor.set(saved))) {
+    // As the truth is by now: somebody may have aborted meanwhile.
+    if (!(await frontDoor.set(store.site))) {
       throw new Failed(
         "Nginx does not run; the share is recorded and holds from its start (`systemctl start nginx`)",
       );

@@ -4,8 +4,10 @@ import { Failed } from "../faults";
 import type { Paths } from "../paths";
 import type { Colour, SiteSettings } from "../protocol";
 import type { RunningRelease } from "../site";
+import type { Environments } from "../releases/environments";
 import { requestUnix } from "../system/unix-http";
 import { waitUntil } from "../system/wait";
+import { scrub } from "./scrub";
 
 /** Asks the instances of a colour, one by one, on their private sockets. */
 export interface Prober {
@@ -16,12 +18,18 @@ export interface Prober {
   probe(colour: Colour, release: RunningRelease, settings: SiteSettings): Promise<string | null>;
 }
 
-/** Probes over the launchers' sockets. */
-export function launcherProber(paths: Paths): Prober {
+/**
+ * Probes over the launchers' sockets. What an instance says of its fault may quote a value of its environment: its name is told instead.
+ */
+export function launcherProber(paths: Paths, environments: Pick<Environments, "read">): Prober {
+  const clean = async (text: string, { intent: { environment } }: RunningRelease): Promise<string> => {
+    const variables = await environments.read(environment).catch(() => null);
+    return variables === null ? "(not told, for its environment cannot be read)" : scrub(text, variables);
+  };
   return {
     async probe(colour, release, settings) {
       const instances = Array.from({ length: release.instances }, (_, instance) =>
-        probeInstance(join(paths.health, colour, `${instance}.sock`), release, settings).then(
+        probeInstance(join(paths.health, colour, `${instance}.sock`), release, settings, clean).then(
           (fault) => (fault === null ? null : `instance ${instance} ${fault}`),
           (error: unknown) => `instance ${instance} does not answer: ${(error as Error).message}`,
         ),
@@ -35,6 +43,7 @@ async function probeInstance(
   socket: string,
   release: RunningRelease,
   settings: SiteSettings,
+  clean: (text: string, release: RunningRelease) => Promise<string>,
 ): Promise<string | null> {
   const { path, timeoutMs } = settings.health;
   const host = settings.domains[0] ?? "localhost";
@@ -44,9 +53,10 @@ async function probeInstance(
   if (runs !== expected) {
     return `runs ${String(runs)}, not ${expected}`;
   }
-  return status >= 200 && status <= 299
-    ? null
-    : `answers ${path} with ${status}: ${JSON.stringify(body.slice(0, 200))}`;
+  if (status >= 200 && status <= 299) return null;
+  // Cleaned whole: half a value would not be known.
+  const said = (await clean(body, release)).slice(0, 200);
+  return `answers ${path} with ${status}: ${JSON.stringify(said)}`;
 }
 
 /**

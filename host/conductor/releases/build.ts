@@ -11,7 +11,7 @@ import {
 import { dependencyKey, LOCK_FILES } from "./dependency-key";
 import type { DependencyStore, Sharing } from "./dependency-store";
 import type { ReleaseIntent } from "../protocol";
-import { finishedReleases, isThere } from "./records";
+import { finishedReleases, isThere, removeRecord } from "./records";
 import { ReleaseSource } from "./source";
 
 /** A release to build. */
@@ -45,6 +45,8 @@ export async function buildRelease(
   const source = new ReleaseSource(builder.paths, intent, steps);
   const commit = await source.fetch();
   const dependencies = await keyOf(source, commit, intent, steps);
+  // A directory that was removed by hand left its record: half of what comes now would count as finished.
+  await removeRecord(builder.paths, directory);
   const attempt = async (asked: Sharing): Promise<Sharing | null> => {
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { mode: 0o755 });

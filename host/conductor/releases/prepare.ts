@@ -91,7 +91,11 @@ class ReleasesOnDisk implements Releases {
     keeping: Keeping,
     progress: (line: string) => void,
   ): Promise<void> {
-    if (await isThere(join(directory, intent.script))) {
+    // The script may be there before the rest is.
+    if (
+      (await readRecord(this.paths, directory)) !== null &&
+      (await isThere(join(directory, intent.script)))
+    ) {
       return;
     }
     progress(`${intent.version}: ${directory} is gone; it is built again`);

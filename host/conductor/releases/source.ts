@@ -21,6 +21,7 @@ export class ReleaseSource {
     const ref = `refs/tags/${intent.tag}`;
     const room = ["git", "init", "--quiet", "--bare", paths.source];
     await this.steps.run({ ...this.step("make room for the source", []), argv: room });
+    await this.removeLocks();
     const fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--force", "--"];
     await this.git(`fetch ${intent.tag}`, [...fetch, intent.repository, `+${ref}:${ref}`]);
     const revision = ["rev-parse", "--verify", "--end-of-options", `${ref}^{commit}`];
@@ -29,6 +30,12 @@ export class ReleaseSource {
     await this.requireKnownCommit(commit);
     await this.forgetOthers();
     return commit;
+  }
+
+  /** Takes away the locks of a Git that was killed, by which every later one is refused; no other one is at it. */
+  private async removeLocks(): Promise<void> {
+    const find = ["find", this.paths.source, "-name", "*.lock", "-type", "f", "-delete"];
+    await this.steps.run({ ...this.step("remove Git's locks", []), argv: find, quiet: true });
   }
 
   /**

@@ -34,6 +34,12 @@ export async function withdraw(
   if (fault !== null) {
     throw new Failed(`${String(heir)} took the users of ${colour} over, and does not answer now: ${fault}`);
   }
+  // An abort, or a health check that failed, may have sent them back.
+  if (heir !== null && heirOf(host, colour) !== null) {
+    throw new Failed(
+      `${colour} got its users back while it was drained; see \`status\`, then run \`up\` again`,
+    );
+  }
 }
 
 /** The colour that the users of `colour` go to; null where it has none. */
@@ -57,8 +63,14 @@ async function probe(host: ReleaseHost, colour: Colour, settings: SiteSettings):
   return release === null ? "it runs nothing" : host.prober.probe(colour, release, settings);
 }
 
-/** Waits until nothing is open with a colour any more, or for `seconds`. Tells, when it is over, how it ended. */
-async function drain(
+/** How often in a row a front door may fail to tell what is under way. */
+const MOST_FAILURES = 5;
+
+/**
+ * Waits until nothing is open with a colour any more, or for `seconds`. Tells, when it is over, how it ended; fails where the front door
+ * cannot tell.
+ */
+export async function drain(
   frontDoor: FrontDoor,
   colour: Colour,
   seconds: number,
@@ -66,9 +78,16 @@ async function drain(
 ): Promise<string> {
   let open = 0;
   let told = false;
+  let failures = 0;
   const drained = await waitUntil(seconds * 1000, 20, async () => {
-    // A front door that does not answer has nothing under way.
-    open = (await frontDoor.read()) === null ? 0 : await frontDoor.inFlight(colour);
+    try {
+      open = await frontDoor.inFlight(colour);
+      failures = 0;
+    } catch (error) {
+      // One that is slow to tell may have something under way.
+      if (++failures === MOST_FAILURES) throw error;
+      return false;
+    }
     if (open > 0 && !told) {
       told = true;
       progress(`${colour}: ${open} still open, waiting up to ${seconds} s`);

@@ -65,7 +65,7 @@ export async function backup(surroundings: Surroundings, act: BackupAct): Promis
       return { backup: state.backup };
     }
     const made = told(await takeBackup(surroundings, settings, bucket, "migrations"));
-    await store.update({ backup: made, backupFor: files });
+    await store.update({ backup: made, backupFor: files, rowsBefore: made });
     return { backup: made };
   } finally {
     bucket.close();

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import type { Client } from "pg";
 import { addressOf, connect, type Address } from "../connection";
 import type { DatabaseSettings, RestoreAct, RestoreResult } from "../protocol";
+import { Failed } from "../../conductor/faults";
 import type { Surroundings } from "../surroundings";
 import { findBackup, secondsSince, settingsOf, takeBackup } from "./backup";
 import { Bucket } from "./bucket";
@@ -37,12 +38,19 @@ export async function restore(surroundings: Surroundings, act: RestoreAct): Prom
   }
 }
 
+/** Connects for statements that take as long as the database is large, whatever limit its role has. */
+async function connectUnlimited(address: Address, name: string): Promise<Client> {
+  const session = await connect(address, name);
+  await session.query("set statement_timeout = 0");
+  return session;
+}
+
 async function lossOf(
   { app, now }: Pick<Surroundings, "app" | "now">,
   settings: DatabaseSettings,
   manifest: StoredManifest,
 ): Promise<RestoreResult["loss"]> {
-  const session = await connect(addressOf(settings.url), `${app} restore`);
+  const session = await connectUnlimited(addressOf(settings.url), `${app} restore`);
   try {
     const rows = await countRows(session, manifest.schemas);
     const tables = [...new Set([...Object.keys(rows), ...Object.keys(manifest.rows)])]
@@ -101,7 +109,7 @@ async function put(
   fetched: Fetched,
 ): Promise<"swap" | "in place"> {
   const address = addressOf(settings.url);
-  const session = await connect(address, `${surroundings.app} restore`);
+  const session = await connectUnlimited(address, `${surroundings.app} restore`);
   try {
     const facts = await databaseFacts(session);
     const programs = await clientPrograms(surroundings.programs ?? PROGRAMS_ROOT, majorOf(facts.server));
@@ -138,8 +146,12 @@ async function putInPlace(
   try {
     const manifest = list === null ? order.manifest : manifestOfPart(order.manifest, schemas, extensions);
     await restoreInPlace({ ...order, manifest, schemas, list });
-    await compareWithManifest(session, manifest, { owners: true });
-    await session.query("analyze");
+    try {
+      await compareWithManifest(session, manifest, { owners: true });
+      await session.query("analyze");
+    } catch (error) {
+      throw new Failed(`the backup IS in the database's place, and then: ${(error as Error).message}`);
+    }
   } finally {
     if (list !== null) await rm(list, { force: true });
   }
@@ -180,7 +192,7 @@ async function restoreBeside(
 }
 
 async function proveFresh({ app }: Surroundings, address: Address, manifest: StoredManifest): Promise<void> {
-  const session: Client = await connect(address, `${app} restore`);
+  const session: Client = await connectUnlimited(address, `${app} restore`);
   try {
     await compareWithManifest(session, manifest, { owners: true });
     // A restored database knows nothing of how its values are spread, and plans badly until it does.

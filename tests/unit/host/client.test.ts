@@ -209,6 +209,22 @@ describe("the client", () => {
     expect(stderr).toMatch(/begun\n[^]*went on\n$/);
   });
 
+  it("sends a restore that was confirmed once: what users write after it is not to be replaced unasked", async () => {
+    const { script, socket } = install();
+    let asked = 0;
+    const killed: RequestListener = (request, response) => {
+      request.resume().on("end", () => {
+        asked++;
+        response.write("progress restoring\n", () => request.socket.destroy());
+      });
+    };
+    await servers.listen(createServer(killed), socket);
+    const restore = '{"act":"restore","backup":"latest","confirmed":true}';
+    const { code, stderr } = await run(script, ["act"], restore);
+    expect({ asked, code }).toEqual({ asked: 1, code: 5 });
+    expect(stderr).toContain("not sent again by itself");
+  });
+
   it("takes an answer that was cut for none", async () => {
     const { script, socket } = install();
     let asked = 0;

@@ -13,6 +13,8 @@ afterAll(removeDirectories);
 
 const release = runningOf("v1.0.0");
 const HEADER = { "x-conductor-release": "v1.0.0 commit-of-v1.0.0" };
+const PASSWORD = "word-of-the-database";
+const environments = { read: () => Promise.resolve({ PASSWORD }) };
 const well: RequestListener = (_, response) => void response.writeHead(200, HEADER).end("ok");
 
 /** Private sockets of green's instances, one for each listener; a `null` leaves its instance out. */
@@ -27,7 +29,7 @@ async function instances(
       await servers.listen(createServer(listener), join(directory, `${instance}.sock`));
     }
   }
-  return (settings = SETTINGS) => launcherProber(paths).probe("green", release, settings);
+  return (settings = SETTINGS) => launcherProber(paths, environments).probe("green", release, settings);
 }
 
 const answering = (status: number, headers: Record<string, string>, body = ""): RequestListener => {
@@ -37,6 +39,13 @@ const answering = (status: number, headers: Record<string, string>, body = ""): 
 const hanging: RequestListener = () => undefined;
 
 describe("a probe", () => {
+  it("tells the name of a value of the environment that an instance quotes, not the value", async () => {
+    const quoting = answering(503, HEADER, `${"x".repeat(185)} ${PASSWORD}`);
+    const fault = await (await instances(quoting))();
+    expect(fault).toContain("[PASSWORD]");
+    expect(fault).not.toContain(PASSWORD.slice(0, 8));
+  });
+
   it("asks every instance for the health path, as a user of the site would", async () => {
     const asked: string[] = [];
     const note: RequestListener = (request, response) => {

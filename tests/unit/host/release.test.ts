@@ -239,7 +239,7 @@ describe("a release", () => {
 });
 
 describe("a release that fails", () => {
-  const stepsThatFail = ["prepare v3", "route blue 100 green 0", "drain green", "swap green v3"];
+  const stepsThatFail = ["prepare v3", "route blue 100 green 0", "swap green v3"];
 
   it.each(stepsThatFail)("at '%s' leaves the colour as it was, share included", async (step) => {
     const host = new FakeHost();
@@ -252,6 +252,37 @@ describe("a release that fails", () => {
     expect(host.route).toBe(encodeRoute(routeOf(store.site)));
     expect(host.violations).toEqual([]);
     expect(store.unfinished).toBeNull();
+  });
+
+  it.each([
+    ["once: it goes on", 1, "v3"],
+    ["at all: it leaves the colour as it was", Infinity, "v2"],
+  ])("to hear from the front door what is under way, %s", async (_, times, runs) => {
+    const host = new FakeHost();
+    const { conductor, store } = await host.become(canary);
+    let failed = 0;
+    host.hook = (step) => {
+      if (step === "drain green" && failed++ < times) throw new Error("no answer within 2000 ms");
+    };
+    const released = conductor.take(releaseOf("green", "v3"), silent);
+    if (runs === "v3") await released;
+    else await expect(released).rejects.toThrow("no answer within 2000 ms");
+    expect(host.running).toEqual({ blue: "v1", green: runs });
+    expect(host.violations).toEqual([]);
+    expect(store.unfinished).toBeNull();
+  });
+
+  it("because its users came back while it was drained leaves them on what they had", async () => {
+    const host = new FakeHost();
+    const { conductor } = await host.become(canary);
+    host.hook = async (step) => {
+      if (step === "drain blue") await conductor.take({ act: "abort", reason: "green is wrong" }, silent);
+    };
+    await expect(conductor.take(releaseOf("blue", "v3"), silent)).rejects.toThrow(
+      "blue got its users back while it was drained",
+    );
+    expect(host.running).toEqual({ blue: "v1", green: "v2" });
+    expect(host.violations).toEqual([]);
   });
 
   it("to become healthy is taken back, and says what was wrong", async () => {

@@ -123,6 +123,9 @@ interface MadeResource {
   readonly outputs?: Readonly<Record<string, unknown>>;
 }
 
+/** What is due again whenever an act before it was another one, although it is itself the same: by that one's id, which is another one then. */
+export const AFTER_IDS = ["maintenance-after", "traffic-act"];
+
 /** Where a program runs that has no engine. */
 export interface Circumstances {
   /** No resource has an id, and no command an answer, before it is there: of all of them, or of some. */
