@@ -116,11 +116,8 @@ function smtpFaults(raw: RawConfig): Fault[] {
 
 /** The variables that lead the application to the project, of which an adopted project needs those of the public. */
 function variableFaults(raw: RawConfig): Fault[] {
-  const variables = variablesIn(raw);
+  const known: Partial<Record<SupabaseVariable, string>> = variablesIn(raw);
   const ref = givenText(raw, ["supabase", "projectRef"]);
-  const known = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== "")) as Partial<
-    Record<SupabaseVariable, string>
-  >;
   const missing = ref === undefined ? [] : REACHED_BY.filter((name) => known[name] === undefined);
   return [
     ...missing.map((name) => ({ name, rule: `set: what the public can do is tried by it` })),

@@ -199,14 +199,12 @@ export class Deployment {
     for (const group of scheduleDeletes(steps)) {
       requireGoing();
       const results = await Promise.allSettled(group.map((step) => this.execute(step, requireGoing)));
-      const failed = results.flatMap((result, index) =>
-        result.status === "rejected"
-          ? [{ urn: group[index]?.urn ?? "", reason: result.reason as unknown }]
-          : [],
-      );
-      for (const { urn, reason } of failed) this.failure(urn, reason);
+      for (const [index, result] of results.entries()) {
+        if (result.status === "rejected") this.failure(group[index]?.urn ?? "", result.reason);
+      }
       // Some of the group were not even begun.
-      if (failed.some(({ reason }) => reason instanceof StoppedError)) requireGoing();
+      if (results.some((result) => result.status === "rejected" && result.reason instanceof StoppedError))
+        requireGoing();
     }
   }
 

@@ -6,6 +6,7 @@ import type { DatabaseActs } from "../database/protocol";
 import type { DatabaseJobs, Maintenance } from "./database/database-jobs";
 import { findDrift } from "./drift/drift";
 import { applySiteConfiguration } from "./front-door/site-files";
+import { drain } from "./front-door/drain";
 import { setMaintenance } from "./front-door/maintenance";
 import type { MonitoringKeeper } from "./monitoring/monitoring-keeper";
 import type { Paths } from "./paths";
@@ -28,7 +29,6 @@ import {
 import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
 import { release, type ReleaseHost } from "./releases/release";
 import { smoke } from "./releases/smoke";
-import { drain } from "./releases/withdraw";
 import { statusOf, withAbort, withAck, type Site } from "./site";
 import { setTraffic } from "./front-door/traffic";
 

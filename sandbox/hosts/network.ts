@@ -95,7 +95,7 @@ export function namespacesOf(world: World): string[] {
 
 /** Lets the hosts reach what the machine reaches, and remembers what the machine's forwarding was. Idempotent. */
 export async function openOutbound(world: World): Promise<void> {
-  if (rememberedForwarding(world) === null)
+  if (readForwarding(forwardingFile(world)) === null)
     writeForwarding(forwardingFile(world), fs.readFileSync(FORWARDING, "utf8").trim());
   fs.writeFileSync(FORWARDING, ON);
   // Added, deleted and added again in one transaction: there is never a moment without it.
@@ -115,14 +115,17 @@ table ip ${world.nftTable} {
 export async function closeOutbound(world: World): Promise<void> {
   await dismissHosts(world);
   await nft(`table ip ${world.nftTable}\ndelete table ip ${world.nftTable}\n`);
-  const remembered = rememberedForwarding(world);
+  const remembered = readForwarding(forwardingFile(world));
   fs.rmSync(forwardingFile(world), { force: true });
   if (remembered !== null) giveBackForwarding(remembered);
 }
 
 /** Puts the machine's forwarding back; while hosts of other worlds need it, that is left to the last of those worlds. */
 function giveBackForwarding(remembered: string): void {
-  const others = forwardingFiles().filter((file) => readForwarding(file) !== null);
+  const others = fs
+    .readdirSync(STATE_DIRECTORIES)
+    .map((name) => path.join(STATE_DIRECTORIES, name, FORWARDING_FILE))
+    .filter((file) => readForwarding(file) !== null);
   if (others.length === 0) fs.writeFileSync(FORWARDING, remembered);
   // Who found it switched off was there before whoever found it switched on.
   else if (remembered !== ON) for (const file of others) writeForwarding(file, remembered);
@@ -152,21 +155,9 @@ function forwardingFile(world: World): string {
   return path.join(world.stateDirectory, FORWARDING_FILE);
 }
 
-/** What every world of the machine remembers. */
-function forwardingFiles(): string[] {
-  return fs
-    .readdirSync(STATE_DIRECTORIES)
-    .map((name) => path.join(STATE_DIRECTORIES, name, FORWARDING_FILE))
-    .filter((file) => fs.existsSync(file));
-}
-
-/** What forwarding was before the world, or null when that is not known or was true of an earlier boot of the machine. */
-function rememberedForwarding(world: World): string | null {
-  const file = forwardingFile(world);
-  return fs.existsSync(file) ? readForwarding(file) : null;
-}
-
+/** What forwarding was before a world, or null when that is not known or was true of an earlier boot of the machine. */
 function readForwarding(file: string): string | null {
+  if (!fs.existsSync(file)) return null;
   const remembered = JSON.parse(fs.readFileSync(file, "utf8")) as { bootId: string; forwarding: string };
   return remembered.bootId === bootId() ? remembered.forwarding : null;
 }

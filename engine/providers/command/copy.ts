@@ -9,6 +9,7 @@ import type { ProviderContext } from "../provider";
 import { localPath } from "../../values/asset";
 import { connectionOptions } from "./connection";
 import type { ConnectionPool } from "./connection-pool";
+import { onLimit } from "./limits";
 
 /** The code by which SFTP says that there is no such file. */
 const NO_SUCH_FILE = 2;
@@ -40,7 +41,7 @@ export async function copyToRemote(
 /** Does work over a connection. Ends with it, with the run, and with the time that there is: ssh2's streams do not settle then. */
 async function whileConnected(
   client: Client,
-  { signal, timeoutSeconds }: ProviderContext,
+  context: ProviderContext,
   work: (client: Client) => Promise<void>,
 ): Promise<void> {
   let end: (error: Error) => void = () => undefined;
@@ -48,24 +49,16 @@ async function whileConnected(
   const onClose = (): void => {
     end(new Error("the connection was lost while copying"));
   };
-  const onAbort = (): void => {
-    end(new Error("cancelled"));
-  };
-  const timer =
-    timeoutSeconds === undefined
-      ? undefined
-      : setTimeout(() => {
-          end(new Error(`timed out after ${String(timeoutSeconds)} s`));
-        }, timeoutSeconds * 1000);
+  const unlimited = onLimit(context, (why) => {
+    end(new Error(why));
+  });
   client.once("close", onClose);
-  signal.addEventListener("abort", onAbort);
-  if (signal.aborted) onAbort();
+  if (context.signal.aborted) end(new Error("cancelled"));
   try {
     await Promise.race([ended, work(client)]);
   } finally {
-    clearTimeout(timer);
+    unlimited();
     client.removeListener("close", onClose);
-    signal.removeEventListener("abort", onAbort);
   }
 }
 

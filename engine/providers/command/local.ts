@@ -5,6 +5,7 @@ import { GroupGuard, killGroup } from "../process-group";
 import type { ProviderContext } from "../provider";
 import { captured } from "./capture";
 import { previousOutput, textInput, textMapInput } from "./outputs";
+import { onLimit } from "./limits";
 
 /** The words of the command provider for the usual signals. */
 const SIGNAL_WORDS: Partial<Record<NodeJS.Signals, string>> = {
@@ -62,9 +63,7 @@ async function endOf(child: ChildProcess, context: ProviderContext): Promise<str
   const stop = (): void => {
     if (pid !== undefined) killGroup(pid);
   };
-  const timer =
-    context.timeoutSeconds === undefined ? undefined : setTimeout(stop, context.timeoutSeconds * 1000);
-  context.signal.addEventListener("abort", stop);
+  const unlimited = onLimit(context, stop);
   try {
     return await new Promise((settle) => {
       child.once("error", (error) => {
@@ -75,8 +74,7 @@ async function endOf(child: ChildProcess, context: ProviderContext): Promise<str
       });
     });
   } finally {
-    clearTimeout(timer);
-    context.signal.removeEventListener("abort", stop);
+    unlimited();
   }
 }
 

@@ -5,6 +5,7 @@ import { captured, OutputCapture } from "./capture";
 import { connectionOptions } from "./connection";
 import type { ConnectionPool } from "./connection-pool";
 import { previousOutput, textInput, textMapInput } from "./outputs";
+import { onLimit } from "./limits";
 
 /** Runs a command on a host. Returns what it printed; fails where it does not exit with 0. */
 export async function runRemote(
@@ -92,17 +93,7 @@ function watch(
       channel.signal("KILL");
       channel.close();
     };
-    const abort = (): void => {
-      stop("cancelled");
-    };
-    const limit = context.timeoutSeconds;
-    const timer =
-      limit === undefined
-        ? undefined
-        : setTimeout(() => {
-            stop(`timed out after ${String(limit)} s`);
-          }, limit * 1000);
-    context.signal.addEventListener("abort", abort, { once: true });
+    const unlimited = onLimit(context, stop);
     channel.on("data", (chunk: Buffer) => {
       capture.take("stdout", chunk);
     });
@@ -114,8 +105,7 @@ function watch(
     });
     channel.on("error", () => undefined);
     channel.once("close", () => {
-      clearTimeout(timer);
-      context.signal.removeEventListener("abort", abort);
+      unlimited();
       resolve(stopped ?? reason);
     });
     channel.end(stdin);

@@ -22,12 +22,12 @@ export interface Prober {
  * Probes over the launchers' sockets. What an instance says of its fault may quote a value of its environment: its name is told instead.
  */
 export function launcherProber(paths: Paths, environments: Pick<Environments, "read">): Prober {
-  const clean = async (text: string, { intent: { environment } }: RunningRelease): Promise<string> => {
-    const variables = await environments.read(environment).catch(() => null);
-    return variables === null ? "(not told, for its environment cannot be read)" : scrub(text, variables);
-  };
   return {
     async probe(colour, release, settings) {
+      const clean = async (text: string): Promise<string> => {
+        const variables = await environments.read(release.intent.environment).catch(() => null);
+        return variables === null ? "(not told, for its environment cannot be read)" : scrub(text, variables);
+      };
       const instances = Array.from({ length: release.instances }, (_, instance) =>
         probeInstance(join(paths.health, colour, `${instance}.sock`), release, settings, clean).then(
           (fault) => (fault === null ? null : `instance ${instance} ${fault}`),
@@ -43,7 +43,7 @@ async function probeInstance(
   socket: string,
   release: RunningRelease,
   settings: SiteSettings,
-  clean: (text: string, release: RunningRelease) => Promise<string>,
+  clean: (text: string) => Promise<string>,
 ): Promise<string | null> {
   const { path, timeoutMs } = settings.health;
   const host = settings.domains[0] ?? "localhost";
@@ -55,7 +55,7 @@ async function probeInstance(
   }
   if (status >= 200 && status <= 299) return null;
   // Cleaned whole: half a value would not be known.
-  const said = (await clean(body, release)).slice(0, 200);
+  const said = (await clean(body)).slice(0, 200);
   return `answers ${path} with ${status}: ${JSON.stringify(said)}`;
 }
 

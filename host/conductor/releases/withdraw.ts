@@ -1,5 +1,5 @@
 import { Failed, Refused } from "../faults";
-import type { FrontDoor } from "../front-door/front-door";
+import { drain } from "../front-door/drain";
 import { otherColour, type Colour, type SiteSettings } from "../protocol";
 import type { ReleaseHost } from "./release";
 import { routeOf, shareOf, withColour, type ColourState } from "../site";
@@ -61,40 +61,6 @@ async function answersSoon(host: ReleaseHost, colour: Colour, settings: SiteSett
 async function probe(host: ReleaseHost, colour: Colour, settings: SiteSettings): Promise<string | null> {
   const { release } = host.store.site.colours[colour];
   return release === null ? "it runs nothing" : host.prober.probe(colour, release, settings);
-}
-
-/** How often in a row a front door may fail to tell what is under way. */
-const MOST_FAILURES = 5;
-
-/**
- * Waits until nothing is open with a colour any more, or for `seconds`. Tells, when it is over, how it ended; fails where the front door
- * cannot tell.
- */
-export async function drain(
-  frontDoor: FrontDoor,
-  colour: Colour,
-  seconds: number,
-  progress: (line: string) => void,
-): Promise<string> {
-  let open = 0;
-  let told = false;
-  let failures = 0;
-  const drained = await waitUntil(seconds * 1000, 20, async () => {
-    try {
-      open = await frontDoor.inFlight(colour);
-      failures = 0;
-    } catch (error) {
-      // One that is slow to tell may have something under way.
-      if (++failures === MOST_FAILURES) throw error;
-      return false;
-    }
-    if (open > 0 && !told) {
-      told = true;
-      progress(`${colour}: ${open} still open, waiting up to ${seconds} s`);
-    }
-    return open <= 0;
-  });
-  return drained ? `${colour}: drained` : `${colour}: closing ${open} still open after ${seconds} s`;
 }
 
 /** Changes a colour in the truth, then in the front door. */
