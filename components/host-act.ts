@@ -21,10 +21,10 @@ export interface HostActArgs<R> {
    */
   readonly due?: DriftPart;
   /** What the act is about, beside its own words: another text sends it again. Stands in a comment of the command. */
-  readonly about?: pulumi.Input<string>;
+  readonly about?: string;
   /**
    * What has to be done before, and what makes the act due again when it changes. Values that are known in a preview
-   * although they resolve late, such as {@link HostAct.done}.
+   * although they resolve late, such as {@link HostAct.done}; and {@link HostAct.sent}.
    */
   readonly after?: readonly pulumi.Input<string>[];
   /** What has to be done before, and does not make the act due again, whatever its value is. */
@@ -42,7 +42,7 @@ export interface HostAct<R> {
   readonly done: (value: pulumi.Input<string>) => pulumi.Output<string>;
   /**
    * The id of the act's resource. With `replaceOnChanges: ["stdin"]` it is another one for every act that is another one than before, and
-   * what has it in `about` is done again after it.
+   * what has it in `after` is done again after each, also where that act is one that was sent earlier. Unknown in a preview that sends it.
    */
   readonly sent: pulumi.Output<string>;
 }

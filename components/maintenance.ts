@@ -50,11 +50,7 @@ export class Maintenance extends pulumi.ComponentResource {
   endAfter(traffic: Traffic): void {
     const { host, on } = this.args;
     // An `up` that closed the door and failed never came here: what the state says of this act is then what it said before.
-    const about = pulumi.interpolate`after ${this.sent}`;
-    hostAct(
-      `${this.name}-after`,
-      { host, act: { act: "maintenance", on }, result, about, after: [traffic.applied] },
-      { parent: this },
-    );
+    const after = [traffic.applied, this.sent];
+    hostAct(`${this.name}-after`, { host, act: { act: "maintenance", on }, result, after }, { parent: this });
   }
 }

@@ -42,10 +42,9 @@ export class Traffic extends pulumi.ComponentResource {
     const { host, blue, green, stable, weight } = args;
     const act = { act: "traffic", stable, weight } as const;
     // A colour that swapped its release gave its share away; it gets it back, and `serving` its new version, here.
-    const after = [blue.deployed, green.deployed];
-    // Also where it went back to what it was before an `up` that ended in between.
-    const about = pulumi.interpolate`after ${blue.sent} ${green.sent}`;
-    const split = hostAct(`${name}-act`, { host, act, result, about, after }, { parent: this });
+    // By its id also where it went back to what it was before an `up` that ended in between.
+    const after = [blue.deployed, green.deployed, blue.sent, green.sent];
+    const split = hostAct(`${name}-act`, { host, act, result, after }, { parent: this });
 
     this.stable = split.result.apply((traffic) => traffic.stable);
     this.effectiveWeight = split.result.apply((traffic) => traffic.effectiveWeight);
