@@ -82,6 +82,11 @@ export function serviceNames(world: World): string[] {
   return files.map((file) => path.basename(file, ".json")).sort();
 }
 
+/** Tells whether a service of the world runs. */
+export function hasLiveServices(world: World): boolean {
+  return serviceNames(world).some((name) => findService(world, name) !== null);
+}
+
 /** Where a service's output goes. */
 export function serviceLog(world: World, name: string): string {
   return path.join(servicesDirectory(world), `${name}.log`);

@@ -1,3 +1,4 @@
+import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
@@ -19,7 +20,7 @@ export interface World {
 }
 
 /** Where the worlds' state directories are. */
-export const STATE_DIRECTORIES = "/var/lib";
+const STATE_DIRECTORIES = "/var/lib";
 
 /** The world that bin/sandbox uses where the environment names no other. */
 export const DEFAULT_WORLD = "vehicleservice-sandbox";
@@ -38,6 +39,14 @@ export function worldNamed(name = process.env["VEHICLESERVICE_SANDBOX_WORLD"] ??
     nftTable: name.replaceAll("-", "_"),
     namespacePrefix: `${name}-`,
   };
+}
+
+/** Returns the worlds of this machine that have a file of that name in their state directory. */
+export function worldsWith(file: string): World[] {
+  return fs
+    .readdirSync(STATE_DIRECTORIES)
+    .filter((name) => fs.existsSync(path.join(STATE_DIRECTORIES, name, file)))
+    .map((name) => worldNamed(name));
 }
 
 /** Where the images are kept: shared by all worlds and kept by `down`. */

@@ -8,7 +8,7 @@ import { MACHINE_LOCK, worldNamed, type World } from "../world";
 import { withLock } from "../lock";
 import { identify, isAlive, waitFor, type ProcessIdentity } from "../processes";
 import { repositoryRoot } from "../repository";
-import { cgroupOf, createCgroup, killCgroup, pidsIn } from "./cgroup";
+import { cgroupOf, createCgroup, pidsIn } from "./cgroup";
 import { createNetwork, freeIndex, indexInUse, networkOf, openOutbound, type HostNetwork } from "./network";
 import {
   hostDirectory,
@@ -18,7 +18,7 @@ import {
   writeRecord,
   type HostRecord,
 } from "./registry";
-import { clearHost, closeWorldIfEmpty } from "./removal";
+import { clearHost, closeWorldIfEmpty, killHost } from "./removal";
 import { CLIENT_KEY, writeSeed, type GivenKeys, type SeedFiles } from "./seed";
 import { sshGreets } from "../reachable";
 
@@ -119,7 +119,8 @@ async function allocate(world: World, { name, index }: BootOptions): Promise<Hos
     );
   }
   const network = networkOf(world, name, index ?? freeIndex(FIRST_FREE_INDEX));
-  const record = { name, index: network.index, layers: [], hostKey: "", supervisor: null };
+  const maker = identify(process.pid);
+  const record = { name, index: network.index, layers: [], hostKey: "", maker, supervisor: null };
   writeRecord(world, record);
   await openOutbound(world);
   await createNetwork(network);
@@ -219,7 +220,7 @@ export class SandboxHost {
 
   /** Ends every process of the host at once; the disk and the network stay. */
   async powerOff(): Promise<void> {
-    await killCgroup(cgroupOf(this.world, this.name));
+    await killHost(this.world, this.name);
   }
 
   /** Shuts the host down as its own `poweroff` does, and returns when it is off; the disk and the network stay. */
@@ -235,9 +236,10 @@ export class SandboxHost {
 
   /** Boots a host that is off and returns when its SSH server greets. */
   async powerOn(): Promise<void> {
-    const supervisor = this.startSupervisor();
+    const { supervisor, begin } = this.startSupervisor();
     this.record = { ...this.record, supervisor };
     writeRecord(this.world, this.record);
+    begin();
     await this.waitUntilUp();
   }
 
@@ -256,7 +258,8 @@ export class SandboxHost {
       .join("\n");
   }
 
-  private startSupervisor(): ProcessIdentity {
+  /** Starts a supervisor that does nothing before it is told to begin: should this process die first, it ends by itself. */
+  private startSupervisor(): { readonly supervisor: ProcessIdentity; readonly begin: () => void } {
     const cgroup = cgroupOf(this.world, this.name);
     createCgroup(cgroup);
     const log = fs.openSync(path.join(this.directory, "supervisor.log"), "a");
@@ -266,14 +269,16 @@ export class SandboxHost {
       script,
       [this.name, this.directory, layers.join(":"), this.network.namespace, cgroup.unified, ...cgroup.legacy],
       // A session of its own: it lives on when the caller ends, is interrupted or loses its terminal.
-      { detached: true, stdio: ["ignore", log, log], cwd: "/" },
+      { detached: true, stdio: ["pipe", log, log], cwd: "/" },
     );
     fs.closeSync(log);
     child.unref();
-    const identity = child.pid === undefined ? null : identify(child.pid);
-    if (identity === null)
+    // It may have ended; whoever waits for the boot tells.
+    child.stdin?.on("error", () => undefined);
+    const supervisor = child.pid === undefined ? null : identify(child.pid);
+    if (supervisor === null)
       throw new Error(`host ${this.name}: ${script} did not start\n${this.consoleTail()}`);
-    return identity;
+    return { supervisor, begin: () => void child.stdin?.end("begin\n") };
   }
 
   private async waitUntilUp(): Promise<void> {

@@ -3,8 +3,10 @@ import * as path from "node:path";
 
 import { run } from "../command";
 import { bootId } from "../processes";
-import { STATE_DIRECTORIES, type World } from "../world";
+import { hasLiveServices } from "../services";
+import { worldsWith, type World } from "../world";
 import { admitHosts, dismissHosts, HOSTS_NETWORK } from "./firewall";
+import { hasLiveHosts } from "./registry";
 
 /** Where a host is on the machine's private networks: each host has one of its own with the machine's end as gateway. */
 export interface HostNetwork {
@@ -116,19 +118,20 @@ export async function closeOutbound(world: World): Promise<void> {
   await dismissHosts(world);
   await nft(`table ip ${world.nftTable}\ndelete table ip ${world.nftTable}\n`);
   const remembered = readForwarding(forwardingFile(world));
-  fs.rmSync(forwardingFile(world), { force: true });
+  for (const suffix of ["", ".new"]) fs.rmSync(`${forwardingFile(world)}${suffix}`, { force: true });
   if (remembered !== null) giveBackForwarding(remembered);
 }
 
-/** Puts the machine's forwarding back; while hosts of other worlds need it, that is left to the last of those worlds. */
+/** Puts the machine's forwarding back; while others need it, that is left to the last world of them. */
 function giveBackForwarding(remembered: string): void {
-  const others = fs
-    .readdirSync(STATE_DIRECTORIES)
-    .map((name) => path.join(STATE_DIRECTORIES, name, FORWARDING_FILE))
-    .filter((file) => readForwarding(file) !== null);
+  // What a killed run left needs nothing.
+  const others = worldsWith(FORWARDING_FILE).filter(
+    (world) =>
+      readForwarding(forwardingFile(world)) !== null && (hasLiveHosts(world) || hasLiveServices(world)),
+  );
   if (others.length === 0) fs.writeFileSync(FORWARDING, remembered);
   // Who found it switched off was there before whoever found it switched on.
-  else if (remembered !== ON) for (const file of others) writeForwarding(file, remembered);
+  else if (remembered !== ON) for (const other of others) writeForwarding(forwardingFile(other), remembered);
 }
 
 function linkName(index: number): string {
@@ -163,5 +166,7 @@ function readForwarding(file: string): string | null {
 }
 
 function writeForwarding(file: string, forwarding: string): void {
-  fs.writeFileSync(file, JSON.stringify({ bootId: bootId(), forwarding }));
+  // In one step: who is killed in the middle leaves nothing that cannot be read.
+  fs.writeFileSync(`${file}.new`, JSON.stringify({ bootId: bootId(), forwarding }));
+  fs.renameSync(`${file}.new`, file);
 }

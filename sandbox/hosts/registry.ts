@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 
-import type { ProcessIdentity } from "../processes";
+import { isAlive, type ProcessIdentity } from "../processes";
 import type { World } from "../world";
 
 /** What is kept of a host in the world's state directory, so that any later run can find, use and remove it. */
@@ -13,6 +13,8 @@ export interface HostRecord {
   readonly layers: readonly string[];
   /** Its SSH host key: `ssh-ed25519 AAAA...`. */
   readonly hostKey: string;
+  /** The process that reserved its name and network, and may be about to boot it. */
+  readonly maker: ProcessIdentity | null;
   /** The supervising process, or null before the first boot. */
   readonly supervisor: ProcessIdentity | null;
   /** Only its network is used, by something that is no host. */
@@ -50,4 +52,12 @@ export function writeRecord(world: World, record: HostRecord): void {
 export function recordedHosts(world: World): string[] {
   const directory = path.join(world.stateDirectory, "hosts");
   return fs.existsSync(directory) ? fs.readdirSync(directory).sort() : [];
+}
+
+/** Tells whether a host of the world runs, or is with a process that may boot it; what a killed run left is neither. */
+export function hasLiveHosts(world: World): boolean {
+  const records = recordedHosts(world).map((name) => readRecord(world, name));
+  return records.some((record) =>
+    [record?.maker, record?.supervisor].some((identity) => identity != null && isAlive(identity)),
+  );
 }

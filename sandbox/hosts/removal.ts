@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { run } from "../command";
+import { isAlive, signalProcess, waitFor } from "../processes";
 import type { World } from "../world";
 import { cgroupOf, hostsWithCgroup, killCgroup, removeCgroup } from "./cgroup";
 import { closeOutbound, namespacesOf, networkOf, removeNetwork } from "./network";
@@ -16,11 +17,21 @@ export async function clearHost(world: World, name: string): Promise<void> {
   const record = readRecord(world, name);
   const directory = hostDirectory(world, name);
   const cgroup = cgroupOf(world, name);
-  await killCgroup(cgroup);
+  await killHost(world, name);
   await unmountBelow(directory);
   await removeNetwork(networkOf(world, name, record?.index ?? 0));
   removeCgroup(cgroup);
   fs.rmSync(directory, { recursive: true, force: true });
+}
+
+/** Ends every process of a host at once, with the supervisor first: it enters the cgroup only a moment after its start. */
+export async function killHost(world: World, name: string): Promise<void> {
+  const supervisor = readRecord(world, name)?.supervisor ?? null;
+  if (supervisor !== null) {
+    signalProcess(supervisor, "SIGKILL");
+    await waitFor(`the supervisor of ${name} to end`, 30, () => (isAlive(supervisor) ? undefined : true));
+  }
+  await killCgroup(cgroupOf(world, name));
 }
 
 /** Takes the outbound NAT back when the world's last host is gone. The caller holds the machine's lock. */

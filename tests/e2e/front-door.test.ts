@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { request, type RequestOptions } from "node:https";
 import type { Duplex, Readable } from "node:stream";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Act } from "../../host/conductor/protocol";
 import { waitFor } from "../../sandbox/processes";
 import { SLOW_MS, TestWorld } from "./support/world";
@@ -313,6 +313,35 @@ describe("maintenance", () => {
     await world.host.exec(["vehicleservice-conductor", "maintenance", "off"]);
     expect((await ask("/")).status).toBe(200);
   });
+});
+
+test("what a Nginx is told that has read its files, and does not listen yet, holds when it does", async () => {
+  const drop = "/run/systemd/system/nginx.service.d/late.conf";
+  const [go, file] = ["/run/nginx-may-go", "/etc/nginx/vehicleservice/traffic-fallback"];
+  const late = `[Service]\nExecStartPre=/bin/sh -c 'until [ -e ${go} ]; do sleep 0.02; done'\n`;
+  await world.host.exec(["mkdir", "-p", dirname(drop)]);
+  await world.host.exec(["tee", drop], { stdin: late });
+  await act({ act: "traffic", stable: "blue", weight: 50 });
+  const { stdout: before } = await world.host.exec(["cat", file]);
+  try {
+    await world.host.exec(["systemctl", "daemon-reload"]);
+    await world.host.exec(["systemctl", "stop", "nginx"]);
+    await world.host.exec(["systemctl", "start", "--no-block", "nginx"]);
+    const told = world.host.exec(["vehicleservice-conductor", "abort", "payments fail"], { check: false });
+    await waitFor("the route to be in the file", WAIT_SECONDS, async () =>
+      (await world.host.exec(["cat", file])).stdout === before ? undefined : true,
+    );
+    // As if it had been read before.
+    await world.host.exec(["tee", file], { stdin: before });
+    await world.host.exec(["touch", go]);
+    expect(await told).toMatchObject({ exitCode: 0 });
+    expect(Object.keys(await answersTo("/api/whoami", "GET", 200))).toEqual(["200 blue"]);
+  } finally {
+    await world.host.exec(["rm", "-f", drop, go]);
+    await world.host.exec(["systemctl", "daemon-reload"]);
+    await act({ act: "traffic", stable: "blue", weight: 0 });
+    await world.host.exec(["vehicleservice-conductor", "ack"]);
+  }
 });
 
 describe("limits", () => {

@@ -1,12 +1,13 @@
 import { request } from "node:https";
 import split from "../../nginx/split.js";
 import { Failed } from "../faults";
-import { writeDurably } from "../system/durable-file";
 import { Lane } from "../system/lane";
 import type { Paths } from "../paths";
 import { COLOURS, otherColour, type Colour, type SiteSettings } from "../protocol";
 import { encodeRoute, routeOf, shareOf, type Route, type Site } from "../site";
 import { requestUnix } from "../system/unix-http";
+import { absentAsNull, NginxRoute, type Control } from "./nginx-route";
+import { nginxIsStarting } from "./nginx-unit";
 
 const CONTROL_TIMEOUT_MS = 2000;
 const PROBE_TIMEOUT_MS = 10_000;
@@ -40,36 +41,23 @@ export function routeFileText(site: Site): string | null {
   return site.traffic === null ? null : `default "${encodeRoute(routeOf(site))}";\n`;
 }
 
-/** Speaks to the Nginx of this host. */
-export function nginxFrontDoor(paths: Paths): FrontDoor {
-  const control = (path: string, body?: string): Promise<{ status: number; body: string }> =>
+/**
+ * Speaks to the Nginx of this host.
+ * @param isStarting tells whether a Nginx runs that does not listen yet
+ */
+export function nginxFrontDoor(paths: Paths, isStarting = nginxIsStarting): FrontDoor {
+  const control: Control = (path, body) =>
     requestUnix({
       socket: paths.frontDoor,
       path,
       timeoutMs: CONTROL_TIMEOUT_MS,
       ...(body === undefined ? {} : { method: "PUT", body }),
     });
+  const inNginx = new NginxRoute(control, paths.trafficFallback, isStarting);
   const set = async (site: Site): Promise<boolean> => {
     const file = routeFileText(site);
-    if (file === null) {
-      // Nobody has said who serves: what serves now, if anything, is not ours to change.
-      return true;
-    }
-    const route = encodeRoute(routeOf(site));
-    // At once: users need not wait for a disk.
-    const [answer] = await Promise.all([
-      control("/traffic", route).catch(absentAsNull),
-      writeDurably(paths.trafficFallback, file, 0o644),
-    ]);
-    if (answer === null) {
-      return false;
-    }
-    if (answer.body !== route) {
-      throw new Failed(
-        `the front door took ${JSON.stringify(route)} and answers ${JSON.stringify(answer.body)}`,
-      );
-    }
-    return true;
+    // Where nobody has said who serves: what serves now, if anything, is not ours to change.
+    return file === null || (await inNginx.set(encodeRoute(routeOf(site)), file));
   };
   // An act and the health watch may both have something to tell: one after the other, so that the last one holds.
   const lane = new Lane();
@@ -77,7 +65,7 @@ export function nginxFrontDoor(paths: Paths): FrontDoor {
     set: (site) => lane.run(() => set(site)),
     async read() {
       try {
-        return (await control("/traffic")).body;
+        return await inNginx.read();
       } catch {
         return null;
       }
@@ -113,14 +101,6 @@ function openIn(pools: readonly string[], counts: Readonly<Record<string, number
     const [kind = "", pool = ""] = key.split("|");
     return kind === "open" && pools.includes(pool) ? sum + count : sum;
   }, 0);
-}
-
-/** Nobody listens: Nginx is down or has no site yet. */
-function absentAsNull(error: NodeJS.ErrnoException): null {
-  if (error.code === "ENOENT" || error.code === "ECONNREFUSED") {
-    return null;
-  }
-  throw error;
 }
 
 async function proveColour(

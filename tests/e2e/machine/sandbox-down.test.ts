@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import * as fs from "node:fs";
@@ -6,9 +6,10 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import { takeDown } from "../../../sandbox/down";
-import { cgroupOf, killCgroup } from "../../../sandbox/hosts/cgroup";
 import { bootHost, findHost } from "../../../sandbox/hosts/host";
+import { readRecord, writeRecord } from "../../../sandbox/hosts/registry";
 import { identify, isAlive, waitFor } from "../../../sandbox/processes";
+import { repositoryRoot } from "../../../sandbox/repository";
 import { findService } from "../../../sandbox/services";
 import { Site } from "../../../sandbox/site";
 import { worldNamed } from "../../../sandbox/world";
@@ -90,7 +91,7 @@ it("and so does the next boot, at whatever moment the last one was killed", asyn
       const exit = once(child, "exit");
       setTimeout(() => child.kill("SIGKILL"), delayMs);
       await exit;
-      if (findHost(name, world) !== null) await killCgroup(cgroupOf(world, name));
+      await findHost(name, world)?.powerOff();
       const host = await bootHost({ name, world });
       expect((await host.exec(["hostname"])).stdout.trim()).toBe(name);
       // Half of the time the next child meets what a killed run left, half of the time a clean machine.
@@ -100,6 +101,33 @@ it("and so does the next boot, at whatever moment the last one was killed", asyn
   } finally {
     program.remove();
   }
+});
+
+it("ends a host whose supervisor has not entered its cgroup yet", async () => {
+  const host = await bootHost({ name, world });
+  await host.powerOff();
+  const outside = spawn("sleep", ["1000"], { stdio: "ignore" });
+  try {
+    const supervisor = identify(outside.pid!)!;
+    writeRecord(world, { ...readRecord(world, name)!, supervisor });
+    await findHost(name, world)!.powerOff();
+    expect(isAlive(supervisor)).toBe(false);
+  } finally {
+    outside.kill("SIGKILL");
+  }
+  await host.powerOn();
+  expect((await host.exec(["hostname"])).stdout.trim()).toBe(name);
+});
+
+it("starts no supervisor that no record names, for its starter was killed before", () => {
+  const supervise = path.join(repositoryRoot(), "sandbox", "hosts", "supervise");
+  const argv = [name, temporary, temporary, "none", path.join(temporary, "cgroup")];
+  const { status, stderr } = spawnSync(supervise, argv, {
+    stdio: ["ignore", "pipe", "pipe"],
+    encoding: "utf8",
+  });
+  // It has not even looked for the cgroup, which is not there.
+  expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
 });
 
 it("a host starts over what an earlier boot of the machine left", async () => {
@@ -134,6 +162,27 @@ it("finds things whose record is gone", async () => {
   fs.rmSync(path.join(world.stateDirectory, "hosts", name, "record.json"));
   await takeDown(world);
   expect(isAlive(init)).toBe(false);
+});
+
+it("a world that a killed run left does not keep the machine's forwarding", async () => {
+  const dead = worldNamed("vssb-dead");
+  const program = new ChildProgram(bootScript.replace(`"${world.name}"`, `"${dead.name}"`));
+  setForwarding("0");
+  try {
+    const child = await program.startAndWait();
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    await findHost(name, dead)!.powerOff();
+    setForwarding("0");
+    await (await bootHost({ name, world })).remove();
+    expect(forwarding()).toBe("0");
+    await takeDown(dead);
+    expect(forwarding()).toBe("0");
+  } finally {
+    program.remove();
+    await takeDown(dead);
+    setForwarding(forwardingBefore);
+  }
 });
 
 it("touches nothing of another world, and leaves the machine's forwarding to the last one", async () => {

@@ -22,6 +22,8 @@ class Control {
   counts: Record<string, number> = {};
   /** What it answers in place of what it took. */
   lie: string | null = null;
+  /** What the Nginx starts with that comes after the one that is told first. */
+  next: string | null = null;
 
   async listen(path: string): Promise<void> {
     mkdirSync(dirname(path), { recursive: true });
@@ -34,6 +36,10 @@ class Control {
           this.state = body;
         }
         const told = { "/counters": JSON.stringify(this.counts), "/metrics": "some_total 1\n" };
+        if (request.method === "GET" && this.next !== null) {
+          this.state = this.next;
+          this.next = null;
+        }
         response.end(
           Object.hasOwn(told, request.url ?? "")
             ? told[request.url as keyof typeof told]
@@ -53,12 +59,17 @@ it("touches nothing where nobody has said who serves", async () => {
   expect(fallback()).toBe(before);
 });
 
-function make(): { paths: Paths; frontDoor: FrontDoor; control: Control; fallback: () => string } {
+function make(isStarting = () => Promise.resolve(false)): {
+  paths: Paths;
+  frontDoor: FrontDoor;
+  control: Control;
+  fallback: () => string;
+} {
   const paths = pathsUnder(temporaryDirectory());
   mkdirSync(dirname(paths.trafficFallback), { recursive: true });
   return {
     paths,
-    frontDoor: nginxFrontDoor(paths),
+    frontDoor: nginxFrontDoor(paths, isStarting),
     control: new Control(),
     fallback: () => readFileSync(paths.trafficFallback, "utf8"),
   };
@@ -78,6 +89,38 @@ it("writes the file where no Nginx runs, and says that nobody was told", async (
   expect(await frontDoor.set(canary(5))).toBe(false);
   expect(fallback()).toContain(route(canary(5)));
   expect(await frontDoor.read()).toBeNull();
+});
+
+it("tells a Nginx that read the file before, and does not listen yet", async () => {
+  const control = new Control();
+  control.state = route(canary(50));
+  let asked = 0;
+  const { paths, frontDoor, fallback } = make(async () => {
+    if (++asked === 3) await control.listen(paths.frontDoor);
+    return asked < 3;
+  });
+  expect(await frontDoor.set(canary(5))).toBe(true);
+  expect(asked).toBe(3);
+  expect(control.state).toBe(route(canary(5)));
+  expect(fallback()).toContain(route(canary(5)));
+});
+
+it("tells a Nginx again that started after the one that was told had died", async () => {
+  const { paths, frontDoor, control } = make();
+  await control.listen(paths.frontDoor);
+  control.next = route(canary(50));
+  expect(await frontDoor.set(canary(5))).toBe(true);
+  expect(control.state).toBe(route(canary(5)));
+});
+
+it("takes one that is killed while it answers for one that is not there", async () => {
+  const { paths, frontDoor } = make();
+  mkdirSync(dirname(paths.frontDoor), { recursive: true });
+  await servers.listen(
+    createServer((request) => request.socket.destroy()),
+    paths.frontDoor,
+  );
+  expect(await frontDoor.set(canary(5))).toBe(false);
 });
 
 it("fails where Nginx does something else than it was told", async () => {
