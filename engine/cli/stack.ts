@@ -81,14 +81,14 @@ export async function list(options: CommandOptions): Promise<void> {
     print(`${`${name}${current ? "*" : ""}`.padEnd(24)}${String(resourceCount)}`);
 }
 
-/** `stack output`: one output, or all. A secret is masked, except where it is asked for by name or `--show-secrets`. */
+/** `stack output`: one output, or all. A secret is masked where it stands, unless `--show-secrets` is given. */
 export async function output(name: string | undefined, options: CommandOptions): Promise<void> {
   const stack = await Stack.open(openSession(options), options);
   const outputs = outputsOf(await resourcesOf(stack));
   if (name !== undefined) {
     const value = outputs[name];
     if (value === undefined) throw new EngineError(`current stack does not have output property '${name}'`);
-    const shown = shownValue(value, true);
+    const shown = shownValue(value, options.showSecrets);
     print(options.json || typeof shown !== "string" ? JSON.stringify(shown) : shown);
     return;
   }

@@ -65,7 +65,7 @@ describe("a state that the CLI wrote", () => {
 
   it("is unchanged to the engine", async () => {
     expect(await workspace.succeed("up --yes --expect-no-changes -s dev")).toContain("6 unchanged");
-    expect(await workspace.succeed("stack output password -s dev")).toBe("kept-secret\n");
+    expect(await workspace.succeed("stack output password --show-secrets -s dev")).toBe("kept-secret\n");
   });
 
   it("keeps everything that did not change", async () => {
@@ -161,6 +161,8 @@ withCli("the CLI on this machine (skipped where it is not on the PATH)", () => {
     await workspace.succeed("up --yes --skip-preview -s dev");
     await cli("preview --expect-no-changes -s dev");
     expect((await cli("stack output secret --show-secrets -s dev")).trim()).toBe("canary-of-both");
+    for (const words of ["stack output secret -s dev", "stack output secret --show-secrets -s dev"])
+      expect(await workspace.succeed(words)).toBe(await cli(words));
 
     workspace.table(second, { secret: { $secret: "password" } });
     expect(essence(await workspace.succeed("preview --json -s dev"))).toEqual(

@@ -263,6 +263,25 @@ it("keeps secrets out of everything it writes and prints", async () => {
   ]);
 });
 
+it("masks secret outputs where they stand, unless they are asked for in clear", async () => {
+  await workspace.succeed("config set --secret password canary-of-outputs");
+  const secret = { $secret: "password" };
+  workspace.table([], { open: "visible", token: secret, nested: { list: [secret, 1], open: true } });
+  await workspace.succeed(up);
+  const shown = (value: string): Record<string, string> => ({
+    "stack output open": "visible\n",
+    "stack output token": `${value}\n`,
+    "stack output token --json": `"${value}"\n`,
+    "stack output nested": `{"list":["${value}",1],"open":true}\n`,
+    "stack output --json": `${JSON.stringify({ nested: { list: [value, 1], open: true }, open: "visible", token: value }, undefined, 2)}\n`,
+    "stack output": `Current stack outputs (3):\n    nested  {"list":["${value}",1],"open":true}\n    open    visible\n    token   ${value}\n`,
+  });
+  for (const [words, printed] of Object.entries(shown("[secret]")))
+    expect([words, await workspace.succeed(words)]).toEqual([words, printed]);
+  for (const [words, printed] of Object.entries(shown("canary-of-outputs")))
+    expect([words, await workspace.succeed(`${words} --show-secrets`)]).toEqual([words, printed]);
+});
+
 it("refuses by name what it lacks", async () => {
   const refusals: [string, Parameters<Workspace["table"]>[0], string][] = [
     [

@@ -31,7 +31,7 @@ it("runs TypeScript with what only a transpiler can run, and hands it its config
     token: "[secret]",
     stack: "dev",
   });
-  expect(await workspace.succeed("stack output token")).toBe("canary-of-program\n");
+  expect(await workspace.succeed("stack output token --show-secrets")).toBe("canary-of-program\n");
 });
 
 it("reports a program's error once, with the place in its source", async () => {

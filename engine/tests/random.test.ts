@@ -230,7 +230,7 @@ it("keeps what it made until a keeper changes, and no secret in clear", async ()
     workspace.table(rows("1"), outputs);
     await workspace.succeed("up --yes");
     const [password, id] = [
-      await workspace.succeed("stack output password"),
+      await workspace.succeed("stack output password --show-secrets"),
       await workspace.succeed("stack output id"),
     ];
     expect(password).toHaveLength(25);
@@ -245,7 +245,7 @@ it("keeps what it made until a keeper changes, and no secret in clear", async ()
     );
     workspace.table(rows("2"), outputs);
     expect(await workspace.succeed("up --yes --skip-preview")).toContain("+- 1 replaced, 2 unchanged");
-    expect(await workspace.succeed("stack output password")).not.toBe(password);
+    expect(await workspace.succeed("stack output password --show-secrets")).not.toBe(password);
     expect(await workspace.succeed("stack output id")).toBe(id);
     await workspace.succeed("destroy --yes");
   } finally {
