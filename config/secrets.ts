@@ -3,19 +3,26 @@ import { isPublicVariable } from "../host/conductor/releases/variables";
 import { configCommand, type Fault, type Path } from "./faults";
 import type { StackValues } from "./schema/stack";
 import type { SecretsValues } from "./schema/secrets";
-import { faultAt, type RawConfig, soundAt } from "./validation";
+import { faultAt, type RawConfig, soundAt, valueAt } from "./validation";
 import { variablesIn } from "./variable-values";
 import { VARIABLES } from "./variable-table";
 
 type Forms = SecretsValues["generate"];
 
+const GENERATE: Path = ["secrets", "generate"];
+
+/** The generated variables' forms that are sound, whatever is wrong with others. */
 function formsIn(raw: RawConfig): Forms {
-  return (soundAt(raw, ["secrets", "generate"]) as Forms | undefined) ?? {};
+  const whole = soundAt(raw, GENERATE) as Forms | undefined;
+  if (whole !== undefined) return whole;
+  const sound = [...generatedNames(raw)].map((name) => [name, soundAt(raw, [...GENERATE, name])]);
+  return Object.fromEntries(sound.filter(([, form]) => form !== undefined)) as Forms;
 }
 
-/** Names of the variables that the stack makes itself, if the configuration is sound. */
+/** Names of the variables that the stack makes itself, be their forms at fault. */
 export function generatedNames(raw: RawConfig): ReadonlySet<string> {
-  return new Set(Object.keys(formsIn(raw)));
+  const generate = soundAt(raw, GENERATE) ?? valueAt(raw.values, GENERATE);
+  return new Set(typeof generate === "object" && generate !== null ? Object.keys(generate) : []);
 }
 
 /** What is wrong with the group `secrets` beside the values that stand for themselves. */
@@ -26,7 +33,7 @@ export function findSecrets(raw: RawConfig): readonly Fault[] {
 /** What a value that nobody but the stack knows cannot be. */
 function generateFaults(raw: RawConfig): Fault[] {
   return Object.entries(formsIn(raw)).flatMap(([name, form]) => {
-    const path: Path = ["secrets", "generate", name];
+    const path: Path = [...GENERATE, name];
     const remove = configCommand("rm", path);
     if (isPublicVariable(name)) {
       return [faultAt(raw, path, "not a NEXT_PUBLIC_ variable, which everybody may read", remove)];

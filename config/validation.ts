@@ -54,7 +54,8 @@ function keysAt(path: Path): readonly string[] {
   return group instanceof z.ZodObject ? Object.keys(group.shape) : [];
 }
 
-function valueAt(values: unknown, path: Path): unknown {
+/** What stands at a path, be it at fault; undefined for nothing. */
+export function valueAt(values: unknown, path: Path): unknown {
   return path.reduce<unknown>(
     (value, step) =>
       typeof value === "object" && value !== null && Object.hasOwn(value, step)

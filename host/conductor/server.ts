@@ -33,6 +33,8 @@ export function createConductorServer(
       response.writeHead(404).end("error 4 POST /acts and GET /metrics are all there is\n");
       return;
     }
+    // Before the first sign of life: a body may take longer than that.
+    response.setHeader("content-type", "text/plain; charset=utf-8");
     const heartbeat = setInterval(() => response.write(HEARTBEAT), heartbeatMs);
     response.on("close", () => clearInterval(heartbeat));
     void answer(conductor, request, response, log);
@@ -68,7 +70,6 @@ async function answer(
   try {
     const act = parseAct(await readBody(request));
     what = name(act);
-    response.setHeader("content-type", "text/plain; charset=utf-8");
     const result = await conductor.take(act, (line) => {
       log(`${what}: ${line}`);
       write("progress", escape(line));

@@ -138,6 +138,13 @@ describe("a stack of the guide's", () => {
     expect(none).toEqual(Object.keys(SOUND).map((name) => `variables.${name}`));
   });
 
+  it("does not miss what the stack makes because of another name that cannot be", () => {
+    const made = { ENCRYPTION_KEY: undefined, STATE_SECRET: undefined };
+    const generate = { ENCRYPTION_KEY: "base64-32", STATE_SECRET: "hex-32", TOKEN: "rot13", PORT: "hex-32" };
+    const names = told({ ...stack(made), secrets: { generate } }).map(([name]) => name);
+    expect(names.sort()).toEqual(["secrets.generate.PORT", "secrets.generate.TOKEN"]);
+  });
+
   it("does not miss what a component gives", () => {
     const raw = readGroups(rawConfig(stack({ STRIPE_WEBHOOK_SECRET: undefined })));
     const names = (provided: readonly string[]) =>

@@ -41,8 +41,8 @@ export class NginxRoute {
    * @throws Failed where Nginx does something else than it was told.
    */
   async set(route: string, text: string): Promise<boolean> {
-    // At once: users need not wait for a disk.
-    await Promise.all([this.tell(route), writeDurably(this.file, text, 0o644)]);
+    // At once: users need not wait for a disk. Whether it was heard is asked below.
+    await Promise.all([this.tell(route).catch(() => false), writeDurably(this.file, text, 0o644)]);
     // A Nginx that starts from here on reads this file. One that started meanwhile may have read the one before it, and
     // was not there to be told.
     const known = await waitUntil(

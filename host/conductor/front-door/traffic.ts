@@ -17,9 +17,13 @@ export async function setTraffic(
   intent: TrafficIntent,
   progress: (line: string) => void,
 ): Promise<TrafficResult> {
-  const before = store.site;
-  requireServable(before, intent);
-  const saved = await store.update((site) => withTraffic(site, intent));
+  let before = store.site;
+  const saved = await store.update((site) => {
+    // Asked of what is changed: an abort, or the health watch, may have come in between.
+    requireServable(site, intent);
+    before = site;
+    return withTraffic(site, intent);
+  });
   if (saved !== before || (await frontDoor.read()) !== encodeRoute(routeOf(saved))) {
     // As the truth is by now: somebody may have aborted meanwhile.
     if (!(await frontDoor.set(store.site))) {

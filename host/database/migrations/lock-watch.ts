@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { normalizeSync } from "libpg-query";
 import type { HeldLock } from "../protocol";
 import type { Session } from "./session";
@@ -20,6 +21,12 @@ const SHOWN_QUERY = 80;
 /** How often one looks. */
 const SHORTEST_LOOK_MS = 20;
 const LONGEST_LOOK_MS = 250;
+
+/**
+ * Longest wait for a look, in milliseconds. The server may have gone away without a word, and who waits holds the locks of
+ * a file.
+ */
+const LOOK_LIMIT_MS = 2000;
 
 /** Who is in the way. */
 interface Blocker {
@@ -90,7 +97,7 @@ export class LockWatch {
   /** Ends the watch before the locks go. @returns the locks that are held, with how long they were */
   async heldLocks(version: string): Promise<HeldLock[]> {
     await this.stop();
-    await this.lookAtHeld();
+    await withinLimit(this.lookAtHeld());
     const now = performance.now();
     return [...this.held].map(([table, { mode, since }]) => ({
       version,
@@ -104,7 +111,7 @@ export class LockWatch {
   async stop(): Promise<void> {
     if (this.timer !== null) clearInterval(this.timer);
     this.timer = null;
-    await this.looking;
+    await withinLimit(this.looking);
   }
 
   /** Says which lock was waited for, and who had it; null if nothing was seen. */
@@ -139,6 +146,10 @@ export class LockWatch {
       }
     }
   }
+}
+
+function withinLimit(look: Promise<void>): Promise<void> {
+  return Promise.race([look, pause(LOOK_LIMIT_MS, undefined, { ref: false })]);
 }
 
 function describe({ pid, user, application, state, seconds, query }: Blocker): string {

@@ -18,11 +18,11 @@ afterAll(removeDirectories);
 type Take = (act: Act, progress: Progress) => Promise<unknown>;
 
 /** A conductor's door with `take` behind it; returns its socket. */
-async function door(take: Take, log: string[] = []): Promise<string> {
+async function door(take: Take, log: string[] = [], heartbeatMs?: number): Promise<string> {
   const socket = join(temporaryDirectory(), "c.sock");
   const conductor = { take } as unknown as Conductor;
   await servers.listen(
-    createConductorServer(conductor, (line) => log.push(line)),
+    createConductorServer(conductor, (line) => log.push(line), heartbeatMs),
     socket,
   );
   return socket;
@@ -73,6 +73,17 @@ describe("the door", () => {
       status: 200,
       body: 'progress one\nprogress two\nresult {"got":{"act":"status"}}\n',
     });
+  });
+
+  it("takes an act whose body is slower than a sign of life", async () => {
+    const socket = await door(() => Promise.resolve({}), [], 1);
+    const outgoing = request({ socketPath: socket, method: "POST", path: "/acts" });
+    outgoing.write(STATUS.slice(0, 5));
+    const [incoming] = (await once(outgoing, "response")) as [NodeJS.ReadableStream];
+    outgoing.end(STATUS.slice(5));
+    let text = "";
+    for await (const chunk of incoming) text += String(chunk);
+    expect(text.replaceAll(/^alive .*\n/gm, "")).toBe("result {}\n");
   });
 
   it("tells progress at once, not with the result", async () => {

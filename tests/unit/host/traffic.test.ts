@@ -41,6 +41,15 @@ describe("traffic", () => {
     expect(await conductor.take(act, silent)).toMatchObject({ serving: serves, effectiveWeight: act.weight });
   });
 
+  it("gives nobody to a candidate that is aborted while it waits its turn", async () => {
+    const host = new FakeHost();
+    const { conductor, store } = await host.become(canary);
+    const aborted = conductor.take({ act: "abort", reason: "payments fail" }, silent);
+    await expect(conductor.take(traffic("blue", 50), silent)).rejects.toThrow(/green was aborted/);
+    await aborted;
+    expect(store.site.traffic).toMatchObject({ weight: 25 });
+  });
+
   it("does nothing where all is as asked", async () => {
     const host = new FakeHost();
     const { conductor, store } = await host.become(both);
