@@ -49,6 +49,7 @@ function ec2Faults(raw: RawConfig): Fault[] {
     // Each key that is needed, by its own name.
     ...(isSet(raw, ["host", "ec2"]) ? [] : NEEDED.map((key) => faultAt(raw, ["host", "ec2", key]))),
     ...unused,
+    ...nameFaults(raw),
     ...(port === undefined || port === 22
       ? []
       : [
@@ -60,6 +61,20 @@ function ec2Faults(raw: RawConfig): Fault[] {
           ),
         ]),
   ];
+}
+
+/** Longest name of a role of IAM's, and what the machine's has behind the stack's. */
+const ROLE_NAME = 64;
+const ROLE_SUFFIX = "-host";
+
+/** The machine's role is called after application and stack. */
+function nameFaults(raw: RawConfig): Fault[] {
+  const room = ROLE_NAME - `-${raw.stack}${ROLE_SUFFIX}`.length;
+  const name = soundAt(raw, ["name"]) as string | undefined;
+  if (name === undefined || name.length <= room) return [];
+  const shorter = room < 1 ? "none is short enough" : `at most ${room} characters long`;
+  const rule = `${shorter} beside the stack's name ${raw.stack}: AWS takes names of roles of at most ${ROLE_NAME}`;
+  return [faultAt(raw, ["name"], rule)];
 }
 
 const NEEDED = ["sshFrom", "imageId", "availabilityZone"];

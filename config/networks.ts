@@ -62,6 +62,17 @@ export const sshNetworks = () => {
   return ruled(schema.min(1).max(50).refine(different), rule, "[203.0.113.7/32]");
 };
 
+/** A network, IPv4 or IPv6, in the one spelling that others answer with. */
+export const plainNetwork = () =>
+  ruled(
+    z
+      .string()
+      .max(64)
+      .refine((text) => readNetwork(text) !== undefined),
+    "a network in CIDR notation without host bits, such as 203.0.113.0/24 or 2001:db8::/32",
+    "203.0.113.0/24",
+  );
+
 const PRIVATE = /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/;
 
 /** The private IPv4 network of a machine that the stack makes. */

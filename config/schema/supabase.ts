@@ -2,7 +2,8 @@ import { z } from "zod";
 import { endpointOrNone } from "../rules/database";
 import { localFile } from "../rules/host";
 import { flag, integer, placeholderIn, ruled } from "../rules/rule";
-import { mailOrNone, network } from "../rules/web";
+import { plainNetwork } from "../networks";
+import { mailOrNone } from "../rules/web";
 
 /** The group `supabase`: the project that the product's database, logins and REST API live in. */
 
@@ -139,7 +140,7 @@ const auth = z.strictObject({
 
 const restrictions = z.strictObject({
   /** Networks that may connect to the database; all else is a fault. The host's own has to be among them. */
-  allow: ruled(z.array(network()).min(1).max(100), "a list of 1 to 100 networks", "[203.0.113.10/32]"),
+  allow: ruled(z.array(plainNetwork()).min(1).max(100), "a list of 1 to 100 networks", "[203.0.113.10/32]"),
   /** Whether `up` sets them where they differ, rather than only say so. */
   set: flag(true).default(false),
 });

@@ -56,6 +56,16 @@ describe("a host that the stack makes", () => {
     expect(load(settings())).toMatchObject({ machine: { mode: "existing" }, bucket: null });
   });
 
+  test("has a role whose name IAM takes", () => {
+    const named = (name: string) =>
+      faultsOf({ ...ec2(), name }).filter(({ key }) => key === "vehicleservice:name");
+    const stack = "a-branch-of-somebody-with-a-long-name";
+    const raw = (name: string) => ({ ...rawConfig({ ...ec2(), name }), stack });
+    expect(named("a".repeat(31))).toEqual([]);
+    expect(() => validate(raw("a".repeat(21)), machineWith())).not.toThrow();
+    expect(() => validate(raw("a".repeat(22)), machineWith())).toThrow(/name.*at most 21 characters long/s);
+  });
+
   test("has a record of each domain in the zone that is named", () => {
     const values = changed(ec2(), ["host", "ec2", "zoneId"], "Z0123456789ABCDEF");
     const names = ["shop.example.com", "www.example.com"];

@@ -167,6 +167,7 @@ it.each<[string, Path, unknown]>([
   ],
   ["no network", ["supabase", "network", "allow"], []],
   ["a network that is none", ["supabase", "network", "allow", 0], "10.0.0.0/33"],
+  ["a network with host bits", ["supabase", "network", "allow", 0], "203.0.113.10/24"],
   ["a function that is none", ["supabase", "apiFunctions", 0, "name"], "f(); drop table t"],
   ["an API on an open line", ["supabase", "apiUrl"], "http://api.supabase.com"],
 ])("refuses %s, and shows no secret", (_, path, value) => {
