@@ -25,7 +25,7 @@ const colour = () => ruled(z.enum(["blue", "green"]), "blue or green", "blue");
 export const stackSchema = z.strictObject({
   /** The application's name on the host. */
   name: applicationName().default("vehicleservice"),
-  /** Read by the engine only, which keeps its hands off a stack of the environment `production`. */
+  /** The engine keeps its hands off a stack of the environment `production`, whose bucket has to have an object lock. */
   environment: ruled(
     z.string().regex(/^[a-z0-9-]{0,32}$/),
     "at most 32 of a-z, 0-9 and -",
