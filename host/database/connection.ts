@@ -98,6 +98,13 @@ export function libpqEnvironment({
 }
 
 /**
+ * What of the connection libpq reads from no environment variable, for `--dbname` of its programs; no secret. A server that
+ * has gone away is noticed within two minutes, and not after the kernel's two hours. No `tcp_user_timeout`: it would end a
+ * connection whose server is busy with one statement and reads nothing meanwhile.
+ */
+export const LIBPQ_KEEPALIVE = "keepalives_idle=30 keepalives_interval=10 keepalives_count=9";
+
+/**
  * Connects. The session ends soon after its client does, even in the middle of a statement.
  * @param name What `pg_stat_activity` shows.
  * @throws Failed with what the server said, and where it was looked for; never with the password

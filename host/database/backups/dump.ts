@@ -3,7 +3,7 @@ import { createHash, type Hash } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
 import { Failed } from "../../conductor/faults";
-import { libpqEnvironment, type Address } from "../connection";
+import { LIBPQ_KEEPALIVE, libpqEnvironment, type Address } from "../connection";
 import { BARE_ENVIRONMENT, bound, type Programs } from "./programs";
 
 /** How many lines of a program's errors are told. */
@@ -40,7 +40,7 @@ export function dumpArguments(order: Omit<DumpOrder, "address">): string[] {
   const { programs, snapshot, schemas, extensions, lockWaitMs } = order;
   return [
     join(programs.directory, "pg_dump"),
-    ...["--format=custom", compression(programs), "--no-password"],
+    ...["--format=custom", compression(programs), "--no-password", `--dbname=${LIBPQ_KEEPALIVE}`],
     ...[`--snapshot=${snapshot}`, `--lock-wait-timeout=${String(lockWaitMs)}`],
     ...schemas.map((name) => `--schema=${exactly(name)}`),
     ...(schemas.length === 0 ? [] : extensions.map((name) => `--extension=${exactly(name)}`)),

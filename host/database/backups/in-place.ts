@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { escapeIdentifier, escapeLiteral, type Client } from "pg";
 import { Failed } from "../../conductor/faults";
 import { runCommand } from "../../conductor/system/command";
-import { libpqEnvironment, type Address } from "../connection";
+import { LIBPQ_KEEPALIVE, libpqEnvironment, type Address } from "../connection";
 import type { StoredManifest } from "./manifest";
 import { BARE_ENVIRONMENT, bound, majorOf, type Programs } from "./programs";
 
@@ -68,6 +68,7 @@ export async function restoreInPlace(order: InPlaceOrder): Promise<void> {
   const [psql = "", ...psqlArgs] = bound([
     join(programs.directory, "psql"),
     ...["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"],
+    `--dbname=${LIBPQ_KEEPALIVE}`,
   ]);
   const env = { ...BARE_ENVIRONMENT, ...libpqEnvironment(address) };
   const reader = spawn(restore, restoreArgs, { env: BARE_ENVIRONMENT, stdio: ["ignore", "pipe", "pipe"] });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Client } from "pg";
 import { Failed } from "../../conductor/faults";
 import { CommandFailed, runCommand } from "../../conductor/system/command";
-import { libpqEnvironment, type Address } from "../connection";
+import { LIBPQ_KEEPALIVE, libpqEnvironment, type Address } from "../connection";
 import { catalogDifferences, type CatalogComparison } from "./catalog";
 import type { StoredManifest } from "./manifest";
 import { BARE_ENVIRONMENT, bound, majorOf, type Programs } from "./programs";
@@ -32,7 +32,7 @@ export function loadArguments(file: string, database: string, options: LoadOptio
     join(options.programs.directory, "pg_restore"),
     ...["--no-password", `--jobs=${String(availableParallelism())}`, "--no-subscriptions"],
     ...(options.withoutOwners ? ["--no-owner", "--no-privileges"] : []),
-    `--dbname=dbname='${name}'`,
+    `--dbname=dbname='${name}' ${LIBPQ_KEEPALIVE}`,
     file,
   ];
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { partBytesFor } from "../../../host/database/backups/bucket";
+import { LIBPQ_KEEPALIVE } from "../../../host/database/connection";
 import { dumpArguments, Meter } from "../../../host/database/backups/dump";
 import { withoutCommit, withoutUnknownSettings } from "../../../host/database/backups/in-place";
 import { isHarmless, loadArguments } from "../../../host/database/backups/load";
@@ -15,10 +16,11 @@ const programs = (major: number): { major: number; directory: string } => ({ maj
 const order = { snapshot: "1-2-3", schemas: [], extensions: ["a"], lockWaitMs: 2000 };
 
 describe("pg_dump", () => {
-  test("is given the snapshot, and no connection", () => {
+  test("is given the snapshot, and of the connection what is no secret", () => {
     expect(dumpArguments({ ...order, programs: programs(15) })).toEqual([
       "/p/pg_dump",
-      ...["--format=custom", "--compress=1", "--no-password", "--snapshot=1-2-3", "--lock-wait-timeout=2000"],
+      ...["--format=custom", "--compress=1", "--no-password", `--dbname=${LIBPQ_KEEPALIVE}`],
+      ...["--snapshot=1-2-3", "--lock-wait-timeout=2000"],
     ]);
     expect(dumpArguments({ ...order, programs: programs(16) })).toContain("--compress=zstd:3");
   });
@@ -106,7 +108,7 @@ test("the meter's sums are those of the whole, and of the parts as S3 makes them
 describe("pg_restore", () => {
   test("is given the database's name as a name, whatever is in it", () => {
     const args = loadArguments("/f", "a'b\\c=d", { programs: programs(15), withoutOwners: true });
-    expect(args).toContain("--dbname=dbname='a\\'b\\\\c=d'");
+    expect(args).toContain(`--dbname=dbname='a\\'b\\\\c=d' ${LIBPQ_KEEPALIVE}`);
     expect(args).toEqual(expect.arrayContaining(["--no-owner", "--no-privileges"]));
   });
 
