@@ -63,6 +63,7 @@ class RunningWorker {
   private readonly jobs = new Map<number, Job>();
   private readonly lastLines: string[] = [];
   private sent = 0;
+  private isCutShort = false;
   private idle: NodeJS.Timeout | undefined;
 
   constructor(
@@ -96,7 +97,15 @@ class RunningWorker {
   }
 
   private hear(line: string): void {
-    const output = JSON.parse(line) as WorkerOutput;
+    let output: WorkerOutput;
+    try {
+      output = JSON.parse(line) as WorkerOutput;
+    } catch {
+      // Half a line: it was killed while it wrote. One that lives on and cannot be understood would keep its act waiting for ever.
+      this.isCutShort = true;
+      this.child.kill("SIGKILL");
+      return;
+    }
     const job = this.jobs.get(output.id);
     if (job === undefined) return;
     if ("progress" in output) {
@@ -129,10 +138,11 @@ class RunningWorker {
 
   private fail(how: string): void {
     this.isGone = true;
+    const when = this.isCutShort ? " in the middle of an answer" : "";
     const lines = this.lastLines.map((line) => `\n  ${line}`).join("");
     for (const job of this.jobs.values()) {
       job.reject(
-        new Failed(`the database's worker ${how}; what it had begun was undone, run it again${lines}`),
+        new Failed(`the database's worker ${how}${when}; what it had begun was undone, run it again${lines}`),
       );
     }
     this.jobs.clear();

@@ -36,9 +36,10 @@ export function publisherProcess(argv: readonly string[]): StartPublisher {
     const [program = "", ...args] = argv;
     const child: ChildProcessWithoutNullStreams = spawn(program, args, { stdio: "pipe" });
     let isWanted = true;
+    let isCutShort = false;
     const gone = new Promise<void>((resolve) => {
       const end = (how: string): void => {
-        if (isWanted) onEnd(how);
+        if (isWanted) onEnd(isCutShort ? `${how} in the middle of an answer` : how);
         isWanted = false;
         resolve();
       };
@@ -49,7 +50,15 @@ export function publisherProcess(argv: readonly string[]): StartPublisher {
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (!isWanted) return;
-      const output = JSON.parse(line) as MonitoringOutput;
+      let output: MonitoringOutput;
+      try {
+        output = JSON.parse(line) as MonitoringOutput;
+      } catch {
+        // Half a line: it was killed while it wrote. One that lives on and cannot be understood is of no use either.
+        isCutShort = true;
+        child.kill("SIGKILL");
+        return;
+      }
       if ("status" in output) onStatus(output.status);
       else onFirstTry(output.firstTry);
     });

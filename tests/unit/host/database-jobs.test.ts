@@ -202,6 +202,18 @@ describe("the worker's process", () => {
     expect(await worker.take(act("check"), around)).not.toBe(first);
   });
 
+  it.each([
+    ["that is killed", `process.stdout.write('{"id":1,"resu', () => process.kill(process.pid, "SIGKILL"));`],
+    ["that lives on", `console.log('{"id":1,"resu');`],
+  ])("%s in the middle of an answer fails its act", async (_, does) => {
+    const worker = workerProcess(program(does), 0);
+    await expect(worker.take(act("migrate"), around)).rejects.toThrow(
+      new Failed(
+        "the database's worker was ended by SIGKILL in the middle of an answer; what it had begun was undone, run it again",
+      ),
+    );
+  });
+
   it("that cannot be started fails its act", async () => {
     const worker = workerProcess([join(temporaryDirectory(), "nothing")]);
     await expect(worker.take(act("check"), around)).rejects.toThrow(/could not be started/);

@@ -222,6 +222,11 @@ describe("the publisher's process", () => {
   it.each([
     [`process.kill(process.pid, "SIGKILL");`, "was ended by SIGKILL"],
     [`process.exit(3);`, "ended with exit code 3"],
+    [
+      `process.stdout.write('{"firstTry":nu', () => process.kill(process.pid, "SIGKILL"));`,
+      "was ended by SIGKILL in the middle of an answer",
+    ],
+    [`console.log('{"firstTry":nu');`, "was ended by SIGKILL in the middle of an answer"],
   ])("that ends by itself is told: %s", async (does, how) => {
     const end = await new Promise<string>((resolve) => {
       publisherProcess(program(does))(settings, events({ onEnd: resolve }));
