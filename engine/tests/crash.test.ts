@@ -102,17 +102,20 @@ it("finishes what is under way when it is interrupted, and stops there", async (
 });
 
 it("ends at once when it is interrupted again", async () => {
-  workspace.table([{ name: "endless", args: { create: "touch started; sleep 100" } }]);
-  const child = workspace.start(words);
+  const endless = (name: string): object => ({ name, args: { create: `touch ${name}; sleep 100` } });
+  workspace.table([endless("one"), endless("two"), { name: "waiting", args: { create: "touch waiting" } }]);
+  const child = workspace.start([...words, "--parallel", "2"]);
   const end = ended(child);
   let errors = "";
   child.stderr?.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  await until("the command runs", () => existsSync(workspace.path("started")));
+  await until("two commands run", () => ["one", "two"].every((name) => existsSync(workspace.path(name))));
   child.kill("SIGINT");
   await until("the first interrupt is seen", () => errors.includes("interrupt again"));
   child.kill("SIGINT");
   expect((await end).code).toBe(8);
   expect(workspace.names()).toEqual([]);
+  // Its turn came when the others were ended.
+  expect(existsSync(workspace.path("waiting"))).toBe(false);
   await until("every process has ended", () => workspace.processes().length === 0);
 });
 

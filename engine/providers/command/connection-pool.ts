@@ -9,6 +9,7 @@ import {
   parseHostKey,
   type ConnectionOptions,
 } from "./connection";
+import { requireGoing } from "./limits";
 
 /** Channels that one connection carries at a time; OpenSSH's MaxSessions is 10 by default. */
 const CHANNELS_PER_CONNECTION = 8;
@@ -35,16 +36,23 @@ interface Entry {
 export class ConnectionPool {
   private readonly entries = new Map<string, Entry>();
 
-  /** Runs `use` with a connection, within the limit of channels. The first user dials and sees the dial's failures. */
+  /**
+   * Runs `use` with a connection, within the limit of channels; not where the run was cancelled before there was one. The
+   * first user dials and sees the dial's failures.
+   */
   async with<T>(
     context: ProviderContext,
     options: ConnectionOptions,
     use: (client: Client) => Promise<T>,
   ): Promise<T> {
+    requireGoing(context);
     const entry = this.entryFor(context, options);
     await acquireChannel(entry);
     try {
-      return await use(await entry.client);
+      const client = await entry.client;
+      // It may have waited long for its turn.
+      requireGoing(context);
+      return await use(client);
     } finally {
       releaseChannel(entry);
     }

@@ -9,7 +9,7 @@ import type { ProviderContext } from "../provider";
 import { localPath } from "../../values/asset";
 import { connectionOptions } from "./connection";
 import type { ConnectionPool } from "./connection-pool";
-import { onLimit } from "./limits";
+import { onLimit, requireGoing } from "./limits";
 
 /** The code by which SFTP says that there is no such file. */
 const NO_SUCH_FILE = 2;
@@ -26,6 +26,7 @@ export async function copyToRemote(
   const copy = async (client: Client): Promise<void> => {
     const remote = new RemoteFiles(await openSftp(client));
     try {
+      requireGoing(context);
       if (typeof source["path"] === "string")
         await remote.copy(localPath(context.directory, source["path"]), target);
       else await remote.writeText(textOf(source["text"]), target);
@@ -53,7 +54,6 @@ async function whileConnected(
     end(new Error(why));
   });
   client.once("close", onClose);
-  if (context.signal.aborted) end(new Error("cancelled"));
   try {
     await Promise.race([ended, work(client)]);
   } finally {

@@ -1,7 +1,14 @@
+import { EngineError } from "../../errors";
 import type { ProviderContext } from "../provider";
 
+/** Fails where the run was cancelled: nothing may begin any more. To be called right before something does. */
+export function requireGoing({ signal }: Pick<ProviderContext, "signal">): void {
+  if (signal.aborted) throw new EngineError("cancelled before it began");
+}
+
 /**
- * Has `stop` called, with the reason in words, when the run is cancelled or the time for the operation is over.
+ * Has `stop` called, with the reason in words, when the run is cancelled or the time for the operation is over; at once
+ * where the run was cancelled already.
  * @returns what ends that
  */
 export function onLimit(
@@ -17,7 +24,8 @@ export function onLimit(
       : setTimeout(() => {
           stop(`timed out after ${String(timeoutSeconds)} s`);
         }, timeoutSeconds * 1000);
-  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
   return () => {
     clearTimeout(timer);
     signal.removeEventListener("abort", abort);

@@ -5,7 +5,7 @@ import { GroupGuard, killGroup } from "../process-group";
 import type { ProviderContext } from "../provider";
 import { captured } from "./capture";
 import { previousOutput, textInput, textMapInput } from "./outputs";
-import { onLimit } from "./limits";
+import { onLimit, requireGoing } from "./limits";
 
 /** The words of the command provider for the usual signals. */
 const SIGNAL_WORDS: Partial<Record<NodeJS.Signals, string>> = {
@@ -27,6 +27,7 @@ export async function runLocal(
 ): Promise<PropertyMap> {
   const { text, capture, end } = captured(context, command, inputs, earlier);
   const [program = "/bin/sh", ...options] = interpreter(inputs);
+  requireGoing(context);
   const guard = GroupGuard.open();
   const child = spawn(program, [...options, text], {
     cwd: resolve(context.directory, textInput(inputs, "dir") ?? "."),

@@ -5,7 +5,7 @@ import { captured, OutputCapture } from "./capture";
 import { connectionOptions } from "./connection";
 import type { ConnectionPool } from "./connection-pool";
 import { previousOutput, textInput, textMapInput } from "./outputs";
-import { onLimit } from "./limits";
+import { onLimit, requireGoing } from "./limits";
 
 /** Runs a command on a host. Returns what it printed; fails where it does not exit with 0. */
 export async function runRemote(
@@ -44,6 +44,8 @@ async function requireAccepted(
     const reason = await execute(client, `printenv ${name}`, environment, (channel) =>
       watch(context, channel, discard, ""),
     );
+    // What was stopped says nothing about the server.
+    requireGoing(context);
     if (reason !== undefined) {
       throw new Error(
         `could not set environment variable "${name}": the SSH server does not accept it (AcceptEnv). Pass the value by stdin instead`,
