@@ -139,7 +139,8 @@ export class FakeHost {
     read: () => Promise.resolve(this.route),
     inFlight: async (colour) => {
       await this.step(`drain ${colour}`);
-      return this.inFlight[colour];
+      // Nothing is under way where no front door is.
+      return this.route === null ? 0 : this.inFlight[colour];
     },
     metrics: () => Promise.resolve("front_door_requests_total 0\n"),
     prove: async (site) => {
