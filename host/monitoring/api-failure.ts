@@ -8,6 +8,8 @@ export interface ApiFailure {
   readonly kind: string;
   /** The API refuses what was sent for what it is: sent again it would be refused again. */
   readonly refused: boolean;
+  /** Who asks is known, and may not do it; what was allowed a moment ago is not known everywhere yet. */
+  readonly denied: boolean;
 }
 
 /** Longest answer that is told, in characters: some repeat all that they were sent. */
@@ -26,6 +28,9 @@ const UNKNOWN_KEYS = [
   "MissingAuthenticationToken",
   "MissingAuthenticationTokenException",
 ];
+
+/** Names by which they say that who asks was known once. */
+const EXPIRED = /^ExpiredToken|RequestExpired/;
 
 /** Names by which they say that what was sent can never be taken. */
 const NEVER = [
@@ -47,14 +52,29 @@ const NEVER = [
  */
 export function failureOf(asked: string, error: unknown, settings: MonitoringSettings): ApiFailure {
   const { name, status, text } = facts(error);
+  const denied = isDenial(name, status);
   const said = withoutKeys(text.split("\n")[0]?.slice(0, TOLD) ?? "", settings);
   const words = [name === "Error" ? "" : name, said, status === null ? "" : `status ${String(status)}`];
   const answered = words.filter((word) => word !== "").join(": ");
   return {
-    reason: `${asked}: ${answered}. ${wayOut(name, status, text, settings)}`,
+    reason: `${asked}: ${answered}. ${denied ? rightsOf(settings) : wayOut(name, status, text, settings)}`,
     kind: `${name} ${String(status)}`,
     refused: NEVER.includes(name) && status !== null && status < 500,
+    denied,
   };
+}
+
+/** Whether somebody is known who lacks a right; by its name, for some APIs answer so with the status 400. */
+function isDenial(name: string, status: number | null): boolean {
+  if (UNKNOWN_KEYS.includes(name) || EXPIRED.test(name)) return false;
+  return /^AccessDenied/.test(name) || status === 401 || status === 403;
+}
+
+const whose = ({ credentials }: MonitoringSettings): string =>
+  credentials === null ? "the host's role" : "monitoring's access key";
+
+function rightsOf(settings: MonitoringSettings): string {
+  return `Let ${whose(settings)} do cloudwatch:PutMetricData, logs:CreateLogStream and logs:PutLogEvents`;
 }
 
 interface Facts {
@@ -84,24 +104,17 @@ function withoutKeys(text: string, { credentials }: MonitoringSettings): string 
     .replaceAll(credentials.accessKeyId, "[accessKeyId]");
 }
 
-function wayOut(
-  name: string,
-  status: number | null,
-  text: string,
-  { credentials, region, endpoint }: MonitoringSettings,
-): string {
-  const whose = credentials === null ? "the host's role" : "monitoring's access key";
+function wayOut(name: string, status: number | null, text: string, settings: MonitoringSettings): string {
+  const { region, endpoint } = settings;
   if (name === "CredentialsProviderError" || /could not load credentials/i.test(text)) {
     return "Give the host a role, or monitoring an access key";
   }
-  if (UNKNOWN_KEYS.includes(name)) return `Check ${whose}, and that it belongs to the region ${region}`;
-  if (/^ExpiredToken|RequestExpired/.test(name)) return `Renew ${whose}, and check the host's clock`;
+  if (UNKNOWN_KEYS.includes(name))
+    return `Check ${whose(settings)}, and that it belongs to the region ${region}`;
+  if (EXPIRED.test(name)) return `Renew ${whose(settings)}, and check the host's clock`;
   if (name === "ResourceNotFoundException") return "Check monitoring's log groups: the stack makes them";
   if (/certificate|self-signed|altnames/i.test(text)) {
     return "Its certificate is not trusted: give monitoring the authority behind it";
-  }
-  if (status === 401 || status === 403) {
-    return `Let ${whose} do cloudwatch:PutMetricData, logs:CreateLogStream and logs:PutLogEvents`;
   }
   if (status === null) {
     const where = endpoint === null ? `the region ${region}` : "the endpoint and the region";

@@ -56,7 +56,7 @@ async function main(app: string, settings: MonitoringSettings): Promise<void> {
     now: Date.now,
     tell: (status) => write({ status }),
   });
-  write({ firstTry: await monitor.firstTry() });
+  write({ firstTry: await monitor.firstTry((waitingFor) => write({ waitingFor })) });
   await monitor.run(pause);
 }
 

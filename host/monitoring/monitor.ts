@@ -1,3 +1,5 @@
+import { waitUntil } from "../conductor/system/wait";
+import type { ApiFailure } from "./api-failure";
 import type { Complaints } from "./complaints";
 import { measure, type Sources } from "./figures/measure";
 import type { MonitoringStatus } from "./protocol";
@@ -8,7 +10,7 @@ import type { Spool } from "./spool";
 /** Ships logs; see `logs/shipper.ts`. */
 export interface LogShipper {
   /** Finds out whether logs can be shipped. Returns why not; null where they can. */
-  prepare(): Promise<string | null>;
+  prepare(): Promise<ApiFailure | null>;
   /** Ships what was written since the last time. Never rejects. */
   ship(): Promise<void>;
 }
@@ -26,22 +28,39 @@ export interface MonitorParts {
   readonly tell: (status: MonitoringStatus) => void;
 }
 
+/** How long a right that is missing is waited for, and how often it is tried again: IAM tells all of AWS within some seconds, mostly. */
+const PATIENCE: { readonly deadlineMs: number; readonly everyMs: number } = {
+  deadlineMs: 120_000,
+  everyMs: 3000,
+};
+
 /** Measures at the end of each interval. Publishing and shipping go on beside it: an API that is slow makes no gap. */
 export class Monitor {
-  private publishing: Promise<string | null> | null = null;
+  private publishing: Promise<ApiFailure | null> | null = null;
   private shipping: Promise<void> | null = null;
 
   constructor(private readonly parts: MonitorParts) {}
 
   /**
-   * Measures and publishes at once, and sees whether logs can be shipped.
+   * Measures and publishes at once, and sees whether logs can be shipped. A right that is missing is waited for, a while: what a
+   * role was given a moment ago is not known everywhere at once.
+   * @param tell Told, once, what is waited for.
    * @returns why not, in words; null where the APIs took everything
    */
-  async firstTry(): Promise<string | null> {
+  async firstTry(tell: (waitingFor: string) => void, patience = PATIENCE): Promise<string | null> {
     await this.measure(this.parts.now());
-    const published = await this.publish();
-    const prepared = await this.parts.shipper.prepare();
-    return published ?? prepared;
+    let failure: ApiFailure | null = null;
+    let told = false;
+    await waitUntil(patience.deadlineMs, patience.everyMs, async () => {
+      const published = await this.publish();
+      const prepared = await this.parts.shipper.prepare();
+      failure = published ?? prepared;
+      if (failure?.denied !== true) return true;
+      if (!told) tell(failure.reason);
+      told = true;
+      return false;
+    });
+    return (failure as ApiFailure | null)?.reason ?? null;
   }
 
   /** Measures for ever, once an interval. */
@@ -67,14 +86,14 @@ export class Monitor {
   }
 
   /** Publishes what waits, unless that is under way. */
-  publish(): Promise<string | null> {
+  publish(): Promise<ApiFailure | null> {
     this.publishing ??= this.parts.publisher
       .publish()
       .catch((error: unknown) => {
         // Nothing of an API's: the disk's.
         const { message } = error as Error;
         this.parts.complaints.begin("publishing", message);
-        return message;
+        return { reason: message, kind: "disk", refused: false, denied: false };
       })
       .finally(() => {
         this.publishing = null;

@@ -115,5 +115,7 @@ export interface MonitoringInput {
 /** What the publisher writes to the conductor, one line of JSON each. */
 export type MonitoringOutput =
   | { readonly status: MonitoringStatus }
+  /** During the first try: the API lets nobody in yet; its answer. */
+  | { readonly waitingFor: string }
   /** Once, after the first try: null where the API took everything, or else why not. */
   | { readonly firstTry: string | null };

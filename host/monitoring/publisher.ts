@@ -1,6 +1,6 @@
 import type { CloudWatchClient, MetricDatum } from "@aws-sdk/client-cloudwatch";
 import { clientConfig } from "./api-client";
-import { failureOf } from "./api-failure";
+import { type ApiFailure, failureOf } from "./api-failure";
 import type { Complaints } from "./complaints";
 import type { Interval } from "./figures/figure";
 import type { MonitoringSettings } from "./protocol";
@@ -64,9 +64,9 @@ export class Publisher {
 
   /**
    * Publishes what waits.
-   * @returns why not all of it, in words; null where nothing waits any more
+   * @returns why not all of it; null where nothing waits any more
    */
-  async publish(): Promise<string | null> {
+  async publish(): Promise<ApiFailure | null> {
     const { namespace } = this.settings;
     // One for itself as soon as the API refused some: only what it refuses is given up.
     let most = MOST_VALUES;
@@ -79,14 +79,14 @@ export class Publisher {
       } catch (error) {
         const failure = failureOf(`putting values into the namespace ${namespace}`, error, this.settings);
         this.complaints.begin("publishing", failure.reason, failure.kind);
-        if (!failure.refused) return failure.reason;
+        if (!failure.refused) return failure;
         if (batch.length > 1) {
           most = 1;
           continue;
         }
         for (const { number } of batch) await this.spool.drop(number);
         // The first of all is no bad interval: it is bad settings.
-        if (this.published === null) return failure.reason;
+        if (this.published === null) return failure;
         continue;
       }
       this.published = this.now();

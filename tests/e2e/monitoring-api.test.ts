@@ -58,7 +58,7 @@ describe("values", () => {
     await cloud.server.stop();
     for (const n of [1, 2, 3]) {
       await keep(spool, "Late", start + n * 60_000, n + 1);
-      expect(await publisher.publish()).toMatch(/ECONNREFUSED.*Check the endpoint/);
+      expect((await publisher.publish())?.reason).toMatch(/ECONNREFUSED.*Check the endpoint/);
     }
     expect(told).toEqual([expect.stringContaining("ECONNREFUSED")]);
     // Another process: what waits is on the disk.
@@ -104,7 +104,7 @@ describe("values", () => {
       const spool = await spoolOf(complaints);
       await keep(spool, "Refused", Date.now(), 1);
       const broken = { ...settings, ...change(settings) };
-      const fault = await new Publisher(broken, spool, complaints).publish();
+      const fault = (await new Publisher(broken, spool, complaints).publish())?.reason;
       expect(fault).toMatch(reason);
       for (const { accessKeyId, secretAccessKey } of [cloud.keys, broken.credentials!]) {
         if (secretAccessKey.length > 1) expect(fault).not.toContain(secretAccessKey);
@@ -205,6 +205,8 @@ describe("logs", () => {
     const at = own();
     fs.mkdirSync(at);
     const shipper = await shipperOf(at, complaintsOf(), "/garage/none");
-    expect(await shipper.prepare()).toMatch(/\/garage\/none.*ResourceNotFoundException.*log groups/);
+    expect((await shipper.prepare())?.reason).toMatch(
+      /\/garage\/none.*ResourceNotFoundException.*log groups/,
+    );
   });
 });

@@ -7,7 +7,7 @@ import type {
 import type { MonitoringStore } from "../../monitoring/state";
 import { ActQueue, type Progress } from "../act-queue";
 import { Failed } from "../faults";
-import type { RunningPublisher, StartPublisher } from "./publisher-process";
+import type { PublisherEvents, RunningPublisher, StartPublisher } from "./publisher-process";
 
 /** Waits before a publisher that ended is started again, in milliseconds: the first, and the longest. */
 const FIRST_REST_MS = 1000;
@@ -65,7 +65,11 @@ export class MonitoringKeeper {
       }
       tell(`publishing a first set of values in ${settings.region}, as ${settings.namespace}`);
       const fault = await new Promise<string | null>((resolve) => {
-        this.start(settings, resolve);
+        this.start(settings, {
+          onFirstTry: resolve,
+          onWaiting: (waitingFor) =>
+            tell(`waiting up to two minutes for rights to be known that may be new: ${waitingFor}`),
+        });
       });
       if (fault !== null) {
         await this.stop();
@@ -77,21 +81,20 @@ export class MonitoringKeeper {
     });
   }
 
-  /** @param onFirstTry Told once whether the API took a first set; null for yes. */
-  private start(settings: MonitoringSettings, onFirstTry?: (fault: string | null) => void): void {
+  /** @param act Told once whether the API took a first set (null for yes), and before that what is waited for. */
+  private start(settings: MonitoringSettings, act?: Pick<PublisherEvents, "onFirstTry" | "onWaiting">): void {
     this.told = SILENT;
     this.running = this.startPublisher(settings, {
       onFirstTry: (fault) => {
         if (fault === null) this.restMs = FIRST_REST_MS;
-        onFirstTry?.(fault);
+        act?.onFirstTry(fault);
       },
+      onWaiting: (waitingFor) => act?.onWaiting(waitingFor),
       onStatus: (status) => (this.told = status),
       onEnd: (how) => {
         const reason = `the publisher ${how}`;
         this.running = null;
-        if (onFirstTry !== undefined) {
-          onFirstTry(reason);
-        }
+        act?.onFirstTry(reason);
         this.restart(settings, reason);
       },
       log: (line) => this.log(`monitoring: ${line}`),

@@ -11,6 +11,8 @@ import type {
 export interface PublisherEvents {
   /** The first try is over: null where the API took everything, or else why not. */
   readonly onFirstTry: (fault: string | null) => void;
+  /** The first try waits for a right that the API does not know of yet; the API's answer. */
+  readonly onWaiting: (waitingFor: string) => void;
   readonly onStatus: (status: MonitoringStatus) => void;
   /** It is gone, without having been asked to go. */
   readonly onEnd: (how: string) => void;
@@ -32,7 +34,7 @@ const PATIENCE_MS = 2000;
 
 /** Starts `argv`, which gets the settings on its standard input and ends with it: with the conductor, however that ends. */
 export function publisherProcess(argv: readonly string[]): StartPublisher {
-  return (settings, { onFirstTry, onStatus, onEnd, log }) => {
+  return (settings, { onFirstTry, onWaiting, onStatus, onEnd, log }) => {
     const [program = "", ...args] = argv;
     const child: ChildProcessWithoutNullStreams = spawn(program, args, { stdio: "pipe" });
     let isWanted = true;
@@ -60,6 +62,7 @@ export function publisherProcess(argv: readonly string[]): StartPublisher {
         return;
       }
       if ("status" in output) onStatus(output.status);
+      else if ("waitingFor" in output) onWaiting(output.waitingFor);
       else onFirstTry(output.firstTry);
     });
     createInterface({ input: child.stderr }).on("line", (line) => log(line));

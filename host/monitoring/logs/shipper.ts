@@ -1,4 +1,4 @@
-import { failureOf } from "../api-failure";
+import { type ApiFailure, failureOf } from "../api-failure";
 import type { Complaints } from "../complaints";
 import type { MonitoringSettings } from "../protocol";
 import type { LogsApi } from "./cloudwatch-logs";
@@ -36,7 +36,7 @@ export class Shipper {
    * Makes the streams. What logs hold from before anybody wanted them shipped stays where it is.
    * @returns why logs cannot be shipped; null where they can
    */
-  async prepare(): Promise<string | null> {
+  async prepare(): Promise<ApiFailure | null> {
     const { positions, api, complaints } = this.parts;
     const sources = this.wanted();
     if (positions.isNew && sources.length > 0) {
@@ -48,7 +48,7 @@ export class Shipper {
         await api.makeStream(group, this.streamOf(source));
         complaints.end(`the log ${source.label}`);
       } catch (error) {
-        return this.complain(source, group, error).reason;
+        return this.complain(source, group, error);
       }
     }
     return null;
@@ -135,7 +135,7 @@ export class Shipper {
     }
   }
 
-  private complain(source: LogSource, group: string, error: unknown): { reason: string; refused: boolean } {
+  private complain(source: LogSource, group: string, error: unknown): ApiFailure {
     const failure = failureOf(`shipping logs to the group ${group}`, error, this.parts.settings);
     this.parts.complaints.begin(`the log ${source.label}`, failure.reason, failure.kind);
     return failure;

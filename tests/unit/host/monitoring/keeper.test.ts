@@ -35,9 +35,12 @@ class Publishers {
   readonly started: { settings: MonitoringSettings; events: PublisherEvents; stopped: boolean }[] = [];
   /** What the first try of each comes to. */
   fault: string | null = null;
+  /** What the first try of each waits for before that. */
+  waitingFor: string | null = null;
   readonly start: StartPublisher = (wanted, events) => {
     const one = { settings: wanted, events, stopped: false };
     this.started.push(one);
+    if (this.waitingFor !== null) events.onWaiting(this.waitingFor);
     events.onFirstTry(this.fault);
     return {
       stop: () => {
@@ -95,6 +98,17 @@ describe("settings", () => {
     );
     expect(await store.settings()).toEqual(settings);
     expect(publishers.running).toEqual([settings]);
+  });
+
+  it("by which values are taken after a while are kept, and what is waited for is told", async () => {
+    const { publishers, keeper, store } = keeping();
+    publishers.waitingFor = "AccessDenied";
+    const told: string[] = [];
+    expect(await keeper.take(act(settings), (line) => told.push(line))).toEqual({ publishing: true });
+    expect(await store.settings()).toEqual(settings);
+    expect(told.at(-1)).toBe(
+      "waiting up to two minutes for rights to be known that may be new: AccessDenied",
+    );
   });
 
   it("that are null end it, and forget what was kept", async () => {
@@ -177,7 +191,7 @@ describe("the publisher's process", () => {
     return [process.execPath, path];
   }
   const events = (change: Partial<PublisherEvents>): PublisherEvents => ({
-    ...{ onFirstTry: silent, onStatus: silent, onEnd: silent, log: silent },
+    ...{ onFirstTry: silent, onWaiting: silent, onStatus: silent, onEnd: silent, log: silent },
     ...change,
   });
 
@@ -185,13 +199,16 @@ describe("the publisher's process", () => {
     const heard = await new Promise<unknown[]>((resolve) => {
       const all: unknown[] = [];
       const start = publisherProcess(
-        program(`console.error("hello"); say({ status: settings.namespace }); say({ firstTry: "no" });`),
+        program(
+          `console.error("hello"); say({ status: settings.namespace }); say({ waitingFor: "rights" }); say({ firstTry: "no" });`,
+        ),
       );
       const running = start(
         settings,
         events({
           log: (line) => all.push(line),
           onStatus: (told) => all.push(told),
+          onWaiting: (waitingFor) => all.push(waitingFor),
           onFirstTry: (fault) => {
             all.push(fault);
             void running.stop().then(() => resolve(all));
@@ -199,7 +216,7 @@ describe("the publisher's process", () => {
         }),
       );
     });
-    expect(new Set(heard)).toEqual(new Set(["hello", "Garage", "no"]));
+    expect(new Set(heard)).toEqual(new Set(["hello", "Garage", "rights", "no"]));
   });
 
   it("that is asked to go is gone, also where it does not listen; no end is told", async () => {

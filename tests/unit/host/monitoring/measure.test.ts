@@ -145,6 +145,7 @@ describe("a failure of an API", () => {
     ],
     [error("ExpiredTokenException", "The token is expired", 403), /Renew monitoring's access key/],
     [error("AccessDenied", "not authorized to perform", 403), /cloudwatch:PutMetricData/],
+    [error("AccessDeniedException", "not authorized to perform", 400), /logs:CreateLogStream/],
     [
       error("CredentialsProviderError", "Could not load credentials from any providers"),
       /Give the host a role/,
@@ -153,6 +154,17 @@ describe("a failure of an API", () => {
     [error("TimeoutError", "connect timed out"), /the region eu-central-1, and that the host reaches it/],
   ])("%s: the way out", (fault, reason) => {
     expect(failureOf("putting", fault, settings).reason).toMatch(reason);
+  });
+
+  it.each([
+    ["AccessDenied", 403, true],
+    ["AccessDeniedException", 400, true],
+    ["InvalidClientTokenId", 403, false],
+    ["ExpiredTokenException", 403, false],
+    ["InvalidParameterValue", 400, false],
+    ["ServiceUnavailable", 503, false],
+  ])("%s, %d: it is %p that a right is missing", (name, status, denied) => {
+    expect(failureOf("putting", error(name, "no", status), settings).denied).toBe(denied);
   });
 
   it("repeats no key", () => {

@@ -138,7 +138,7 @@ describe("publishing", () => {
     const down = publisher(spool, () =>
       Promise.reject(Object.assign(new Error("no"), { code: "ECONNREFUSED" })),
     );
-    expect(await down.publish()).toMatch(
+    expect((await down.publish())?.reason).toMatch(
       /namespace Garage: ECONNREFUSED: no\. Check the region eu-central-1/,
     );
     await down.publish();
