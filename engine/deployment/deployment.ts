@@ -42,6 +42,15 @@ export interface DeploymentOptions extends ResourceChecksOptions {
 /** Why a deployment takes no more registrations; the reason was shown already. */
 export class StoppedError extends EngineError {}
 
+/** What is to be done for a resource. */
+interface Plan {
+  readonly steps: readonly Step[];
+  /** The ends of plans that delete first what this one replaces or would delete, too. */
+  readonly after: readonly Promise<void>[];
+  /** To be called when the plan was carried out, well or badly. */
+  readonly end: () => void;
+}
+
 /** Turns what a program registers, or the lack of it, into steps, and has them carried out. */
 export class Deployment {
   /** The steps that were carried out so far (in a preview: planned), in order. */
@@ -51,7 +60,8 @@ export class Deployment {
   private readonly states = new Map<string, ResourceState>();
   private readonly settled = new Set<string>();
   private readonly deleted = new Set<string>();
-  private readonly deletedForDependency = new Set<string>();
+  /** The ends of plans by the resources that they delete for what these depend on. By object: a URN may change by an alias. */
+  private readonly deletedForDependency = new Map<ResourceState, Promise<void>>();
   /** How many providers may be asked about a resource at a time. */
   private readonly asking: Semaphore;
   /** What goes with a resource depends on what was planned before, so that plans are made one at a time. */
@@ -140,19 +150,29 @@ export class Deployment {
   /** Plans a resource and carries the plan out. */
   private async bringAbout(
     { parent, type, name }: Pick<Goal, "parent" | "type" | "name">,
-    plan: (urn: string) => Promise<Step[]>,
+    plan: (urn: string) => Promise<Plan>,
   ): Promise<ResourceState> {
     const urn = makeUrn(this.options.stack, this.options.project, parent, type, name);
     try {
       this.refuseWhenStopped();
-      const steps = await plan(urn);
-      for (const step of steps) await this.execute(step);
+      await this.carryOut(await plan(urn));
     } catch (error) {
       throw this.failure(urn, error);
     }
     const state = this.states.get(urn);
     if (!state) throw new EngineError(`the resource ${urn} was planned without a state`);
     return state;
+  }
+
+  private async carryOut({ steps, after, end }: Plan): Promise<void> {
+    try {
+      // No circle: a plan only waits for those that were made before it.
+      await Promise.all(after);
+      if (after.length > 0) this.refuseWhenStopped();
+      for (const step of steps) await this.execute(step);
+    } finally {
+      end();
+    }
   }
 
   /**
@@ -237,24 +257,28 @@ export class Deployment {
   }
 
   /** Plans a resource and notes what the plan means for those to come. */
-  private async plan(urn: string, goal: Goal, provider: string): Promise<Step[]> {
+  private async plan(urn: string, goal: Goal, provider: string): Promise<Plan> {
     const old = this.claim(urn) ?? this.aliases.find(urn, goal);
     const next = wantedState(urn, goal, provider, { old, parent: this.states.get(goal.parent) });
-    // Final by now: whatever it depends on was planned before the program could register it.
-    const deletedForDependency = this.deletedForDependency.has(urn);
-    const kept = deletedForDependency || old?.external === true ? undefined : old;
-    const diff = await this.asking.run(() => this.compare(kept, next, goal));
+    const current = (): ResourceState | undefined =>
+      this.isDeletedForDependency(old) || old?.external ? undefined : old;
+    const compared = current();
+    let diff = await this.asking.run(() => this.compare(compared, next, goal));
     return this.planning.run(async () => {
+      const kept = current();
+      // Another plan took it meanwhile: one of what it depended on, and depends on no longer.
+      if (kept !== compared) diff = await this.asking.run(() => this.compare(kept, next, goal));
+      // What is registered already no longer depends on it: what does has to wait for its outputs.
+      const dependents = kept
+        ? await this.checks.dependents(kept, diff, goal, (each) => this.registered.has(each))
+        : [];
       const steps = planStep(old, next, diff, {
         deleteBeforeReplace: goal.deleteBeforeReplace,
         replaceOnChanges: goal.replaceOnChanges,
-        deletedForDependency,
-        dependents: kept
-          ? await this.checks.dependents(kept, diff, goal, (each) => this.settled.has(each))
-          : [],
+        deletedForDependency: this.isDeletedForDependency(old),
+        dependents: dependents.filter((each) => !this.isDeletedForDependency(each)),
       });
-      this.settle(urn, next, steps);
-      return steps;
+      return this.settle(next, steps, [old, ...dependents]);
     });
   }
 
@@ -274,12 +298,13 @@ export class Deployment {
     return diff;
   }
 
-  private planReading(urn: string, goal: ReadGoal, provider: string): Step[] {
+  private async planReading(urn: string, goal: ReadGoal, provider: string): Promise<Plan> {
     const old = this.claim(urn);
     const next = readState(urn, goal, provider);
-    const steps = planRead(old, next);
-    this.settle(urn, next, steps);
-    return steps;
+    return this.planning.run(() => {
+      const steps = planRead(old, next, this.isDeletedForDependency(old));
+      return Promise.resolve(this.settle(next, steps, [old]));
+    });
   }
 
   /** Takes a URN for the one resource that may have it, and gives back what had it before. */
@@ -291,10 +316,29 @@ export class Deployment {
     return this.live.get(urn);
   }
 
-  private settle(urn: string, next: ResourceState, steps: readonly Step[]): void {
+  private isDeletedForDependency(resource: ResourceState | undefined): boolean {
+    return resource !== undefined && this.deletedForDependency.has(resource);
+  }
+
+  /** Notes a plan, and what it means for those to come. `before` are the resources that have to be as planned when it begins. */
+  private settle(
+    next: ResourceState,
+    steps: readonly Step[],
+    before: readonly (ResourceState | undefined)[],
+  ): Plan {
+    const { urn } = next;
     this.settled.add(urn);
     this.states.set(urn, next);
-    for (const step of steps)
-      if (step.op === "delete-replaced" && step.urn !== urn) this.deletedForDependency.add(step.urn);
+    const after = before.flatMap((each) => (each && this.deletedForDependency.get(each)) ?? []);
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    for (const { op, old, urn: each } of steps)
+      if (op === "delete-replaced" && old && each !== urn) this.deletedForDependency.set(old, promise);
+    return {
+      steps,
+      after,
+      end: () => {
+        resolve(undefined);
+      },
+    };
   }
 }

@@ -100,13 +100,15 @@ function planReplacement(
     { op: "replace", urn, old, next, diff },
   ];
   if (!deletesFirst(old, diff, options.deleteBeforeReplace)) return replacement;
-  const deletions = options.dependents.map((dependent): Step => {
+  const deletions = options.dependents.flatMap((dependent): Step[] => {
+    // By a run that did not end.
+    if (dependent.pendingReplacement) return [];
     if (dependent.protect)
       throw protectedError(
         dependent,
         `unable to replace resource "${dependent.urn}" as part of replacing "${urn}"`,
       );
-    return { op: "delete-replaced", urn: dependent.urn, old: dependent, pendingReplacement: true };
+    return [{ op: "delete-replaced", urn: dependent.urn, old: dependent, pendingReplacement: true }];
   });
   if (!old.pendingReplacement)
     deletions.push({ op: "delete-replaced", urn, old, diff, pendingReplacement: true });
@@ -143,10 +145,18 @@ export async function dependentsToReplace(
   return found.reverse();
 }
 
-/** Plans a resource that is only read: one of the stack's own that stood in its place has to go. */
-export function planRead(old: ResourceState | undefined, next: ResourceState): Step[] {
+/**
+ * Plans a resource that is only read: one of the stack's own that stood in its place has to go, unless it is gone because
+ * something that it depended on is deleted first.
+ */
+export function planRead(
+  old: ResourceState | undefined,
+  next: ResourceState,
+  deletedForDependency: boolean,
+): Step[] {
   const { urn } = next;
-  if (!old || old.external || old.id === next.id) return [{ op: "read", urn, old, next }];
+  const gone = deletedForDependency || old?.pendingReplacement;
+  if (!old || gone || old.external || old.id === next.id) return [{ op: "read", urn, old, next }];
   return [
     { op: "read-replacement", urn, old, next },
     { op: "replace", urn, old, next },

@@ -91,6 +91,13 @@ describe("a resource is planned as", () => {
       ["delete-replaced d (pending)", ...before],
     ],
     [
+      "replaced first, with a dependent that is gone already",
+      resource("r"),
+      replacingFirst,
+      { dependents: [resource("d", { pendingReplacement: true })] },
+      before,
+    ],
+    [
       "deleted already for what it depends on",
       resource("r", { pendingReplacement: true }),
       NO_DIFF,
