@@ -68,6 +68,8 @@ export interface AlarmSite {
   readonly logs: string;
   /** Whether the site has a database; without one nothing is published of it. */
   readonly hasDatabase: boolean;
+  /** Seconds between two publications. */
+  readonly intervalSeconds: number;
 }
 
 /** An alarm before its limits are known. */
@@ -110,7 +112,7 @@ const IS_SILENT = {
 
 /** Says how users leave a release that is at fault. */
 const wayBack = ({ app }: AlarmSite): string =>
-  `\`pulumi config set canaryWeight 0\` and \`pulumi up\`, or at once on the host \`${app}-conductor abort "reason"\``;
+  `\`pulumi config set canaryWeight 0\` and \`pulumi up\`, or at once on the host \`sudo ${app}-conductor abort "reason"\``;
 
 /** The guide's alarms that page, in its order, and the one that nothing else could tell. */
 const PAGES: readonly Definition[] = [
@@ -136,7 +138,7 @@ const PAGES: readonly Definition[] = [
     wrong: "The host gets no session of the database.",
     remedy: ({ app }) =>
       `Look at \`bin/ops db\` and at the database's own dashboard: is it up, is it out of connections, does its network let the host ` +
-      `in, was its password changed? \`${app}-conductor status\` tells the last error. Restore a backup (\`bin/ops restore\`) only ` +
+      `in, was its password changed? \`sudo ${app}-conductor status\` tells the last error. Restore a backup (\`bin/ops restore\`) only ` +
       `where the data is lost: it loses what was written since.`,
   },
   {
@@ -178,13 +180,13 @@ const PAGES: readonly Definition[] = [
   {
     ...{ name: "host-silent", severity: "page", of: "site", ...IS_SILENT },
     watches: watching(
-      METRICS.applicationUp,
+      METRICS.publishes,
       (limits) => limits.hostSilent,
       () => 1,
     ),
     wrong: "The host publishes nothing, so that no other alarm can tell anything.",
     remedy: ({ app }) =>
-      `Open the site, then log in to the host. If it is there, \`${app}-conductor status\` says why nothing is published ` +
+      `Open the site, then log in to the host. If it is there, \`sudo ${app}-conductor status\` says why nothing is published ` +
       `(credentials, network, the conductor). If it is not, start it; if it is gone for good, \`pulumi up --refresh\`.`,
   },
 ];
@@ -284,9 +286,25 @@ function missingFigures(
     ...{ name: `${part}-missing`, severity: "warn", of, wrong, ...IS_SILENT },
     watches: (limits) => ({ metric: metric(limits), threshold: 1, window: limits.figuresMissing }),
     remedy: ({ app, logs }) =>
-      `The alarms about them are blind meanwhile. \`${app}-conductor status\` and ${logs}/conductor tell what fails; a query of ` +
+      `The alarms about them are blind meanwhile. \`sudo ${app}-conductor status\` and ${logs}/conductor tell what fails; a query of ` +
       "monitoring.business that the schema no longer fits is one reason.",
   };
+}
+
+/** Shortest period that is not a matter of values of high resolution, in seconds. */
+const MINUTE = 60;
+
+/**
+ * The same time in the shortest periods that get a value each. One with a value is enough to say that there is no silence: of
+ * a new site's the first whole one is over soonest, and CloudWatch, which looks some periods further back, is told of silence sooner.
+ */
+function inShortPeriods(window: Window, intervalSeconds: number): Window {
+  const { periodSeconds, periods } = window;
+  for (let short = Math.ceil(intervalSeconds / MINUTE) * MINUTE; short < periodSeconds; short += MINUTE) {
+    if (periodSeconds % short !== 0) continue;
+    return { periodSeconds: short, periods: (periods * periodSeconds) / short };
+  }
+  return window;
 }
 
 /** The alarms of a site, those that page first. */
@@ -294,7 +312,8 @@ export function alarmsOf(limits: AlarmLimits, site: AlarmSite): readonly Alarm[]
   return [...PAGES, ...WARNINGS]
     .filter(({ of }) => of === "site" || site.hasDatabase)
     .map(({ watches, wrong, remedy, name, severity, statistic, comparison, missing: ifMissing }) => {
-      const { metric, threshold, window } = watches(limits);
+      const { metric, threshold, window: wanted } = watches(limits);
+      const window = ifMissing === "breaching" ? inShortPeriods(wanted, site.intervalSeconds) : wanted;
       return {
         ...{ name, severity, statistic, comparison, threshold, missing: ifMissing },
         metric: metric.name,

@@ -121,6 +121,7 @@ function siteGraphs(): Graph[] {
       statistic: "Minimum",
       most: 1,
       lines: [
+        { metric: METRICS.publishes, label: "host" },
         { metric: METRICS.applicationUp, label: "site" },
         ...(["blue", "green"] as const).map((audience) => ({
           metric: METRICS.healthy,

@@ -72,13 +72,26 @@ export function monitoringSettings(spec: MonitoringSpec): Omit<MonitoringSetting
 
 const result: z.ZodType<MonitoringResult> = z.object({ publishing: z.boolean() });
 
+/** After how long Amazon's has a new metric's values in any case, in seconds ("Publish custom metrics"). */
+const KNOWN_SECONDS = 120;
+
+/**
+ * How long a set of values has to be there before an alarm that is made finds it: until the period that it is in is over. Periods
+ * without a value count from before an alarm was there, and those about silence would go off at once.
+ */
+function seenForSeconds(spec: MonitoringSpec): number {
+  const silence = alarmsOf(spec.limits, spec).filter(({ missing }) => missing === "breaching");
+  const longest = Math.max(...silence.map(({ periodSeconds }) => periodSeconds));
+  return longest + (spec.endpoint === null ? KNOWN_SECONDS : 0);
+}
+
 /** How long a key that is deleted can be had back, in days. */
 const KEY_DELETION_DAYS = 30;
 
 /**
  * Metrics, logs, alarms and the dashboard of a site. The host publishes by an act; alarms and dashboard are made of what
- * it says it publishes (`host/monitoring/protocol.ts`), and alarms only once it does, so that the first thing that anybody is
- * told of a new site is not its silence.
+ * it says it publishes (`host/monitoring/protocol.ts`), and alarms only once they find that, so that the first thing that
+ * anybody is told of a new site is not its silence.
  */
 export class Monitoring extends pulumi.ComponentResource {
   /** Constant; resolves once the host's first values were taken, or at once for a site that nobody watches. */
@@ -131,9 +144,11 @@ export class Monitoring extends pulumi.ComponentResource {
     const { host, database } = this.args;
     const plain = monitoringSettings(spec);
     const credentials = spec.credentials === null ? null : pulumi.secret(spec.credentials);
-    const act = pulumi
-      .output(credentials)
-      .apply((known): MonitoringAct => ({ act: "monitoring", settings: { ...plain, credentials: known } }));
+    const act = pulumi.output(credentials).apply((known): MonitoringAct => ({
+      act: "monitoring",
+      settings: { ...plain, credentials: known },
+      seenForSeconds: seenForSeconds(spec),
+    }));
     // By their URNs: a preview knows those of what is new.
     const waitFor = [database.ready, ...before.map(({ urn }) => urn)];
     return hostAct(`${this.name}-act`, { host, act, result, waitFor }, { parent: this }).done(spec.namespace);

@@ -24,13 +24,15 @@ const byColour = (name: string, unit: Metric["unit"]): Metric => ({ name, unit, 
  * interval. Names and units stay: alarms and dashboards of other people refer to them.
  */
 export const METRICS = {
-  /** 1 where the health path answers through the front door, 0 where it does not. */
+  /** 1, whatever is well or ill: where it is missing, nothing is published. */
+  publishes: metric("HostPublishes", "None"),
+  /** 1 where the health path answers through the front door, 0 where it does not; no value before anybody was to get users. */
   applicationUp: metric("ApplicationUp", "None"),
   /** 1 where a colour is healthy, 0 where it is not; no value for a colour without a release. */
   healthy: byColour("Healthy", "None"),
   /** Requests that users sent; by the colour first tried. */
   requests: byColour("Requests", "Count"),
-  /** Answers of 5xx, in percent of the requests; 0 without any request. */
+  /** Answers of 5xx, in percent of the requests; 0 without any request, no value before anybody was to get users. */
   errorRate: byColour("ErrorRate", "Percent"),
   /** Of the time to answer, estimated from the front door's buckets; no value without any request. */
   latencyP50: byColour("LatencyP50", "Milliseconds"),
@@ -67,6 +69,11 @@ export interface MonitoringAct {
   readonly act: "monitoring";
   /** Null ends it. */
   readonly settings: MonitoringSettings | null;
+  /**
+   * The act is done once a whole set of values was taken so many seconds ago, so that an alarm that is made then finds them; absent where
+   * nobody waits for that. Where they do not come it is done some minutes later all the same: silence is an alarm's to tell.
+   */
+  readonly seenForSeconds?: number;
 }
 
 /** Where the host publishes to, and what. Holds secrets where the credentials are given. */

@@ -47,5 +47,9 @@ const settings = z.strictObject({
 
 /** The acts about monitoring. */
 export const monitoringActs = [
-  z.strictObject({ act: z.literal("monitoring"), settings: settings.nullable() }),
+  z.strictObject({
+    act: z.literal("monitoring"),
+    settings: settings.nullable(),
+    seenForSeconds: z.number().int().min(0).max(100_000).exactOptional(),
+  }),
 ] as const;

@@ -7,11 +7,16 @@ import type {
 import type { MonitoringStore } from "../../monitoring/state";
 import { ActQueue, type Progress } from "../act-queue";
 import { Failed } from "../faults";
+import { waitUntil } from "../system/wait";
 import type { PublisherEvents, RunningPublisher, StartPublisher } from "./publisher-process";
 
 /** Waits before a publisher that ended is started again, in milliseconds: the first, and the longest. */
 const FIRST_REST_MS = 1000;
 const LONGEST_REST_MS = 60_000;
+
+/** Longest wait for values that alarms find, in milliseconds: who publishes that rarely is not waited for. */
+const LONGEST_SIGHT_MS = 600_000;
+const SIGHT_EVERY_MS = 200;
 
 /** Nothing was told yet. */
 const SILENT: MonitoringStatus = { lastPublished: null, pending: 0, dropped: 0, lastFailure: null };
@@ -26,11 +31,18 @@ export class MonitoringKeeper {
   private told: MonitoringStatus | null = null;
   private restMs = FIRST_REST_MS;
   private rest: NodeJS.Timeout | undefined;
+  /** Which metrics are published, and where; null for none. */
+  private metrics: string | null = null;
+  /** When the API took the first set of values of those. */
+  private firstTaken: string | null = null;
+  /** Since when it has a whole set, by `performance.now()`: the first one lacks what is counted between two looks. */
+  private wholeSince: number | null = null;
 
   constructor(
     private readonly startPublisher: StartPublisher,
     private readonly store: Pick<MonitoringStore, "settings" | "keep" | "forget">,
     private readonly log: (line: string) => void,
+    private readonly longestSightMs = LONGEST_SIGHT_MS,
   ) {}
 
   /** How publishing goes; null where the host does not publish. */
@@ -55,11 +67,15 @@ export class MonitoringKeeper {
    * those that it had.
    * @throws Failed with what the API answered
    */
-  take({ act, settings }: MonitoringAct, progress: Progress): Promise<MonitoringResult> {
-    return this.queue.take(act, { act, settings }, progress, async (tell) => {
+  async take(
+    { act, settings, seenForSeconds }: MonitoringAct,
+    progress: Progress,
+  ): Promise<MonitoringResult> {
+    const result = await this.queue.take(act, { act, settings }, progress, async (tell) => {
       const before = await this.store.settings();
       await this.stop();
       if (settings === null) {
+        this.metrics = null;
         await this.store.forget();
         return { publishing: false };
       }
@@ -79,18 +95,38 @@ export class MonitoringKeeper {
       await this.store.keep(settings);
       return { publishing: true };
     });
+    // No other act waits for this: it changes nothing.
+    if (result.publishing && seenForSeconds !== undefined) await this.waitForSight(seenForSeconds, progress);
+    return result;
+  }
+
+  /** Waits until alarms can find a whole set of values, or until nobody wants those any more. */
+  private async waitForSight(seconds: number, progress: Progress): Promise<void> {
+    const { metrics } = this;
+    const isSeen = (): boolean =>
+      this.wholeSince !== null && performance.now() - this.wholeSince >= seconds * 1000;
+    if (isSeen()) return;
+    progress(`waiting until alarms find a whole set of values, ${String(seconds)} s after it was taken`);
+    const seen = await waitUntil(this.longestSightMs, SIGHT_EVERY_MS, () =>
+      Promise.resolve(this.metrics !== metrics || isSeen()),
+    );
+    if (!seen) progress("alarms find no whole set of values yet: those that tell of silence may do so once");
   }
 
   /** @param act Told once whether the API took a first set (null for yes), and before that what is waited for. */
   private start(settings: MonitoringSettings, act?: Pick<PublisherEvents, "onFirstTry" | "onWaiting">): void {
     this.told = SILENT;
+    this.expect(settings);
     this.running = this.startPublisher(settings, {
       onFirstTry: (fault) => {
         if (fault === null) this.restMs = FIRST_REST_MS;
         act?.onFirstTry(fault);
       },
       onWaiting: (waitingFor) => act?.onWaiting(waitingFor),
-      onStatus: (status) => (this.told = status),
+      onStatus: (status) => {
+        this.told = status;
+        this.see(status);
+      },
       onEnd: (how) => {
         const reason = `the publisher ${how}`;
         this.running = null;
@@ -99,6 +135,21 @@ export class MonitoringKeeper {
       },
       log: (line) => this.log(`monitoring: ${line}`),
     });
+  }
+
+  /** Other metrics are nowhere yet; the same ones stay where they are, whoever publishes them. */
+  private expect({ namespace, stack, region, endpoint, business }: MonitoringSettings): void {
+    const metrics = JSON.stringify([namespace, stack, region, endpoint, Object.keys(business).sort()]);
+    if (metrics === this.metrics) return;
+    this.metrics = metrics;
+    this.firstTaken = null;
+    this.wholeSince = null;
+  }
+
+  private see({ lastPublished }: MonitoringStatus): void {
+    if (lastPublished === null || lastPublished === this.firstTaken) return;
+    if (this.firstTaken === null) this.firstTaken = lastPublished;
+    else this.wholeSince ??= performance.now();
   }
 
   private restart(settings: MonitoringSettings, reason: string): void {

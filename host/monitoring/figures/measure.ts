@@ -58,8 +58,8 @@ export async function measure(
       return null;
     }
   };
-  const [siteNow, frontDoor, system, usage, restarts, database] = await Promise.all([
-    attempt("the site's state", () => siteFigures(sources)),
+  const [site, frontDoor, system, usage, restarts, database] = await Promise.all([
+    attempt("the site's state", () => siteNow(sources)),
     attempt("the front door's counts", () => sources.frontDoor()),
     attempt("this host's counts", () => sources.system()),
     attempt("memory and disk", () => sources.usage()),
@@ -67,8 +67,11 @@ export async function measure(
     attempt("the database's figures", () => sources.database(since)),
   ]);
   const figures = [
-    ...(siteNow ?? []),
-    ...(frontDoor === null ? [] : doorFigures(frontDoor, base?.frontDoor ?? null)),
+    figure(METRICS.publishes, 1),
+    ...(site?.figures ?? []),
+    ...(frontDoor === null
+      ? []
+      : doorFigures(frontDoor, base?.frontDoor ?? null, site?.isPromised !== false)),
     ...(system === null || base?.system == null ? [] : systemFigures(system, base.system)),
     ...(usage ?? []),
     ...(restarts === null || base?.restarts == null ? [] : restartFigures(restarts, base.restarts)),
@@ -84,21 +87,25 @@ export async function measure(
   return { interval: { at, figures }, baseline };
 }
 
-async function siteFigures(sources: Sources): Promise<Figure[]> {
+/** What is to be told of the site, and whether anybody was promised one: before there is a colour for them, nobody was. */
+async function siteNow(sources: Sources): Promise<{ figures: Figure[]; isPromised: boolean }> {
   const site = await sources.site();
-  // Nobody was promised a site yet.
-  if (site?.settings == null) return [];
+  if (site?.settings == null) return { figures: [], isPromised: false };
   const healthy = COLOURS.flatMap((colour) =>
     site.colours[colour].release === null
       ? []
       : [figure(METRICS.healthy, site.colours[colour].healthy ? 1 : 0, colour)],
   );
-  return [figure(METRICS.applicationUp, (await sources.isUp(site)) ? 1 : 0), ...healthy];
+  if (site.traffic === null) return { figures: healthy, isPromised: false };
+  const isUp = figure(METRICS.applicationUp, (await sources.isUp(site)) ? 1 : 0);
+  return { figures: [isUp, ...healthy], isPromised: true };
 }
 
-function doorFigures(now: FrontDoorCounts, before: FrontDoorCounts | null): Figure[] {
+/** Who comes before there is a site is counted, and gets an error that is nobody's fault. */
+function doorFigures(now: FrontDoorCounts, before: FrontDoorCounts | null, isPromised: boolean): Figure[] {
+  const counted = before === null ? [] : requestFigures(countedSince(now, before));
   return [
-    ...(before === null ? [] : requestFigures(countedSince(now, before))),
+    ...counted.filter(({ name }) => isPromised || name !== METRICS.errorRate.name),
     ...(now.activeUsers === null ? [] : [figure(METRICS.activeUsers, now.activeUsers)]),
   ];
 }

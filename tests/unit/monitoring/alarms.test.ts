@@ -8,7 +8,7 @@ import { repositoryRoot } from "../../../sandbox/repository";
 /* The guide's alarms, each with its own value: whom it tells, of what, from when on. */
 
 const LIMITS: AlarmLimits = monitoring.parse({}).alarms;
-const SITE = { app: "garage", logs: "/garage/live", hasDatabase: true };
+const SITE = { app: "garage", logs: "/garage/live", hasDatabase: true, intervalSeconds: 60 };
 const alarms = alarmsOf(LIMITS, SITE);
 
 function named(name: string): Alarm {
@@ -27,16 +27,16 @@ it.each([
   ["error-rate", "page", "ErrorRate", "Average", above, 5, [60, 3], "ignore"],
   ["response-time", "page", "LatencyP95", "Average", above, 5000, [60, 3], "notBreaching"],
   ["payment-failures", "page", "PaymentsFailed", "Sum", above, 5, [300, 1], "ignore"],
-  ["host-silent", "page", "ApplicationUp", "SampleCount", below, 1, [60, 3], "breaching"],
+  ["host-silent", "page", "HostPublishes", "SampleCount", below, 1, [60, 3], "breaching"],
   ["error-rate-warning", "warn", "ErrorRate", "Average", above, 1, [60, 5], "ignore"],
   ["response-time-warning", "warn", "LatencyP95", "Average", above, 2000, [60, 5], "notBreaching"],
   ["cpu", "warn", "CpuUtilization", "Average", above, 80, [300, 3], "ignore"],
   ["memory", "warn", "MemoryUtilization", "Average", above, 85, [300, 2], "ignore"],
   ["disk", "warn", "DiskUtilization", "Maximum", above, 90, [300, 1], "ignore"],
-  ["host-figures-missing", "warn", "CpuUtilization", "SampleCount", below, 1, [300, 3], "breaching"],
-  ["request-figures-missing", "warn", "Requests", "SampleCount", below, 1, [300, 3], "breaching"],
-  ["database-figures-missing", "warn", "DatabaseReachable", "SampleCount", below, 1, [300, 3], "breaching"],
-  ["payment-figures-missing", "warn", "PaymentsFailed", "SampleCount", below, 1, [300, 3], "breaching"],
+  ["host-figures-missing", "warn", "CpuUtilization", "SampleCount", below, 1, [60, 15], "breaching"],
+  ["request-figures-missing", "warn", "Requests", "SampleCount", below, 1, [60, 15], "breaching"],
+  ["database-figures-missing", "warn", "DatabaseReachable", "SampleCount", below, 1, [60, 15], "breaching"],
+  ["payment-figures-missing", "warn", "PaymentsFailed", "SampleCount", below, 1, [60, 15], "breaching"],
 ])(
   "%s tells %s: %s by %s, %s %d",
   (name, severity, metric, statistic, comparison, threshold, [periodSeconds, periods], missing) => {
@@ -73,7 +73,7 @@ it("says what to do in words that CloudWatch takes, of programs that there are",
       expect(readFileSync(file, "utf8")).toContain("export");
     }
   }
-  expect(named("error-rate").description).toContain('`garage-conductor abort "reason"`');
+  expect(named("error-rate").description).toContain('`sudo garage-conductor abort "reason"`');
   expect(named("application-down").description).toContain("/garage/live/application");
 });
 
@@ -87,7 +87,8 @@ it("takes every limit from the config", () => {
     }),
   ) as unknown as AlarmLimits;
   const found = alarmsOf(changed, SITE);
-  for (const alarm of found) expect(alarm).toMatchObject(window);
+  const inMinutes = { periodSeconds: 60, periods: 14 };
+  for (const alarm of found) expect(alarm).toMatchObject(alarm.missing === "breaching" ? inMinutes : window);
   expect(found.map(({ threshold }) => threshold)).toEqual([
     1, 1, 42, 4242, 4, 1, 42, 4242, 42, 42, 42, 1, 1, 1, 1,
   ]);
@@ -96,6 +97,30 @@ it("takes every limit from the config", () => {
     "payment-figures-missing",
   ]);
 });
+
+// interval, seconds x periods as asked for, and as silence is looked for
+it.each([
+  [60, [300, 3], [60, 15]],
+  [10, [60, 3], [60, 3]],
+  [2, [10, 3], [10, 3]],
+  [90, [360, 2], [120, 6]],
+  [240, [600, 2], [300, 4]],
+  [100, [180, 1], [180, 1]],
+  [3600, [3600, 2], [3600, 2]],
+  [60, [86_400, 1], [60, 1440]],
+])(
+  "at a value every %d s, silence of %p is that of %p: as long, and each period gets one",
+  (every, asked, looked) => {
+    const [periodSeconds, periods] = asked as [number, number];
+    const limits = { ...LIMITS, hostSilent: { periodSeconds, periods } };
+    const silent = alarmsOf(limits, { ...SITE, intervalSeconds: every }).find(
+      ({ name }) => name === "host-silent",
+    )!;
+    expect([silent.periodSeconds, silent.periods]).toEqual(looked);
+    expect(silent.periodSeconds * silent.periods).toBe(periodSeconds * periods);
+    expect(silent.periodSeconds).toBeGreaterThanOrEqual(every);
+  },
+);
 
 it("has none about the database of a site without one", () => {
   const names = alarmsOf(LIMITS, { ...SITE, hasDatabase: false }).map(({ name }) => name);

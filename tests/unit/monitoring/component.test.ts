@@ -149,6 +149,8 @@ it("has the host publish once it is there, may do so, and has somewhere to write
       ...{ endpoint: null, authority: null, credentials: null, business: GUIDE_QUERIES },
       logGroups: Object.fromEntries(GROUPS.map((stream) => [stream, `/garage/live/${stream}`])),
     },
+    // A period that the first values are in, and as long as Amazon's may take to know them.
+    seenForSeconds: 180,
   });
   // Nothing in it is a secret: a preview shows what changes.
   expect(isSecret(act.inputs.stdin)).toBe(false);
@@ -169,6 +171,15 @@ it("waits for the schema, which the queries are about", async () => {
     new Monitoring("monitoring", { host, role: null, database: { ready }, monitoring: SPEC });
   });
   expect(registrations.find(({ name }) => name === "monitoring-act")?.waitsFor).toContain("schema");
+});
+
+it("has alarms wait for no more than a period where the values are known at once", async () => {
+  const limits = monitoring.parse({
+    alarms: { hostSilent: { periodSeconds: 10 }, figuresMissing: { periodSeconds: 10 } },
+  }).alarms;
+  const spec = { endpoint: "https://cloudwatch.example.com", intervalSeconds: 2, limits };
+  const { inputs } = (await registered({ spec })).named("monitoring-act");
+  expect(actIn(inputs)).toMatchObject({ seenForSeconds: 10 });
 });
 
 it("sends the act again for nothing that is not its own", async () => {

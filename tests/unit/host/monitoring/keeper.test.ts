@@ -130,6 +130,77 @@ describe("settings", () => {
   });
 });
 
+describe("an act that waits until alarms find the values", () => {
+  const at = (minute: number): MonitoringStatus => ({
+    ...status,
+    lastPublished: `2026-05-05T05:0${String(minute)}:00Z`,
+  });
+  const sight = (longestMs = 10_000, seenForSeconds = 0.2) => {
+    const parts = keeping();
+    const keeper = new MonitoringKeeper(parts.publishers.start, parts.store, silent, longestMs);
+    const told: string[] = [];
+    const take = (change: Partial<MonitoringSettings> = {}, tell = (line: string) => void told.push(line)) =>
+      keeper.take({ ...act({ ...settings, ...change }), seenForSeconds }, tell);
+    const publish = (minute: number): void => parts.publishers.started.at(-1)!.events.onStatus(at(minute));
+    return { ...parts, keeper, told, take, publish };
+  };
+  /** Whether a promise is still open a while later. */
+  const isOpen = (promise: Promise<unknown>, ms: number): Promise<boolean> =>
+    Promise.race([
+      promise.then(() => false),
+      new Promise<boolean>((resolve) => setTimeout(() => resolve(true), ms)),
+    ]);
+  const begun = async ({ publishers }: ReturnType<typeof sight>, count = 1): Promise<void> => {
+    while (publishers.started.length < count) await new Promise((resolve) => setImmediate(resolve));
+  };
+
+  it("is done so long after the second set, for the first one is not whole; it is told, and kept before", async () => {
+    const site = sight();
+    const taken = site.take();
+    await begun(site);
+    site.publish(1);
+    site.publish(1);
+    expect(await isOpen(taken, 500)).toBe(true);
+    expect(site.told.at(-1)).toMatch(/waiting until alarms find/);
+    expect(await site.store.settings()).toEqual(settings);
+    const before = performance.now();
+    site.publish(2);
+    expect(await taken).toEqual({ publishing: true });
+    expect(performance.now() - before).toBeGreaterThanOrEqual(199);
+  });
+
+  it("waits for nothing that is there, whoever publishes it, and again for other metrics", async () => {
+    const site = sight();
+    const first = site.take();
+    await begun(site);
+    site.publish(1);
+    site.publish(2);
+    await first;
+    const told = site.told.length;
+    await site.take({ intervalSeconds: 30 });
+    expect(site.told.slice(told).join()).not.toMatch(/waiting until/);
+    const other = site.take({ business: { ...settings.business, Orders: "select 1" } });
+    await begun(site, 3);
+    expect(await isOpen(other, 400)).toBe(true);
+    await site.keeper.take(act(null), silent);
+    expect(await other).toEqual({ publishing: true });
+  });
+
+  it("keeps no other act waiting", async () => {
+    const site = sight();
+    const taken = site.take();
+    await begun(site);
+    expect(await site.keeper.take(act(null), silent)).toEqual({ publishing: false });
+    await taken;
+  });
+
+  it("is done where they do not come: an alarm shall tell that", async () => {
+    const site = sight(50);
+    expect(await site.take()).toEqual({ publishing: true });
+    expect(site.told.at(-1)).toMatch(/find no whole set of values yet/);
+  });
+});
+
 describe("a publisher that ends", () => {
   it("is started again, after longer rests each time", async () => {
     jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "performance"] });
@@ -286,6 +357,8 @@ describe("the act", () => {
   it("is taken as it is", () => {
     expect(parse({})).toEqual(act(settings));
     expect(parseAct('{"act":"monitoring","settings":null}')).toEqual(act(null));
+    const waits = { ...act(settings), seenForSeconds: 180 };
+    expect(parseAct(JSON.stringify(waits))).toEqual(waits);
   });
 
   it.each([

@@ -61,7 +61,13 @@ describe("an interval", () => {
   it("without one before it has what is now, and no counts", async () => {
     const { figures, baseline } = await run({}, null);
     const names = new Set(figures.map(({ name }) => name));
-    expect([...names].sort()).toEqual(["ActiveUsers", "ApplicationUp", "DiskUtilization", "Healthy"]);
+    expect([...names].sort()).toEqual([
+      "ActiveUsers",
+      "ApplicationUp",
+      "DiskUtilization",
+      "Healthy",
+      "HostPublishes",
+    ]);
     expect(valueOf(figures, "Healthy", "green")).toBeUndefined();
     expect(baseline.frontDoor).toEqual(door(10));
   });
@@ -96,6 +102,30 @@ describe("an interval", () => {
   it("of a site that nobody was promised yet has no word on it", async () => {
     const { figures } = await run({ site: () => Promise.resolve(null) }, null);
     expect(valueOf(figures, "ApplicationUp")).toBeUndefined();
+  });
+
+  it.each([
+    ["was configured", { ...siteOf({}), traffic: null }],
+    ["has a release, and no users", { ...siteOf({ blue: serving("v1") }), traffic: null }],
+  ])("of a site that %s: whoever comes meets an error, and nobody is at fault", async (_, site) => {
+    const early = { site: () => Promise.resolve(site), isUp: () => Promise.resolve(false) };
+    const { baseline } = await run(early, null);
+    const frontDoor = () =>
+      Promise.resolve({ ...door(10), requests: { blue: { "2xx": 10 }, green: {}, none: { "5xx": 3 } } });
+    const { figures } = await run({ ...early, frontDoor }, baseline, AT + 60_000);
+    expect(valueOf(figures, "ApplicationUp")).toBeUndefined();
+    expect(valueOf(figures, "ErrorRate", "all")).toBeUndefined();
+    expect([valueOf(figures, "Requests", "all"), valueOf(figures, "HostPublishes")]).toEqual([3, 1]);
+  });
+
+  it("of a site whose state cannot be read has its errors all the same", async () => {
+    const { baseline } = await run({}, null);
+    const { figures } = await run(
+      { site: () => Promise.reject(new Error("damaged")) },
+      baseline,
+      AT + 60_000,
+    );
+    expect([valueOf(figures, "ApplicationUp"), valueOf(figures, "ErrorRate", "all")]).toEqual([undefined, 0]);
   });
 
   it("asks the database from its own last time on, or else from the interval's beginning", async () => {
