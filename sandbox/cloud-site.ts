@@ -190,6 +190,11 @@ async function leadToCloud(
     "monitoring.endpoint": emulator.url,
     "monitoring.authorityFile": emulator.authorityFile,
     "monitoring.intervalSeconds": "10",
+    // The same time as by default, in periods that a first `up` need not wait a minute for.
+    "monitoring.alarms.hostSilent.periodSeconds": "10",
+    "monitoring.alarms.hostSilent.periods": "18",
+    "monitoring.alarms.figuresMissing.periodSeconds": "10",
+    "monitoring.alarms.figuresMissing.periods": "90",
   };
   for (const severity of SEVERITIES) values[`monitoring.${severity}.webhooks[0]`] = subscriber.url(severity);
   for (const [key, value] of Object.entries(values)) await project.setConfig(key, value, { path: true });
