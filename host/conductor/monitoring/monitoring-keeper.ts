@@ -31,11 +31,11 @@ export class MonitoringKeeper {
   private told: MonitoringStatus | null = null;
   private restMs = FIRST_REST_MS;
   private rest: NodeJS.Timeout | undefined;
-  /** Which metrics are published, and where; null for none. */
-  private metrics: string | null = null;
-  /** When the API took the first set of values of those. */
+  /** Where values go that nobody had published there before; null for nowhere. */
+  private newPlace: string | null = null;
+  /** When the first set of values was taken there. */
   private firstTaken: string | null = null;
-  /** Since when it has a whole set, by `performance.now()`: the first one lacks what is counted between two looks. */
+  /** Since when a whole set is there, by `performance.now()`: the first one lacks what is counted between two looks. */
   private wholeSince: number | null = null;
 
   constructor(
@@ -75,10 +75,11 @@ export class MonitoringKeeper {
       const before = await this.store.settings();
       await this.stop();
       if (settings === null) {
-        this.metrics = null;
+        this.newPlace = null;
         await this.store.forget();
         return { publishing: false };
       }
+      if (before === null || placeOf(before) !== placeOf(settings)) this.expectAt(placeOf(settings));
       tell(`publishing a first set of values in ${settings.region}, as ${settings.namespace}`);
       const fault = await new Promise<string | null>((resolve) => {
         this.start(settings, {
@@ -89,6 +90,7 @@ export class MonitoringKeeper {
       });
       if (fault !== null) {
         await this.stop();
+        this.newPlace = null;
         if (before !== null) this.start(before);
         throw new Failed(`nothing can be published: ${fault}`);
       }
@@ -100,15 +102,16 @@ export class MonitoringKeeper {
     return result;
   }
 
-  /** Waits until alarms can find a whole set of values, or until nobody wants those any more. */
+  /** Waits until alarms can find a whole set of values where there was none, or until nobody wants any there. */
   private async waitForSight(seconds: number, progress: Progress): Promise<void> {
-    const { metrics } = this;
+    const { newPlace } = this;
     const isSeen = (): boolean =>
       this.wholeSince !== null && performance.now() - this.wholeSince >= seconds * 1000;
-    if (isSeen()) return;
+    // What alarms have found before is not waited for: an `up` may be the way back.
+    if (newPlace === null || isSeen()) return;
     progress(`waiting until alarms find a whole set of values, ${String(seconds)} s after it was taken`);
     const seen = await waitUntil(this.longestSightMs, SIGHT_EVERY_MS, () =>
-      Promise.resolve(this.metrics !== metrics || isSeen()),
+      Promise.resolve(this.newPlace !== newPlace || isSeen()),
     );
     if (!seen) progress("alarms find no whole set of values yet: those that tell of silence may do so once");
   }
@@ -116,7 +119,6 @@ export class MonitoringKeeper {
   /** @param act Told once whether the API took a first set (null for yes), and before that what is waited for. */
   private start(settings: MonitoringSettings, act?: Pick<PublisherEvents, "onFirstTry" | "onWaiting">): void {
     this.told = SILENT;
-    this.expect(settings);
     this.running = this.startPublisher(settings, {
       onFirstTry: (fault) => {
         if (fault === null) this.restMs = FIRST_REST_MS;
@@ -137,11 +139,8 @@ export class MonitoringKeeper {
     });
   }
 
-  /** Other metrics are nowhere yet; the same ones stay where they are, whoever publishes them. */
-  private expect({ namespace, stack, region, endpoint, business }: MonitoringSettings): void {
-    const metrics = JSON.stringify([namespace, stack, region, endpoint, Object.keys(business).sort()]);
-    if (metrics === this.metrics) return;
-    this.metrics = metrics;
+  private expectAt(place: string): void {
+    this.newPlace = place;
     this.firstTaken = null;
     this.wholeSince = null;
   }
@@ -168,4 +167,9 @@ export class MonitoringKeeper {
     this.running = null;
     this.told = null;
   }
+}
+
+/** Where values are looked for: in a place that is another, alarms find none yet. */
+function placeOf({ namespace, stack, region, endpoint }: MonitoringSettings): string {
+  return JSON.stringify([namespace, stack, region, endpoint]);
 }

@@ -169,7 +169,7 @@ describe("an act that waits until alarms find the values", () => {
     expect(performance.now() - before).toBeGreaterThanOrEqual(199);
   });
 
-  it("waits for nothing that is there, whoever publishes it, and again for other metrics", async () => {
+  it("waits for nothing that is there, whoever publishes it, and again in another place", async () => {
     const site = sight();
     const first = site.take();
     await begun(site);
@@ -179,11 +179,31 @@ describe("an act that waits until alarms find the values", () => {
     const told = site.told.length;
     await site.take({ intervalSeconds: 30 });
     expect(site.told.slice(told).join()).not.toMatch(/waiting until/);
-    const other = site.take({ business: { ...settings.business, Orders: "select 1" } });
-    await begun(site, 3);
+    const before = site.told.length;
+    await site.take({ business: { ...settings.business, Orders: "select 1" } });
+    expect(site.told.slice(before).join()).not.toMatch(/waiting until/);
+    const other = site.take({ namespace: "Elsewhere" });
+    await begun(site, 4);
     expect(await isOpen(other, 400)).toBe(true);
     await site.keeper.take(act(null), silent);
     expect(await other).toEqual({ publishing: true });
+  });
+
+  it("waits for nothing that an earlier conductor published, and goes on to wait for what it was cut short at", async () => {
+    const site = sight();
+    const cut = site.take();
+    await begun(site);
+    expect(await isOpen(cut, 50)).toBe(true);
+    const again = site.take();
+    await begun(site, 2);
+    site.publish(1);
+    site.publish(2);
+    expect(await again).toEqual({ publishing: true });
+    await cut;
+    const later = site.again();
+    const told: string[] = [];
+    await later.take({ ...act(settings), seenForSeconds: 10 }, (line) => void told.push(line));
+    expect(told.join()).not.toMatch(/waiting until/);
   });
 
   it("keeps no other act waiting", async () => {
