@@ -1,9 +1,9 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { createInterface } from "node:readline";
 import type { DatabaseActs } from "../../database/protocol";
 import type { WorkerInput, WorkerOutput } from "../../database/worker-protocol";
 import type { Progress } from "../act-queue";
 import { Failed, Refused } from "../faults";
+import { listenTo } from "../system/answering-child";
 
 /** What an act about the database may ask of the site. */
 export interface SiteDoor {
@@ -63,7 +63,6 @@ class RunningWorker {
   private readonly jobs = new Map<number, Job>();
   private readonly lastLines: string[] = [];
   private sent = 0;
-  private isCutShort = false;
   private idle: NodeJS.Timeout | undefined;
 
   constructor(
@@ -72,17 +71,14 @@ class RunningWorker {
   ) {
     const [program = "", ...args] = argv;
     this.child = spawn(program, args, { stdio: "pipe", env: { ...process.env, ...WORKER_ENVIRONMENT } });
-    createInterface({ input: this.child.stdout }).on("line", (line) => this.hear(line));
-    createInterface({ input: this.child.stderr }).on("line", (line) => {
-      this.lastLines.push(line);
-      if (this.lastLines.length > LAST_LINES) this.lastLines.shift();
+    listenTo<WorkerOutput>(this.child, {
+      onAnswer: (output) => this.hear(output),
+      onLine: (line) => {
+        this.lastLines.push(line);
+        if (this.lastLines.length > LAST_LINES) this.lastLines.shift();
+      },
+      onEnd: (how) => this.fail(how),
     });
-    this.child.on("error", (error) => this.fail(`could not be started (${error.message})`));
-    this.child.on("close", (code, signal) => {
-      this.fail(signal === null ? `ended with exit code ${String(code)}` : `was ended by ${signal}`);
-    });
-    // What is written to a worker that is gone is told by its end.
-    this.child.stdin.on("error", () => undefined);
   }
 
   send(act: DatabaseActs, holdContract: string | null, job: Job): void {
@@ -96,16 +92,7 @@ class RunningWorker {
     this.child.stdin.write(`${JSON.stringify(input)}\n`);
   }
 
-  private hear(line: string): void {
-    let output: WorkerOutput;
-    try {
-      output = JSON.parse(line) as WorkerOutput;
-    } catch {
-      // Half a line: it was killed while it wrote. One that lives on and cannot be understood would keep its act waiting for ever.
-      this.isCutShort = true;
-      this.child.kill("SIGKILL");
-      return;
-    }
+  private hear(output: WorkerOutput): void {
     const job = this.jobs.get(output.id);
     if (job === undefined) return;
     if ("progress" in output) {
@@ -138,11 +125,10 @@ class RunningWorker {
 
   private fail(how: string): void {
     this.isGone = true;
-    const when = this.isCutShort ? " in the middle of an answer" : "";
     const lines = this.lastLines.map((line) => `\n  ${line}`).join("");
     for (const job of this.jobs.values()) {
       job.reject(
-        new Failed(`the database's worker ${how}${when}; what it had begun was undone, run it again${lines}`),
+        new Failed(`the database's worker ${how}; what it had begun was undone, run it again${lines}`),
       );
     }
     this.jobs.clear();

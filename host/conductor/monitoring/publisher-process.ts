@@ -1,11 +1,11 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { createInterface } from "node:readline";
 import type {
   MonitoringInput,
   MonitoringOutput,
   MonitoringSettings,
   MonitoringStatus,
 } from "../../monitoring/protocol";
+import { listenTo } from "../system/answering-child";
 
 /** What a publisher tells while it runs. */
 export interface PublisherEvents {
@@ -38,36 +38,22 @@ export function publisherProcess(argv: readonly string[]): StartPublisher {
     const [program = "", ...args] = argv;
     const child: ChildProcessWithoutNullStreams = spawn(program, args, { stdio: "pipe" });
     let isWanted = true;
-    let isCutShort = false;
     const gone = new Promise<void>((resolve) => {
-      const end = (how: string): void => {
-        if (isWanted) onEnd(isCutShort ? `${how} in the middle of an answer` : how);
-        isWanted = false;
-        resolve();
-      };
-      child.on("error", (error) => end(`could not be started (${error.message})`));
-      child.on("close", (code, signal) => {
-        end(signal === null ? `ended with exit code ${String(code)}` : `was ended by ${signal}`);
+      listenTo<MonitoringOutput>(child, {
+        onAnswer: (output) => {
+          if (!isWanted) return;
+          if ("status" in output) onStatus(output.status);
+          else if ("waitingFor" in output) onWaiting(output.waitingFor);
+          else onFirstTry(output.firstTry);
+        },
+        onLine: log,
+        onEnd: (how) => {
+          if (isWanted) onEnd(how);
+          isWanted = false;
+          resolve();
+        },
       });
     });
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      if (!isWanted) return;
-      let output: MonitoringOutput;
-      try {
-        output = JSON.parse(line) as MonitoringOutput;
-      } catch {
-        // Half a line: it was killed while it wrote. One that lives on and cannot be understood is of no use either.
-        isCutShort = true;
-        child.kill("SIGKILL");
-        return;
-      }
-      if ("status" in output) onStatus(output.status);
-      else if ("waitingFor" in output) onWaiting(output.waitingFor);
-      else onFirstTry(output.firstTry);
-    });
-    createInterface({ input: child.stderr }).on("line", (line) => log(line));
-    // What is written to one that is gone is told by its end.
-    child.stdin.on("error", () => undefined);
     const input: MonitoringInput = { settings };
     child.stdin.write(`${JSON.stringify(input)}\n`);
     return {
