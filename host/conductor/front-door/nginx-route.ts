@@ -45,16 +45,16 @@ export class NginxRoute {
     await Promise.all([this.tell(route).catch(() => false), writeDurably(this.file, text, 0o644)]);
     // A Nginx that starts from here on reads this file. One that started meanwhile may have read the one before it, and
     // was not there to be told.
-    const known = await waitUntil(
-      START_DEADLINE_MS,
-      20,
-      async () => (await this.read()) !== null || !(await this.isStarting()),
-    );
+    let found: string | null | undefined;
+    const known = await waitUntil(START_DEADLINE_MS, 20, async () => {
+      found = await this.read();
+      return found !== null || !(await this.isStarting());
+    });
     if (!known) {
       const seconds = START_DEADLINE_MS / 1000;
       throw new Failed(`Nginx has been starting for ${seconds} s; see \`systemctl status nginx\``);
     }
-    return (await this.read()) === route || (await this.tell(route));
+    return found === route || (await this.tell(route));
   }
 
   /** False where nobody listens. */
