@@ -6,6 +6,7 @@ import * as random from "@pulumi/random";
 import { doneAfter } from "./done-after";
 import type { ReachableMachine } from "./host";
 import { hostKeyFrom, type HostKeyPair } from "./host-key";
+import { hostRoleName } from "./host-role";
 import { Network } from "./network";
 import { cloudConfig } from "./user-data";
 
@@ -78,7 +79,7 @@ export class Ec2Machine extends pulumi.ComponentResource implements ReachableMac
     const keys = this.makeKeys(`${name}-host-key`);
     const role = new iam.Role(
       `${name}-role`,
-      { name: `${shownAs}-host`, assumeRolePolicy: TRUST, tags: this.tags },
+      { name: hostRoleName(shownAs), assumeRolePolicy: TRUST, tags: this.tags },
       { parent: this },
     );
     const instance = this.makeInstance(name, network, keys, role);
@@ -117,7 +118,7 @@ export class Ec2Machine extends pulumi.ComponentResource implements ReachableMac
     const { tags } = this;
     const profile = new iam.InstanceProfile(
       `${name}-profile`,
-      { name: `${this.spec.name}-host`, role: role.name, tags },
+      { name: hostRoleName(this.spec.name), role: role.name, tags },
       { parent: this },
     );
     const userData = keys.apply(({ privateKey: hostPrivateKey, publicKey: hostPublicKey }) =>

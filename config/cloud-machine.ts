@@ -1,3 +1,4 @@
+import { hostRoleName, ROLE_NAME_LIMIT } from "../components/host-role";
 import type { MachineSpec } from "../components/machine";
 import { configCommand, type Fault, type Path } from "./faults";
 import { hostMode } from "./host-mode";
@@ -63,17 +64,16 @@ function ec2Faults(raw: RawConfig): Fault[] {
   ];
 }
 
-/** Longest name of a role of IAM's, and what the machine's has behind the stack's. */
-const ROLE_NAME = 64;
-const ROLE_SUFFIX = "-host";
+/** What the machine is called in AWS. */
+const shownAs = (name: string, stack: string): string => `${name}-${stack}`;
 
 /** The machine's role is called after application and stack. */
 function nameFaults(raw: RawConfig): Fault[] {
-  const room = ROLE_NAME - `-${raw.stack}${ROLE_SUFFIX}`.length;
+  const room = ROLE_NAME_LIMIT - hostRoleName(shownAs("", raw.stack)).length;
   const name = soundAt(raw, ["name"]) as string | undefined;
   if (name === undefined || name.length <= room) return [];
   const shorter = room < 1 ? "none is short enough" : `at most ${room} characters long`;
-  const rule = `${shorter} beside the stack's name ${raw.stack}: AWS takes names of roles of at most ${ROLE_NAME}`;
+  const rule = `${shorter} beside the stack's name ${raw.stack}: AWS takes names of roles of at most ${ROLE_NAME_LIMIT}`;
   return [faultAt(raw, ["name"], rule)];
 }
 
@@ -88,7 +88,7 @@ export function machineSpec(values: StackValues, { hostKey, publicKey }: Keys, s
     return {
       mode: "ec2",
       ...machine,
-      name: `${values.name}-${stack}`,
+      name: shownAs(values.name, stack),
       authorizedKey: publicKey,
       dns: zoneId === undefined ? null : { zoneId, domains: values.site.domains },
     };
