@@ -208,23 +208,40 @@ describe("a distribution that is too old", () => {
         return packages.filter((line) => !/ (installed|config-files) ok$/.test(line));
       }
 
-      it.each(["unpacked", "half-configured"])("which has Nginx %s, goes on from there", async (state) => {
-        expect(await killedAt(state)).not.toEqual([]);
+      it("which configures Nginx, goes on from there", async () => {
+        expect(await killedAt("half-configured")).not.toEqual([]);
         await ready();
         expect(await unfinished()).toEqual([]);
       });
 
-      it.each([
-        ["", ""],
-        [", where its source is no longer known", "/etc/apt/sources.list.d/nginx-makers.sources"],
-      ])("which has Nginx unpacked and not yet recorded all of it%s, goes on from there", async (_, lost) => {
+      /** Kills it when dpkg has unpacked Nginx, and not yet recorded that all of it is there. */
+      async function killedBeforeTheRecord(): Promise<void> {
         expect(await killedAt("unpacked")).not.toEqual([]);
         // For a millisecond dpkg's record has this line, which no signal hits for sure.
         const record = "/^Package: nginx$/,/^$/ s/^Status: .*/Status: install reinstreq unpacked/";
         const files = ["/var/lib/dpkg/status", "/var/lib/dpkg/updates", "-type", "f"];
         await world.host.exec(["find", ...files, "-exec", "sed", "-i", record, "{}", "+"]);
         expect(await unfinished()).toContain("nginx unpacked reinstreq");
-        if (lost !== "") await world.host.exec(["rm", lost]);
+      }
+
+      it("which has not yet recorded all of Nginx, goes on from there", async () => {
+        await killedBeforeTheRecord();
+        await ready();
+        expect(await unfinished()).toEqual([]);
+      });
+
+      it("which has not yet recorded all of an Nginx of no source now, takes it away unless it serves", async () => {
+        await killedBeforeTheRecord();
+        await world.host.exec(["rm", "/etc/apt/sources.list.d/nginx-makers.sources"]);
+        const unit = "/run/systemd/system/nginx.service";
+        await world.host.exec(["mkdir", "-p", "/run/systemd/system"]);
+        await world.host.exec(["tee", unit], { stdin: "[Service]\nExecStart=/bin/sleep infinity\n" });
+        await world.host.exec(["sh", "-c", "systemctl daemon-reload && systemctl start nginx"]);
+        const { exitCode, stderr } = await bootstrap();
+        expect(stderr).toMatch(/of no source that is known: nginx\. Nginx serves, so nothing is removed/);
+        expect(exitCode).toBe(1);
+        expect(await unfinished()).toContain("nginx unpacked reinstreq");
+        await world.host.exec(["sh", "-c", `systemctl stop nginx && rm ${unit} && systemctl daemon-reload`]);
         await ready();
         expect(await unfinished()).toEqual([]);
       });
