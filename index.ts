@@ -37,8 +37,12 @@ const {
 const machine = new Machine("machine", machineSpec);
 const bucket = new BackupBucket("backups", { bucket: bucketSpec, role: machine.role });
 
-// What runs it, and the door that its users come through.
-const host = new Host("web", { ...hostSettings, machine });
+// What runs it, and the door that its users come through. What it would refuse to become is refused here, before anything changes.
+const host = new Host("web", {
+  ...hostSettings,
+  machine,
+  desired: { releases, ...strategy, traffic: shares },
+});
 const frontDoor = new FrontDoor("front-door", { host, site });
 const certificate = new Certificate("certificate", { host, frontDoor, site });
 

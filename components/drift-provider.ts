@@ -9,7 +9,7 @@ import type {
   UpdateResult,
 } from "@pulumi/pulumi/dynamic";
 import { z } from "zod";
-import { DRIFT_PARTS, ExitCode } from "../host/conductor/protocol";
+import { DRIFT_PARTS, ExitCode, type DesiredState, type DriftAct } from "../host/conductor/protocol";
 import { askHost, type HostConnection } from "./ask-host";
 
 /** What may have been changed by hand: the host software as a whole, and what the conductor looks after. */
@@ -26,8 +26,10 @@ export interface DriftArgs {
   /** Which host this is. Another one is not asked: what was left on this one is not there. */
   readonly hostId: string;
   readonly connection: HostConnection;
-  /** Command that makes the conductor tell what it finds. */
+  /** Command that gives the conductor an act, and prints its answer. */
   readonly command: string;
+  /** What the `up` is about to ask for: where the host would refuse it, nothing is begun. No part of what is kept. */
+  readonly desired?: DesiredState;
 }
 
 /** What is kept: the arguments, what was found, and how often anything was. */
@@ -44,18 +46,29 @@ const NOT_THERE = 127;
 
 const answerSchema = z.record(z.string(), z.string().nullable());
 
+/** What the host answered. */
+interface Answer {
+  readonly found: Found;
+  /** Why it would refuse what it is about to be asked for; null where it would not, or cannot tell. */
+  readonly refusal: string | null;
+}
+
 /**
  * Asks in `check`, which sees what was kept and says what is to be kept now: so the preview shows what was found as a
- * change of an input, and knows every value that follows from it.
+ * change of an input, and knows every value that follows from it. And what fails here, fails before anything was touched.
  */
 export const provider: ResourceProvider = { check, diff, create, update };
 
-async function check(olds: Partial<DriftInputs>, news: DriftArgs): Promise<CheckResult> {
+async function check(olds: Partial<DriftInputs>, { desired, ...news }: DriftArgs): Promise<CheckResult> {
   try {
-    const found = olds.hostId === news.hostId ? await ask(news) : nothing();
+    const { found, refusal } = olds.hostId === news.hostId ? await ask(news, desired) : answer();
     for (const part of PARTS.filter((one) => found[one] !== "")) {
       // Pulumi shows it as a message.
       console.error(`changed on the host, and put right by an up: ${found[part]}`);
+    }
+    if (refusal !== null) {
+      const reason = `the host refuses what this config asks for, and nothing was changed: ${refusal}`;
+      return { inputs: news, failures: [{ property: "", reason }] };
     }
     const mends = Object.fromEntries(
       PARTS.map((part) => [part, (olds.mends?.[part] ?? 0) + (found[part] === "" ? 0 : 1)]),
@@ -101,35 +114,50 @@ function nothing(): Found {
   return Object.fromEntries(PARTS.map((part) => [part, ""])) as Found;
 }
 
-async function ask({ connection, command }: DriftArgs): Promise<Found> {
-  if (JSON.stringify([connection, command]).includes(UNKNOWN)) {
-    return nothing();
+function answer(found: Partial<Found> = {}, refusal: string | null = null): Answer {
+  return { found: { ...nothing(), ...found }, refusal };
+}
+
+async function ask(
+  { connection, command }: Pick<DriftArgs, "connection" | "command">,
+  desired: DesiredState | undefined,
+): Promise<Answer> {
+  if (holdsUnknown([connection, command])) {
+    return answer();
   }
-  const { exitCode, stdout, stderr } = await askHost(connection, command);
+  const act: DriftAct = {
+    act: "drift",
+    ...(desired === undefined || holdsUnknown(desired) ? {} : { desired }),
+  };
+  const { exitCode, stdout, stderr } = await askHost(connection, command, { stdin: JSON.stringify(act) });
   switch (exitCode) {
     case ExitCode.done:
-      return { ...nothing(), ...readAnswer(stdout) };
+      return readAnswer(stdout);
     case ExitCode.invalid:
       // A conductor of before there was such a question. The `up` brings one that knows it.
-      return nothing();
+      return answer();
     case NOT_THERE:
-      return { ...nothing(), software: "the conductor is gone" };
+      return answer({ software: "the conductor is gone" });
     case ExitCode.silent:
-      return { ...nothing(), software: "the conductor does not answer" };
+      return answer({ software: "the conductor does not answer" });
     default:
       throw new Error(stderr.trim() || `\`${command}\` ended with exit code ${exitCode}`);
   }
 }
 
-function readAnswer(stdout: string): Partial<Found> {
-  const answer = answerSchema.safeParse(parseJson(stdout));
-  if (!answer.success) {
+function holdsUnknown(value: unknown): boolean {
+  return JSON.stringify(value).includes(UNKNOWN);
+}
+
+function readAnswer(stdout: string): Answer {
+  const read = answerSchema.safeParse(parseJson(stdout));
+  if (!read.success) {
     throw new Error(
       "the conductor's answer is not the one that this program knows; run `npm run build` and `up`",
     );
   }
-  const parts = DRIFT_PARTS.map((part) => [part, answer.data[part] ?? ""]);
-  return Object.fromEntries(parts) as Partial<Found>;
+  const parts = DRIFT_PARTS.map((part) => [part, read.data[part] ?? ""]);
+  return answer(Object.fromEntries(parts) as Partial<Found>, read.data["refusal"] ?? null);
 }
 
 function parseJson(text: string): unknown {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { Command, CopyToRemote } from "@pulumi/command/remote";
+import type { DesiredState } from "../host/conductor/protocol";
 import type { HostConnection } from "./ask-host";
 import type { Part } from "./drift-provider";
 import { withComment } from "./host-act";
@@ -38,6 +39,8 @@ export interface ReachableMachine {
 export interface HostArgs extends HostSettings {
   /** The machine that becomes the host. */
   readonly machine: ReachableMachine;
+  /** What the site on it shall become: refused before anything is touched, where the host can tell that it cannot be reached. */
+  readonly desired?: DesiredState;
   /** Archive of the host software; default: the one that `npm run build` leaves in this program's `dist`. */
   readonly software?: string;
 }
@@ -74,7 +77,7 @@ export class Host extends pulumi.ComponentResource {
 
     this.software = readSoftware(args.software ?? DEFAULT_SOFTWARE);
 
-    this.drift = this.askForDrift(`${name}-drift`);
+    this.drift = this.askForDrift(`${name}-drift`, args.desired);
     const copy = this.copySoftware(`${name}-software`);
     const bootstrap = this.runBootstrap(`${name}-bootstrap`, copy);
 
@@ -101,11 +104,12 @@ export class Host extends pulumi.ComponentResource {
     return pulumi.interpolate`${part} put right ${this.drift.mends[part]} times`;
   }
 
-  private askForDrift(name: string): HostDrift {
+  private askForDrift(name: string, desired: DesiredState | undefined): HostDrift {
     const { connection, hostId, conductor } = this;
     // sudo has no exit code of its own for a program that is not there.
-    const command = `test -x ${conductor} || exit 127; ${this.asRoot}${conductor} drift`;
-    return new HostDrift(name, { connection, hostId, command }, { parent: this });
+    const command = `test -x ${conductor} || exit 127; ${this.asRoot}${conductor} act`;
+    const asked = desired === undefined ? {} : { desired };
+    return new HostDrift(name, { connection, hostId, command, ...asked }, { parent: this });
   }
 
   /** One archive, not a directory: a copied directory loses its modes and keeps files that are gone here. */

@@ -36,8 +36,9 @@ const IN_PLACE =
   "processes change. The version before stays on the disk, and comes back where the new one does not become healthy.";
 
 /**
- * Asks the host whether the whole desired state can be reached from what is live, before anything is touched. The
- * releases wait for it, so that a plan that is refused changes nothing.
+ * Asks the host whether the whole desired state can be reached from what is live, on the schema as it is by then and with the
+ * environment that is on the host by then. The releases wait for it, so that a plan that is refused changes none. What can be told
+ * earlier is refused earlier, before anything is touched: by `HostDrift`, in every preview, too.
  */
 export class SitePlan extends pulumi.ComponentResource {
   /** The steps that follow, in words. */

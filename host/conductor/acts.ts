@@ -81,6 +81,8 @@ const releaseIntent = z.strictObject({
   buildVariables: z.array(variableName).max(100),
 });
 
+const desiredRelease = releaseIntent.omit({ environment: true }).strict();
+
 const ownText = z.string().min(1).refine(isPlainText);
 const seconds = z.number().int().min(0);
 
@@ -184,6 +186,8 @@ const settings = z
 const migration = z.string().regex(/^[0-9]{1,20}$/);
 const schemaRange = z.strictObject({ first: migration, last: migration.nullable() });
 
+const trafficIntent = z.strictObject({ stable: colour, weight: percent });
+
 const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("configure"), site: settings }),
   z.strictObject({ act: z.literal("environment"), hash: environmentHash, variables }),
@@ -193,7 +197,7 @@ const act = z.discriminatedUnion("act", [
     releases: z.strictObject({ blue: releaseIntent.nullable(), green: releaseIntent.nullable() }),
     inPlace: z.literal(true).exactOptional(),
     schema: z.strictObject({ blue: schemaRange.nullable(), green: schemaRange.nullable() }).exactOptional(),
-    traffic: z.strictObject({ stable: colour, weight: percent }),
+    traffic: trafficIntent,
   }),
   z.strictObject({
     act: z.literal("release"),
@@ -207,7 +211,16 @@ const act = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("ack") }),
   z.strictObject({ act: z.literal("smoke"), target: z.enum([...COLOURS, "site"]) }),
   z.strictObject({ act: z.literal("status") }),
-  z.strictObject({ act: z.literal("drift") }),
+  z.strictObject({
+    act: z.literal("drift"),
+    desired: z
+      .strictObject({
+        releases: z.strictObject({ blue: desiredRelease.nullable(), green: desiredRelease.nullable() }),
+        inPlace: z.literal(true).exactOptional(),
+        traffic: trafficIntent,
+      })
+      .exactOptional(),
+  }),
   ...databaseActs,
   ...monitoringActs,
 ]);

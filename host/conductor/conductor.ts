@@ -10,7 +10,7 @@ import { drain } from "./front-door/drain";
 import { setMaintenance } from "./front-door/maintenance";
 import type { MonitoringKeeper } from "./monitoring/monitoring-keeper";
 import type { Paths } from "./paths";
-import { planSteps } from "./plan";
+import { planSteps, refusalOf } from "./plan";
 import {
   COLOURS,
   type AbortAct,
@@ -20,6 +20,7 @@ import {
   type CertifyResult,
   type ConfigureAct,
   type ConfigureResult,
+  type DriftAct,
   type DriftResult,
   type EnvironmentAct,
   type EnvironmentResult,
@@ -90,7 +91,7 @@ export class Conductor {
       case "status":
         return this.status();
       case "drift":
-        return this.drift();
+        return this.drift(act);
       case "certify":
         return this.certify(act, progress);
       case "abort":
@@ -128,11 +129,15 @@ export class Conductor {
     return { ...statusOf(site, underWay, certificate), ...(monitoring === null ? {} : { monitoring }) };
   }
 
-  private async drift(): Promise<DriftResult> {
+  private async drift({ desired }: DriftAct): Promise<DriftResult> {
     const { store, inspector } = this.host;
     const isUnderWay = (act: string): boolean => this.acts.has(act);
     const found = await findDrift(store, inspector, isUnderWay);
-    return { ...found, database: await this.database.drift(store.site) };
+    const database = await this.database.drift(store.site);
+    if (desired === undefined) return { ...found, database };
+    // What an act is changing just now is judged by the plan, which waits for it.
+    const isSettled = this.acts.underWay === null;
+    return { ...found, database, refusal: isSettled ? refusalOf(store.site, desired) : null };
   }
 
   /**

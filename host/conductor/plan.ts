@@ -3,6 +3,7 @@ import {
   COLOURS,
   otherColour,
   type Colour,
+  type DesiredState,
   type PlanAct,
   type ReleaseIntent,
   type TrafficIntent,
@@ -40,6 +41,50 @@ export function planSteps(site: Site, plan: PlanAct, schemaVersion: string | nul
     ...keeping.map((colour) => describePending(site, colour)),
     ...describeTraffic(site, plan),
   ];
+}
+
+/**
+ * Why {@link planSteps} would refuse a desired state whatever the environment of its releases will be, and whatever the schema: what
+ * a preview can tell before anything is touched. The plan itself judges the rest. Pure.
+ * @returns null where it need not be refused, and where nothing is asked for that is not there: then no act is sent.
+ */
+export function refusalOf(site: Site, desired: DesiredState): string | null {
+  const [asItIs, ...changed] = ENVIRONMENTS.map((environments) => planWith(site, desired, environments));
+  if (asItIs === undefined || asksForNothing(site, asItIs)) return null;
+  const refusal = refusalOfPlan(site, asItIs);
+  return changed.every((plan) => refusalOfPlan(site, plan) !== null) ? refusal : null;
+}
+
+/** Which colours' releases may find another environment than they run with: one that has it already, the other, both, none. */
+const ENVIRONMENTS: readonly (readonly Colour[])[] = [[], ["blue"], ["green"], [...COLOURS]];
+
+/** No environment's hash. */
+const ANOTHER = "another";
+
+function planWith(site: Site, desired: DesiredState, changed: readonly Colour[]): PlanAct {
+  const whole = (colour: Colour): ReleaseIntent | null => {
+    const release = desired.releases[colour];
+    const now = site.colours[colour].release?.intent.environment ?? ANOTHER;
+    return release && { ...release, environment: changed.includes(colour) ? ANOTHER : now };
+  };
+  return { ...desired, act: "plan", releases: { blue: whole("blue"), green: whole("green") } };
+}
+
+function asksForNothing(site: Site, plan: PlanAct): boolean {
+  return (
+    COLOURS.every((colour) => runs(site, colour, plan.releases[colour])) &&
+    describeTraffic(site, plan).length === 0
+  );
+}
+
+function refusalOfPlan(site: Site, plan: PlanAct): string | null {
+  try {
+    planSteps(site, plan);
+    return null;
+  } catch (error) {
+    if (error instanceof Refused) return error.message;
+    throw error;
+  }
 }
 
 /**

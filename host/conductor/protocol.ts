@@ -294,9 +294,20 @@ export const DRIFT_PARTS = ["frontDoor", "environment", "database", "blue", "gre
 /** One part of a host. */
 export type DriftPart = (typeof DRIFT_PARTS)[number];
 
-/** `drift`: asks what on the host is not as the conductor left it. Touches nothing, and waits for no other act. */
+/**
+ * `drift`: asks what on the host is not as the conductor left it, and whether a desired state would be refused. Touches nothing, and
+ * waits for no other act.
+ */
 export interface DriftAct {
   readonly act: "drift";
+  /** What an `up` is about to ask for; absent where nothing is. */
+  readonly desired?: DesiredState;
+}
+
+/** The whole desired state, as the config says it: before its environment is on the host, and the schema has changed. */
+export interface DesiredState extends Omit<PlanAct, "act" | "releases" | "schema"> {
+  /** What each colour shall run; null retires it. */
+  readonly releases: Readonly<Record<Colour, Omit<ReleaseIntent, "environment"> | null>>;
 }
 
 /** Everything that the conductor takes. */
@@ -417,7 +428,10 @@ export interface CertifyResult {
  * Result of `drift`: what was found of each part, in words that hold no secret; null where it is as it was left. A part
  * that an act is changing just now is not judged, and null, too.
  */
-export type DriftResult = Readonly<Record<DriftPart, string | null>>;
+export type DriftResult = Readonly<Record<DriftPart, string | null>> & {
+  /** Why the desired state would be refused, with the way out; null where it would not. Absent where none was asked about. */
+  readonly refusal?: string | null;
+};
 
 /** Result of `plan`. */
 export interface PlanResult {

@@ -80,7 +80,9 @@ async function step(to: Wanted): Promise<"taken" | "refused"> {
     model.accept(to);
   } else {
     // By the config's own rules, or by the host's, which names the resource that asked it.
-    expect(stdout + stderr).toMatch(/plan-act|in the configuration of stack sandbox; nothing was changed/);
+    expect(stdout + stderr).toMatch(
+      /web-drift|plan-act|in the configuration of stack sandbox; nothing was changed/,
+    );
     expect(after).toEqual(before);
   }
   expect({ label, live: observed(after) }).toEqual({ label, live: model.expected() });
@@ -212,6 +214,24 @@ describe("ways that are always taken", () => {
     model.acknowledge();
     expect(await step({ ...half, versions: on("v0.9.9", "v1.0.0") })).toBe("taken");
   });
+});
+
+test("what is refused is told by a preview, and touches nothing, whatever else the `up` would have changed", async () => {
+  const { wanted } = model;
+  const before = await world.status();
+  editLevers(world.project, { ...wanted, versions: { blue: "v1.1.0", green: "v1.1.0" } });
+  editConfig(world.project, { "site.headers": { "X-Frame-Options": "DENY" }, maintenance: true });
+  for (const words of [["preview"], ["up", "--yes", "--skip-preview"]]) {
+    const { exitCode, stdout, stderr } = await world.project.pulumi(words, { check: false });
+    expect({ words, exitCode }).not.toEqual({ words, exitCode: 0 });
+    expect(stdout + stderr).toMatch(
+      /web-drift.*the host refuses .* nothing was changed: .*change one colour at a time/s,
+    );
+    expect(await world.status()).toEqual(before);
+  }
+  editLevers(world.project, wanted);
+  editConfig(world.project, { "site.headers": undefined, maintenance: undefined });
+  await world.project.up();
 });
 
 test(`a walk of ${DRAWN} more, drawn with TEST_SEED=${seed}`, async () => {

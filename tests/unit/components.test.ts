@@ -323,7 +323,7 @@ describe("what somebody changed on the host", () => {
     const { registrations } = await registrationsOf(() => makeSite({ machine: { user: "deploy" } }));
     expect(named(registrations, "web-drift").inputs.command).toBe(
       "test -x /usr/local/bin/vehicleservice-conductor || exit 127; " +
-        "sudo -n /usr/local/bin/vehicleservice-conductor drift",
+        "sudo -n /usr/local/bin/vehicleservice-conductor act",
     );
   });
 });

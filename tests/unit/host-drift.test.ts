@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { buildSync } from "esbuild";
 import { makeKey, SshServer } from "../../engine/tests/ssh-server";
 import { askHost, type HostConnection } from "../../components/ask-host";
@@ -15,6 +15,7 @@ import {
   type Part,
 } from "../../components/drift-provider";
 import { HostDrift } from "../../components/host-drift";
+import type { DesiredState } from "../../host/conductor/protocol";
 import { isSecret, registrationsOf } from "./support/registrations";
 
 const root = join(__dirname, "..", "..");
@@ -123,6 +124,48 @@ describe("the question", () => {
     const olds = { ...keptOf(args), connection: { ...connection, privateKey: "old" }, __provider: "old" };
     const { inputs } = await check(olds, args);
     expect(await provider.diff!("drift", olds, inputs)).toEqual({ changes: false });
+  });
+});
+
+describe("what the host is about to be asked for", () => {
+  const release = { version: "v1.0.0", repository: "https://git.example.com/app.git" };
+  const desired = {
+    releases: { blue: release, green: null },
+    traffic: { stable: "blue", weight: 0 },
+  } as unknown as DesiredState;
+  const heard = join(mkdtempSync(join(tmpdir(), "heard-")), "act.json");
+  afterAll(() => rmSync(dirname(heard), { recursive: true }));
+  const command = `cat > ${heard}; ${answering({ refusal: null })}`;
+  const act = (): unknown => JSON.parse(readFileSync(heard, "utf8"));
+
+  it("is told, and not kept", async () => {
+    const { connection } = await startHost();
+    const args = { hostId: "one", connection, command };
+    const { inputs, failures } = await check(keptOf(args), { ...args, desired });
+    expect(failures).toEqual([]);
+    expect(act()).toEqual({ act: "drift", desired });
+    expect(inputs).toEqual(keptOf(args));
+  });
+
+  it("is not told where a preview does not know all of it", async () => {
+    const { connection } = await startHost();
+    const args = { hostId: "one", connection, command };
+    const traffic = { stable: "blue", weight: "04da6b54-80e4-46f7-96ec-b56ff0331ba9" };
+    await check(keptOf(args), { ...args, desired: { ...desired, traffic } as unknown as DesiredState });
+    expect(act()).toEqual({ act: "drift" });
+  });
+
+  it("is refused before anything is begun, with the host's reason", async () => {
+    const { connection } = await startHost();
+    const refusal = "blue serves everyone; put the new version on green";
+    const args = { hostId: "one", connection, command: answering({ refusal }) };
+    const { failures } = await check(keptOf(args), { ...args, desired });
+    expect(failures).toEqual([
+      {
+        property: "",
+        reason: `the host refuses what this config asks for, and nothing was changed: ${refusal}`,
+      },
+    ]);
   });
 });
 

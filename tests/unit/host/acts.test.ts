@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { parseAct } from "../../../host/conductor/acts";
 import { InvalidAct } from "../../../host/conductor/faults";
 import type { Act } from "../../../host/conductor/protocol";
-import { intentOf, SETTINGS } from "./support/fixtures";
+import { desiredOf, intentOf, SETTINGS } from "./support/fixtures";
 
 const configure: Act = { act: "configure", site: SETTINGS };
 const release: Act = {
@@ -32,6 +32,14 @@ const SOUND: readonly Act[] = [
     traffic: { stable: "blue", weight: 100 },
   },
   release,
+  { act: "drift" },
+  {
+    act: "drift",
+    desired: {
+      ...desiredOf({ releases: { blue: intentOf("v1"), green: null }, traffic: { stable: "blue", weight: 0 } }),
+      inPlace: true,
+    },
+  },
   {
     act: "plan",
     releases: { blue: intentOf("v1.0.0"), green: null },

@@ -10,10 +10,17 @@ import {
   sha256,
 } from "../../../host/conductor/drift/kept-file";
 import type { Instance } from "../../../host/conductor/processes/pm2";
-import type { Colour } from "../../../host/conductor/protocol";
+import type { Colour, DriftResult } from "../../../host/conductor/protocol";
 import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
 import { FakeHost } from "./support/fake-host";
-import { intentOf, removeDirectories, serving, siteOf, temporaryDirectory } from "./support/fixtures";
+import {
+  desiredOf,
+  intentOf,
+  removeDirectories,
+  serving,
+  siteOf,
+  temporaryDirectory,
+} from "./support/fixtures";
 
 afterAll(removeDirectories);
 
@@ -290,6 +297,25 @@ describe("the act", () => {
       green: "green was stopped",
     });
     expect(store.site).toBe(before);
+    release();
+    await underWay;
+  });
+
+  it("tells whether a desired state would be refused, but for one that an act is on its way to", async () => {
+    const host = new FakeHost();
+    const { conductor } = await host.become(canary);
+    const desired = desiredOf({
+      releases: { blue: intentOf("v3"), green: intentOf("v3") },
+      traffic: { stable: "blue", weight: 0 },
+    });
+    const refusal = async () => (await conductor.take({ act: "drift", desired }, jest.fn())) as DriftResult;
+    expect(await refusal()).toMatchObject({
+      refusal: expect.stringContaining("change one colour at a time") as string,
+    });
+    const { reached, release } = holdAt(host, "prepare v3");
+    const underWay = conductor.take({ act: "release", colour: "blue", release: intentOf("v3") }, jest.fn());
+    await reached;
+    expect(await refusal()).toMatchObject({ refusal: null });
     release();
     await underWay;
   });

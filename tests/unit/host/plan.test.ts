@@ -1,8 +1,14 @@
 import { Refused } from "../../../host/conductor/faults";
-import { planSteps, requireReplaceable } from "../../../host/conductor/plan";
-import type { Colour, PlanAct, ReleaseIntent, SchemaRange } from "../../../host/conductor/protocol";
+import { planSteps, refusalOf, requireReplaceable } from "../../../host/conductor/plan";
+import type {
+  Colour,
+  DesiredState,
+  PlanAct,
+  ReleaseIntent,
+  SchemaRange,
+} from "../../../host/conductor/protocol";
 import { emptySite, type Site } from "../../../host/conductor/site";
-import { intentOf, released, serving, siteOf } from "./support/fixtures";
+import { desiredOf, intentOf, released, serving, siteOf } from "./support/fixtures";
 
 /** A plan in short: blue's version, green's version, stable, weight. */
 function plan(blue: string, green: string, stable: Colour, weight: number): PlanAct {
@@ -206,6 +212,36 @@ describe("the schema", () => {
     expect(planSteps(tested, withSchema(plan("v1", "", "blue", 0), out, null), "20250124000000")).toEqual([
       "green: retire v2",
     ]);
+  });
+});
+
+describe("refusalOf", () => {
+  const desired = (...short: Parameters<typeof plan>): DesiredState => desiredOf(plan(...short));
+  const aborted: Site = { ...canary, aborted: { colour: "green", at: "now", reason: "errors" } };
+
+  it("foresees what the plan refuses whatever the environment is", () => {
+    expect(refusalOf(alone, desired("v2", "", "blue", 0))).toMatch(
+      /^blue serves everyone, .*put the new version on green/,
+    );
+    expect(refusalOf(aborted, desired("v1", "v2", "blue", 50))).toContain("green was aborted");
+    expect(refusalOf(fresh, desired("", "", "blue", 0))).toContain("set blueVersion");
+  });
+
+  it("foresees nothing where another environment may make it reachable", () => {
+    // A sick candidate with another environment is another release, which has to prove itself.
+    const sick = siteOf({ blue: serving("v1"), green: serving("v2", { healthy: false }) });
+    expect(() => planSteps(sick, plan("v1", "v2", "blue", 5))).toThrow("is not healthy");
+    expect(refusalOf(sick, desired("v1", "v2", "blue", 5))).toBeNull();
+  });
+
+  it("foresees nothing of what is there already: no act is sent", () => {
+    expect(() => planSteps(aborted, plan("v1", "v2", "blue", 25))).toThrow("green was aborted");
+    expect(refusalOf(aborted, desired("v1", "v2", "blue", 25))).toBeNull();
+  });
+
+  it("allows what is reachable", () => {
+    expect(refusalOf(aborted, desired("v1", "v2", "blue", 5))).toBeNull();
+    expect(refusalOf(alone, { ...desired("v2", "", "blue", 0), inPlace: true })).toBeNull();
   });
 });
 

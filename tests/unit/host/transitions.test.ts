@@ -1,6 +1,6 @@
 import type { Conductor } from "../../../host/conductor/conductor";
 import { Refused } from "../../../host/conductor/faults";
-import { planSteps } from "../../../host/conductor/plan";
+import { planSteps, refusalOf } from "../../../host/conductor/plan";
 import {
   COLOURS,
   otherColour,
@@ -13,7 +13,7 @@ import { isSameIntent, RETIRED, type ColourState, type Site } from "../../../hos
 import { drawMoves, seedOfRun, targetOf } from "../../e2e/support/moves";
 import { observed, SiteModel, type Wanted } from "../../e2e/support/site-model";
 import { FakeHost } from "./support/fake-host";
-import { intentOf, removeDirectories, serving, siteOf } from "./support/fixtures";
+import { desiredOf, intentOf, removeDirectories, serving, siteOf } from "./support/fixtures";
 
 /*
  * From any state to any state, against a model that was written from the design's words. The end-to-end test of the same
@@ -62,8 +62,10 @@ it("the plan allows what the design allows and refuses the rest, from every stat
     for (const to of allStates()) {
       const why = new SiteModel(from).refusal(to);
       const refused = isRefused(site, to);
+      const foreseen = refusalOf(site, desiredOf(planOf(to))) !== null;
       judged++;
-      if (refused !== (why !== null)) wrong.push(JSON.stringify({ from, to, why, refused }));
+      if (refused !== (why !== null) || foreseen !== refused)
+        wrong.push(JSON.stringify({ from, to, why, refused, foreseen }));
     }
   }
   expect(wrong.slice(0, 5)).toEqual([]);
@@ -112,6 +114,9 @@ it(`a walk of 400 moves (TEST_SEED=${seed}) ends each where it should, and touch
   for (const move of drawMoves(seed, 400, VERSIONS)) {
     const to = targetOf(move, model.wanted, prior);
     const { generation } = store.site;
+    // Nothing is foreseen of what is there already: no act is sent.
+    if (to !== null && JSON.stringify(to) !== JSON.stringify(model.wanted))
+      expect(refusalOf(store.site, desiredOf(planOf(to))) !== null).toBe(model.refusal(to) !== null);
     if (to === null) {
       if (move.kind === "abort") model.abort();
       else model.acknowledge();

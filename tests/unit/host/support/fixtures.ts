@@ -2,7 +2,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathsOf, type Paths } from "../../../../host/conductor/paths";
-import type { Colour, ReleaseIntent, SiteSettings, TrafficIntent } from "../../../../host/conductor/protocol";
+import type {
+  Colour,
+  DesiredState,
+  PlanAct,
+  ReleaseIntent,
+  SiteSettings,
+  TrafficIntent,
+} from "../../../../host/conductor/protocol";
 import {
   emptySite,
   RETIRED,
@@ -91,6 +98,17 @@ export function serving(version: string, change: Partial<ColourState> = {}): Col
 /** A colour on which `version` was released and proven, and never had a share. */
 export function released(version: string): ColourState {
   return serving(version, { withdrawn: true });
+}
+
+/** The desired state of a plan, as a program knows it before the environment is on the host. */
+export function desiredOf({ releases, traffic }: Pick<PlanAct, "releases" | "traffic">): DesiredState {
+  return { releases: { blue: knownOf(releases.blue), green: knownOf(releases.green) }, traffic };
+}
+
+function knownOf(release: ReleaseIntent | null): DesiredState["releases"][Colour] {
+  if (release === null) return null;
+  const known = Object.entries(release).filter(([key]) => key !== "environment");
+  return Object.fromEntries(known) as unknown as Omit<ReleaseIntent, "environment">;
 }
 
 /** A site; a colour that is not named is retired. */
