@@ -36,7 +36,10 @@ const SOUND: readonly Act[] = [
   {
     act: "drift",
     desired: {
-      ...desiredOf({ releases: { blue: intentOf("v1"), green: null }, traffic: { stable: "blue", weight: 0 } }),
+      ...desiredOf({
+        releases: { blue: intentOf("v1"), green: null },
+        traffic: { stable: "blue", weight: 0 },
+      }),
       inPlace: true,
     },
   },
