@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { runCommand } from "../system/command";
+import { CommandFailed, runCommand } from "../system/command";
 import { readIfThere, removeDurably, writeDurably } from "../system/durable-file";
 import { environmentFile } from "../releases/environments";
 import { linesSince, markLog, type LogMark } from "./error-log";
@@ -46,7 +46,9 @@ export function systemdProcesses(app: string, paths: Paths, pm2: Pm2): Processes
     marks.set(colour, await markLog(errorLog(paths, colour)));
     await mkdir(join(paths.pm2, colour), { recursive: true });
     await writeDurably(file(colour), text, 0o644);
-    await systemctl("enable", "--quiet", unit(colour));
+    if (!(await isEnabled(unit(colour)))) {
+      await systemctl("enable", "--quiet", unit(colour));
+    }
     await systemctl("start", unit(colour));
   };
   const startWhatIsDown = async (
@@ -113,6 +115,26 @@ export async function isRunning(paths: Paths, colour: Colour): Promise<boolean> 
     timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS,
   });
   return ["active", "activating", "reloading"].includes(state.trim());
+}
+
+/**
+ * Is a unit started at the next boot? Enabled once more, it would have systemd read all its units anew, while a colour is
+ * down.
+ */
+async function isEnabled(unit: string): Promise<boolean> {
+  try {
+    const state = await runCommand({
+      argv: ["systemctl", "is-enabled", unit],
+      timeoutSeconds: SYSTEMCTL_TIMEOUT_SECONDS,
+    });
+    return state.trim() === "enabled";
+  } catch (error) {
+    // That is how it says no.
+    if (error instanceof CommandFailed) {
+      return false;
+    }
+    throw error;
+  }
 }
 
 function unitOf(paths: Paths, colour: Colour): string {
