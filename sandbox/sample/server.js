@@ -22,6 +22,8 @@ const KEEP_ALIVE_MS = 75_000;
 /** Node's guard on slow headers has to outlast the keep-alive time. */
 const HEADERS_TIMEOUT_MS = KEEP_ALIVE_MS + 1_000;
 const STREAM_INTERVAL_MS = 100;
+/** Pause between two looks at what a gate waits for. */
+const GATE_INTERVAL_MS = 20;
 const LONGEST_DELAY_MS = 60_000;
 const LONGEST_STREAM_SECONDS = 3_600;
 
@@ -79,20 +81,43 @@ function queryNumber(url, name, largest) {
 }
 
 /**
- * Reads the body to its end, then waits as long as `?ms=` asks.
+ * Holds a request, and says so on standard output, until the gate's directory has a file with the colour's name.
+ * @param {Request} request
+ * @param {string} gate
+ * @param {string} colour
+ * @param {() => void} pass not called where the client went away
+ */
+function atGate(request, gate, colour, pass) {
+  process.stdout.write(`${colour}: a request is held at ${gate}\n`);
+  const look = () => {
+    if (request.socket.destroyed) return;
+    if (fs.existsSync(path.join(gate, colour))) pass();
+    else setTimeout(look, GATE_INTERVAL_MS);
+  };
+  look();
+}
+
+/**
+ * Reads the body to its end, then waits as long as `?ms=` asks, and at the gate that `?gate=` names.
  * @param {Request} request
  * @param {URL} url
+ * @param {Identity} identity
  * @param {(bytes: number) => void} answer called with the body's length; not called where the client went away
  */
-function afterBody(request, url, answer) {
+function afterBody(request, url, { colour }, answer) {
   const delay = queryNumber(url, "ms", LONGEST_DELAY_MS);
+  const gate = url.searchParams.get("gate");
   let bytes = 0;
   request.on("data", (chunk) => {
     bytes += chunk.length;
   });
+  const waited = () => {
+    if (gate === null) answer(bytes);
+    else atGate(request, gate, colour, () => answer(bytes));
+  };
   request.on("end", () => {
-    if (delay === 0) answer(bytes);
-    else setTimeout(() => answer(bytes), delay);
+    if (delay === 0) waited();
+    else setTimeout(waited, delay);
   });
 }
 
@@ -171,8 +196,9 @@ function pageRoute(title) {
 function echoRoute(methods, extra = {}) {
   return {
     methods,
-    handle: ({ request, response, url, identity: { version, colour } }) => {
-      afterBody(request, url, (bytes) => {
+    handle: ({ request, response, url, identity }) => {
+      const { version, colour } = identity;
+      afterBody(request, url, identity, (bytes) => {
         sendJson(response, url.searchParams.get("fail") === colour ? 502 : 200, {
           ...extra,
           version,

@@ -6,6 +6,7 @@ import type { Duplex, Readable } from "node:stream";
 import { dirname, join } from "node:path";
 import type { Act } from "../../host/conductor/protocol";
 import { waitFor } from "../../sandbox/processes";
+import { editConfig } from "./support/config-file";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -21,7 +22,10 @@ let secret: string;
 
 beforeAll(async () => {
   world = await TestWorld.create("front-door");
-  await world.setGroupValue("site.drainSeconds", "3");
+  editConfig(world.project, {
+    "site.drainSeconds": 1,
+    "application.health": { path: "/api/health", intervalMs: 100 },
+  });
   await world.up({ blueVersion: "v0.9.9", greenVersion: "v1.0.0", canaryWeight: 0 });
   secret = await world.project.getConfig("testerSecret");
 }, SLOW_MS);
@@ -203,6 +207,10 @@ describe("a colour that is withdrawn", () => {
     return (await world.host.exec(["journalctl", "--unit", unit, "--output", "cat", "--since", since]))
       .stdout;
   }
+  async function waitForWords(what: string, words: string, from: () => Promise<string>): Promise<void> {
+    await waitFor(what, WAIT_SECONDS, async () => ((await from()).includes(words) ? true : undefined));
+  }
+
   const now = async (): Promise<string> => (await world.host.exec(["date", "+%F %T"])).stdout.trim();
   const inFlight = 'front_door_requests_in_flight{colour="green"}';
 
@@ -218,7 +226,7 @@ describe("a colour that is withdrawn", () => {
     await world.up({ greenVersion: "v1.1.0" });
     await Promise.all(closed);
     expect(await said(since)).toMatch(
-      /green: 2 still open, waiting up to 3 s[^]*green: closing 2 still open after 3 s[^]*green: starting v1\.1\.0/,
+      /green: 2 still open, waiting up to 1 s[^]*green: closing 2 still open after 1 s[^]*green: starting v1\.1\.0/,
     );
     await waitForCount(inFlight, 0);
   });
@@ -227,12 +235,27 @@ describe("a colour that is withdrawn", () => {
     await world.setGroupValue("site.drainSeconds", "60");
     await world.up({ canaryWeight: 5 });
     const since = await now();
-    // Blue fails after 15 s, and green answers 15 s later: an `up` comes to green's turn within those. Of new users, one in
-    // twenty would not meet blue at all.
+    const gate = "/tmp/gate";
+    await world.host.exec(["mkdir", gate]);
+    const open = (colour: string): Promise<unknown> => world.host.exec(["touch", `${gate}/${colour}`]);
+    const held = (colour: string): Promise<void> =>
+      waitForWords(`${colour} to hold the request`, `${colour}: a request is held at ${gate}`, () =>
+        world.host.exec(["cat", `/var/log/vehicleservice/${colour}_out.log`]).then(({ stdout }) => stdout),
+      );
+    // Of new users, one in twenty would not meet blue at all.
     const headers = { cookie: await cookieOfUserOn("blue") };
-    const slow = ask("/api/whoami?fail=blue&ms=15000", { headers });
+    const slow = ask(`/api/whoami?fail=blue&gate=${gate}`, { headers });
+    await held("blue");
+    const release = world.up({ greenVersion: "v1.0.0" });
+    const waits = "green: 1 still open, waiting up to 60 s";
+    await waitForWords("green to be drained", waits, () => said(since));
+    await open("blue");
+    await held("green");
+    // As blue's, for it is counted where it came from.
     await waitForCount('front_door_requests_in_flight{colour="blue"}', 1);
-    const [answer] = await Promise.all([slow, world.up({ greenVersion: "v1.0.0" })]);
+    expect(await said(since)).not.toMatch(/green: (drained|closing)/);
+    await open("green");
+    const [answer] = await Promise.all([slow, release]);
     expect(answer.status).toBe(200);
     expect(JSON.parse(answer.body)).toMatchObject({ colour: "green", version: "v1.1.0" });
     expect(await said(since)).toMatch(/green: 1 still open, waiting up to 60 s[^]*green: drained/);

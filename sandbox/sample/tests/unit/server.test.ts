@@ -5,6 +5,7 @@ import { Agent, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 
 const source = join(__dirname, "..", "..");
 const files = ["package.json", "package-lock.json", "build.js", "server.js", "websocket.js"];
@@ -40,7 +41,7 @@ async function start(cwd = directory): Promise<number> {
     stdio: ["ignore", "pipe", "inherit"],
   });
   process_ = child;
-  for await (const chunk of child.stdout) {
+  for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
     const port = /port (\d+)/.exec(String(chunk))?.[1];
     if (port !== undefined) return Number(port);
   }
@@ -128,6 +129,21 @@ test("?fail= makes a colour answer 502, and no other", async () => {
   const port = await start();
   expect(await send(port, "POST", "/api/orders?fail=green", "order")).toMatchObject({ status: 502 });
   expect(await send(port, "POST", "/api/orders?fail=blue", "order")).toMatchObject({ status: 200 });
+});
+
+test("?gate= holds a request until the colour's file is there, and says so", async () => {
+  const gate = mkdtempSync(join(tmpdir(), "sample-gate-"));
+  const port = await start();
+  let answered = false;
+  const answer = send(port, "POST", `/api/orders?gate=${gate}`, "order").finally(() => (answered = true));
+  const [said] = (await once(process_?.stdout as Readable, "data")) as [Buffer];
+  expect(said.toString()).toBe(`green: a request is held at ${gate}\n`);
+  writeFileSync(join(gate, "blue"), "");
+  await send(port, "GET", "/api/health");
+  expect(answered).toBe(false);
+  writeFileSync(join(gate, "green"), "");
+  expect(await answer).toMatchObject({ status: 200 });
+  rmSync(gate, { recursive: true });
 });
 
 /** Opens a WebSocket to the sample with Node's own client. */
