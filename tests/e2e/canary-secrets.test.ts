@@ -218,11 +218,11 @@ test("failures show none: of the config, of a release that tells all it knows, o
     async () => {
       // It never becomes healthy, however long it is waited for.
       await setGroup(deadline, "10")();
-      await world.setConfig({ greenVersion: TELLTALE });
+      world.setConfig({ greenVersion: TELLTALE });
     },
     async () => {
       await setGroup(deadline, "60")();
-      await world.setConfig({ greenVersion: "" });
+      world.setConfig({ greenVersion: "" });
     },
     /v1\.1\.0 on green did not become healthy/,
   );

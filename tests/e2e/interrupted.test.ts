@@ -55,7 +55,7 @@ test("the engine killed at random points of `up` under load", async () => {
   let killed = 0;
   for (let round = 0; killed < KILLS; round++) {
     const levers = STATES[round % STATES.length] ?? {};
-    await world.setConfig(levers);
+    world.setConfig(levers);
     const after = 300 + Math.floor(Math.random() * 3000);
     const outcome = await upKilledAfter(after);
     killed += outcome === "killed" ? 1 : 0;

@@ -12,7 +12,8 @@ export function editConfig(project: SandboxProject, values: Readonly<Record<stri
     const [first = "", ...rest] = key.split(".");
     document.setIn(["config", `vehicleservice:${first}`, ...rest], value);
   }
-  fs.writeFileSync(file, document.toString({ lineWidth: 0 }));
+  // Without blocks, in which the Pulumi CLI's YAML does not keep every text as it is.
+  fs.writeFileSync(file, document.toString({ lineWidth: 0, blockQuote: false }));
 }
 
 /** Writes the levers of a state into the stack's file: all of them, in one step. */

@@ -9,11 +9,12 @@ import type { LoadOptions } from "../../../sandbox/load/options";
 import type { SandboxProject } from "../../../sandbox/project";
 import { Site, type SiteOptions } from "../../../sandbox/site";
 import type { Source } from "../../../sandbox/source";
+import { editConfig } from "./config-file";
 
 /** Longest time that booting, or one `up`, may take in a test, in milliseconds: for `jest.setTimeout` and hooks. */
 export const SLOW_MS = 300_000;
 
-/** What a test sets of the stack's config, by key; numbers and booleans as Pulumi writes them. */
+/** What a test sets of the stack's config, by key. */
 export type Levers = Readonly<
   Partial<{
     stable: Colour;
@@ -65,9 +66,9 @@ export class TestWorld {
     return this.site.authority();
   }
 
-  /** Sets the levers given, by `bin/pulumi config set`. */
-  async setConfig(levers: Levers): Promise<void> {
-    for (const [key, value] of Object.entries(levers)) await this.project.setConfig(key, String(value));
+  /** Writes the levers given into the stack's file. */
+  setConfig(levers: Levers): void {
+    if (Object.keys(levers).length > 0) editConfig(this.project, levers);
   }
 
   /** Sets a value inside a group: `setGroupValue("site.drainSeconds", "2")`. */
@@ -77,13 +78,13 @@ export class TestWorld {
 
   /** Sets the levers, and brings the host to them. Throws with Pulumi's output when that fails. */
   async up(levers: Levers = {}, args: readonly string[] = []): Promise<CommandResult> {
-    await this.setConfig(levers);
+    this.setConfig(levers);
     return this.project.up(args);
   }
 
   /** Like {@link TestWorld.up} for an `up` that is expected to fail: the caller looks at the exit code. */
   async tryUp(levers: Levers = {}, args: readonly string[] = []): Promise<CommandResult> {
-    await this.setConfig(levers);
+    this.setConfig(levers);
     return this.project.up(args, { check: false });
   }
 
