@@ -8,6 +8,7 @@ import { AcmeServer } from "../../sandbox/acme";
 import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
 import { worldNamed } from "../../sandbox/world";
+import { editConfig } from "./support/config-file";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -33,8 +34,10 @@ beforeAll(async () => {
     host: world.host.address,
   });
   authorities = await acme.issuingAuthority();
-  await world.setGroupValue("site.tls.acme.directory", acme.url);
-  await world.setGroupValue("site.tls.acme.authority", acme.authorityFile);
+  editConfig(world.project, {
+    "site.tls": { acme: { directory: acme.url, authority: acme.authorityFile } },
+    "application.health": { path: "/api/health", intervalMs: 100 },
+  });
   await world.up({ blueVersion: "v0.9.9" });
 }, SLOW_MS);
 
@@ -81,11 +84,12 @@ async function restart(...options: Parameters<AcmeServer["resume"]>): Promise<vo
 /** Keeps users on the site, by both protocols, while `work` runs: nobody loses a request. */
 async function underLoad(work: () => Promise<unknown>): Promise<void> {
   const target = { ...world.loadTarget(), tls: { ca: authorities } };
-  const runs: LoadRun[] = [
-    await startLoad({ ...target, protocol: "http1", rate: 200, connections: 20 }),
-    await startLoad({ ...target, protocol: "http2", rate: 200, connections: 4 }),
-  ];
-  await Promise.all(runs.map((run) => run.afterRequests(200)));
+  const runs: readonly LoadRun[] = await Promise.all([
+    startLoad({ ...target, protocol: "http1", rate: 200, connections: 20 }),
+    startLoad({ ...target, protocol: "http2", rate: 200, connections: 4 }),
+  ]);
+  // Every connection has been used.
+  await Promise.all(runs.map((run) => run.afterRequests(50)));
   await work();
   await Promise.all(runs.map((run) => run.afterRequests(400)));
   for (const { total } of await Promise.all(runs.map((run) => run.stop()))) {
