@@ -10,6 +10,7 @@ import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { SandboxPostgres } from "../../sandbox/postgres";
 import { worldNamed } from "../../sandbox/world";
 import { canariesIn } from "./support/canaries";
+import { editConfig } from "./support/config-file";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -35,6 +36,8 @@ let world: TestWorld;
 let postgres: SandboxPostgres;
 let load: LoadRun;
 let testerSecret: string;
+/** How long a release has to become healthy that never does: a third of the first `up`, of which a start is far less. */
+let shortSeconds: number;
 
 beforeAll(async () => {
   world = await TestWorld.create("next-app", { application: "next" });
@@ -52,9 +55,11 @@ beforeAll(async () => {
     const command = ["config", "set", "--secret", "--path", `variables.${name}`];
     await world.project.pulumi(command, { stdin: value });
   }
-  // How fast an application begins beside a build is not what is tried.
-  await world.setGroupValue("application.health.deadlineSeconds", "300");
-  await world.setGroupValue("site.drainSeconds", "5");
+  editConfig(world.project, {
+    // How fast an application begins beside a build is not what is tried.
+    "application.health": { path: "/api/health", intervalMs: 100, deadlineSeconds: 300 },
+    "site.drainSeconds": 2,
+  });
   testerSecret = await world.project.getConfig("testerSecret");
 }, SLOW_MS);
 
@@ -117,7 +122,9 @@ function delivery(id: string, amount: number, secret = signingSecret): Asked {
 const WEBHOOK = "/api/business/wallet/webhook";
 
 test("the first release serves: built here, its own smoke tests passed", async () => {
+  const began = performance.now();
   const { stdout, stderr } = await world.up({ blueVersion: "v0.9.9" });
+  shortSeconds = Math.ceil((performance.now() - began) / 3000);
   const words = stdout + stderr;
   for (const step of ["install (npm ci)", "build (npm run build)", "prune (npm prune --omit=dev)"])
     expect(words).toContain(`v0.9.9: ${step}`);
@@ -236,11 +243,13 @@ describe("Stripe's webhook", () => {
 
 test("a release that is not healthy is taken back, with the reason, and nothing that serves is touched", async () => {
   const before = await world.status();
-  await world.setGroupValue("application.health.deadlineSeconds", "30");
+  editConfig(world.project, { "application.health.deadlineSeconds": shortSeconds });
   const { exitCode, stdout, stderr } = await world.tryUp({ greenVersion: BROKEN_VERSION });
-  await world.setGroupValue("application.health.deadlineSeconds", "300");
+  editConfig(world.project, { "application.health.deadlineSeconds": 300 });
   expect(exitCode).not.toBe(0);
-  expect(stdout + stderr).toContain(`${BROKEN_VERSION} on green did not become healthy within 30 s`);
+  expect(stdout + stderr).toContain(
+    `${BROKEN_VERSION} on green did not become healthy within ${shortSeconds} s`,
+  );
   expect(stdout + stderr).toMatch(/instance \d answers \/api\/health with 500: .*error/);
   const { colours, traffic } = await world.status();
   expect(colours.blue).toEqual(before.colours.blue);
@@ -308,7 +317,7 @@ test("an instance that is told to end finishes what is under way, ends its strea
   const script = `
     since=$(date '+%Y-%m-%d %H:%M:%S')
     # First, so that it is under way when the stream has begun.
-    curl --silent --data order '${green}/api/orders?ms=5000' >/tmp/order & order=$!
+    curl --silent --data order '${green}/api/orders?ms=3000' >/tmp/order & order=$!
     curl --silent --no-buffer ${green}/api/stream >/tmp/stream & stream=$!
     until grep -q '^id: 1$' /tmp/stream; do sleep 0.02; done
     systemctl stop ${unit}
