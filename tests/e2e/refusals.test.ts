@@ -40,6 +40,7 @@ beforeAll(async () => {
     "host.hostKey": hostKey,
     "host.privateKeyFile": privateKeyFile,
   };
+  editConfig(world.project, { "application.health": { path: "/api/health", intervalMs: 100 } });
   editLevers(world.project, FIRST);
   await world.up();
   model = new SiteModel(FIRST);

@@ -7,6 +7,7 @@ import type { Colour, SmokeResult } from "../../host/conductor/protocol";
 import type { Site } from "../../host/conductor/site";
 import { startLoad } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
+import { editConfig } from "./support/config-file";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -28,6 +29,7 @@ let dependency: Buffer;
 
 beforeAll(async () => {
   world = await TestWorld.create("release-upkeep");
+  editConfig(world.project, { "application.health": { path: "/api/health", intervalMs: 100 } });
   dependency = packDependency();
   await world.up({ blueVersion: "v0.9.9" });
   await servePackage();
