@@ -8,7 +8,7 @@ import { SLOW_MS, TestWorld } from "./support/world";
 // A test of many `up`s: one that is slow on a busy machine is none the worse.
 jest.setTimeout(4 * SLOW_MS);
 
-const KEPT = 3;
+const KEPT = 1;
 /** Rounds until the host holds all that it keeps, two colours and the releases beside them, and the first one is gone. */
 const FIRST_ROUNDS = KEPT + 2;
 const ROUNDS = 10;
