@@ -85,6 +85,8 @@ describe("a distribution that is too old", () => {
   let makers: Makers;
   beforeAll(async () => {
     world = await TestWorld.create("sources-trixie", { suite: "trixie" });
+    // A kill leaves to the disk what was written: only a power cut would lose what dpkg did not wait for.
+    await world.host.exec(["tee", "/etc/dpkg/dpkg.cfg.d/unsafe-io"], { stdin: "force-unsafe-io\n" });
     makers = await Makers.create("trixie", world.host.gateway);
     await unpackSoftware(world.host);
   }, SLOW_MS);

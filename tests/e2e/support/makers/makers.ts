@@ -64,7 +64,8 @@ export class Makers {
     const key = await SigningKey.create(path.join(directory, "key"));
     const stranger = await SigningKey.create(path.join(directory, "stranger"));
     const image = await ensureImage();
-    const node = await buildNodeRelease(directory);
+    // It is compressed beside the rest.
+    const compressed = buildNodeRelease(directory);
     const unasked = await buildPackage(path.join(directory, "unasked"), UNASKED.name, UNASKED.version);
     const packages = [unasked, ...(await buildNginxPackages(directory, { image, suite }))];
     const newer = await buildNginxPackages(directory, { image, suite, build: 2 });
@@ -74,6 +75,7 @@ export class Makers {
       if (name.endsWith("/Packages"))
         tampered.set(name, String(content).replace("Section: httpd", "Section: httpx"));
     }
+    const node = await compressed;
     const files = new Map([
       ...(await packageRepository("/good/debian", suite, packages, key)),
       ...(await packageRepository("/stranger/debian", suite, packages, stranger)),
