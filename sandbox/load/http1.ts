@@ -101,7 +101,7 @@ export class Http1Lane implements Lane {
     this.exchange = null;
     this.takeCookies(exchange.user, response.setCookies);
     const { recorder, plan } = this.context;
-    const verdict = judge(plan, response.status, response.body);
+    const verdict = judge(plan, response);
     if (verdict.ok) recorder.answered(exchange, verdict.identity);
     else recorder.failed(exchange, verdict.failure, verdict.detail);
     if (!this.parser.untouched) {

@@ -31,6 +31,7 @@ interface Session {
 /** What arrived on one stream. */
 interface Arrived {
   status: number;
+  retryAfter: string | undefined;
   body: string;
   ended: boolean;
   timedOut: boolean;
@@ -175,7 +176,7 @@ export class Http2Lane implements Lane {
   }
 
   private follow(state: Session, stream: ClientHttp2Stream, exchange: Exchange): void {
-    const arrived: Arrived = { status: 0, body: "", ended: false, timedOut: false };
+    const arrived: Arrived = { status: 0, retryAfter: undefined, body: "", ended: false, timedOut: false };
     let error: Error | null = null;
     const timer = setTimeout(() => {
       arrived.timedOut = true;
@@ -184,6 +185,7 @@ export class Http2Lane implements Lane {
     stream.setEncoding("utf8");
     stream.on("response", (headers) => {
       arrived.status = headers[":status"] ?? 0;
+      arrived.retryAfter = headers["retry-after"];
       for (const cookie of headers["set-cookie"] ?? []) this.context.jars[exchange.user]?.take(cookie);
     });
     stream.on("data", (text: string) => (arrived.body += text));
@@ -207,7 +209,7 @@ export class Http2Lane implements Lane {
     if (arrived.timedOut) {
       recorder.failed(exchange, "timeout", `no answer within ${plan.timeoutMs} ms`);
     } else if (end.code === NGHTTP2_NO_ERROR && arrived.ended && arrived.status > 0) {
-      const verdict = judge(plan, arrived.status, arrived.body);
+      const verdict = judge(plan, arrived);
       if (verdict.ok) recorder.answered(exchange, verdict.identity);
       else recorder.failed(exchange, verdict.failure, verdict.detail);
     } else if (end.code === NGHTTP2_REFUSED_STREAM) {

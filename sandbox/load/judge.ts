@@ -7,6 +7,14 @@ export type Verdict =
   | { readonly ok: true; readonly identity: Identity | null }
   | { readonly ok: false; readonly failure: Failure; readonly detail: string };
 
+/** A complete answer, as far as it is judged. */
+export interface JudgedAnswer {
+  readonly status: number;
+  readonly body: string;
+  /** The header Retry-After; undefined where there is none. */
+  readonly retryAfter?: string | undefined;
+}
+
 const LONGEST_EXCERPT = 120;
 
 function excerpt(body: string): string {
@@ -28,10 +36,21 @@ function parse(body: string): Record<string, unknown> | null {
   }
 }
 
+/** Is it what callers get while the site is closed, and are told when to come back by? */
+function isMaintenance(
+  { answer }: Pick<LoadPlan, "answer">,
+  { status, body, retryAfter }: JudgedAnswer,
+): boolean {
+  if (status !== 503 || !/^\d+$/.test(retryAfter ?? "")) return false;
+  return answer === "any" || parse(body)?.["error"] === "maintenance";
+}
+
 /** Judges a complete answer by its status and, where the plan asks for it, by who it says it is from. */
-export function judge(plan: Pick<LoadPlan, "answer" | "bodyBytes">, status: number, body: string): Verdict {
+export function judge(plan: Pick<LoadPlan, "answer" | "bodyBytes">, answer: JudgedAnswer): Verdict {
+  const { status, body } = answer;
   if (status < 200 || status > 299) {
-    return { ok: false, failure: statusFailure(status), detail: `status ${status}: ${excerpt(body)}` };
+    const failure = isMaintenance(plan, answer) ? "maintenance" : statusFailure(status);
+    return { ok: false, failure, detail: `status ${status}: ${excerpt(body)}` };
   }
   if (plan.answer === "any") return { ok: true, identity: null };
   const { colour, version, bytes } = parse(body) ?? {};

@@ -16,6 +16,8 @@ export const FAILURES = [
   "malformed",
   "status3xx",
   "status4xx",
+  /** 503 as the front door answers while the site is closed: with Retry-After, and JSON that says so where JSON is asked for. */
+  "maintenance",
   "status5xx",
   /** A 2xx whose body is not what was asked for. */
   "badBody",

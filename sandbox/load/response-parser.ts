@@ -2,6 +2,8 @@
 export interface ParsedResponse {
   readonly status: number;
   readonly setCookies: readonly string[];
+  /** The header Retry-After; undefined where there is none. */
+  readonly retryAfter: string | undefined;
   /** The server will close the connection after this answer. */
   readonly close: boolean;
   readonly body: string;
@@ -13,6 +15,7 @@ export class MalformedResponse extends Error {}
 interface Head {
   readonly status: number;
   readonly setCookies: readonly string[];
+  readonly retryAfter: string | undefined;
   readonly close: boolean;
   /** Length of the body in bytes; null: chunked; undefined: up to the end of the connection. */
   readonly length: number | null | undefined;
@@ -51,7 +54,13 @@ function parseHead(text: string, method: string): Head {
   const chunked = values("transfer-encoding").join(",").toLowerCase().endsWith("chunked");
   const length = bodyLength(status, method, values("content-length"), chunked);
   const persistent = match[1] === "1" ? !connection.includes("close") : connection.includes("keep-alive");
-  return { status, setCookies: values("set-cookie"), close: !persistent || length === undefined, length };
+  return {
+    status,
+    setCookies: values("set-cookie"),
+    retryAfter: values("retry-after")[0],
+    close: !persistent || length === undefined,
+    length,
+  };
 }
 
 /**
@@ -140,9 +149,9 @@ export class ResponseParser {
   }
 
   private finish(body: Buffer): ParsedResponse {
-    const { status, setCookies, close } = this.head as Head;
+    const { status, setCookies, retryAfter, close } = this.head as Head;
     this.head = null;
     this.chunks = [];
-    return { status, setCookies, close, body: body.toString("utf8") };
+    return { status, setCookies, retryAfter, close, body: body.toString("utf8") };
   }
 }

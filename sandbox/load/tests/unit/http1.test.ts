@@ -115,6 +115,13 @@ test.each<[string, (socket: Socket) => void, Record<string, number>, Record<stri
     { opened: 1 },
   ],
   [
+    "is closed to users",
+    (s) =>
+      s.write('HTTP/1.1 503 No\r\nRetry-After: 120\r\ncontent-length: 23\r\n\r\n{"error":"maintenance"}'),
+    { maintenance: 1 },
+    { opened: 1 },
+  ],
+  [
     "answers 404",
     (s) => s.write("HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n"),
     { status4xx: 1 },

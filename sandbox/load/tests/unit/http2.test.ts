@@ -110,6 +110,15 @@ test.each<[string, Behaviour, Record<string, number>, object]>([
     { opened: 1 },
   ],
   [
+    "is closed to users",
+    (s) => {
+      s.respond({ ":status": 503, "retry-after": "120" });
+      s.end('{"error":"maintenance"}');
+    },
+    { maintenance: 1 },
+    { opened: 1 },
+  ],
+  [
     "answers 404",
     (s) => {
       s.respond({ ":status": 404 });
