@@ -24,7 +24,7 @@ const result: z.ZodType<CertifyResult> = z.object({
 
 /**
  * The site's certificate: got from an ACME server, which the host goes on to renew by itself, or checked where it is in files.
- * Another one takes its place without a lost request; where it cannot be had, the one before serves on.
+ * Another one takes its place by a reload, which loses no request that was processed; where it cannot be had, the one before serves on.
  */
 export class Certificate extends pulumi.ComponentResource {
   /** Names that the certificate holds. */

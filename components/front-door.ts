@@ -24,7 +24,11 @@ export interface FrontDoorArgs {
 
 const result: z.ZodType<ConfigureResult> = z.object({ configuration: z.string() });
 
-/** Nginx in front of both colours: domains, TLS, probes, testers' route. A change costs one reload and no request. */
+/**
+ * Nginx in front of both colours: domains, TLS, probes, testers' route. A change costs one reload and no request that was processed: of
+ * HTTP/1.1 none fails; HTTP/2 sessions end, and what was on its way to one is refused unprocessed (GOAWAY, REFUSED_STREAM), which by the protocol
+ * clients send again by themselves, whatever its method.
+ */
 export class FrontDoor extends pulumi.ComponentResource {
   /** Where users find the site: `https://` and the first domain. */
   readonly url: pulumi.Output<string>;
