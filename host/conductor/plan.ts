@@ -8,7 +8,7 @@ import {
   type ReleaseIntent,
   type TrafficIntent,
 } from "./protocol";
-import { isAdmitted, isSameIntent, keepsEnvironment, routeOf, shareNow, shareOf, type Site } from "./site";
+import { isAdmitted, isSameIntent, keepsSettings, routeOf, shareNow, shareOf, type Site } from "./site";
 
 /**
  * Finds the steps from what is live to what is asked for. Pure.
@@ -38,7 +38,7 @@ export function planSteps(site: Site, plan: PlanAct, schemaVersion: string | nul
   requireServable(site, traffic, changed);
   return [
     ...changed.map((colour) => describeChange(site, colour, releases[colour]?.version ?? "", closing)),
-    ...keeping.map((colour) => describePending(site, colour)),
+    ...keeping.map((colour) => describePending(site, colour, releases[colour])),
     ...describeTraffic(site, plan),
   ];
 }
@@ -118,14 +118,16 @@ function runs(site: Site, colour: Colour, wanted: ReleaseIntent | null): boolean
 }
 
 function keeps(site: Site, colour: Colour, wanted: ReleaseIntent | null): boolean {
-  return wanted !== null && keepsEnvironment(site, colour, wanted);
+  return wanted !== null && keepsSettings(site, colour, wanted);
 }
 
-/** A colour that keeps its environment, and what brings the new one to its users. */
-export function describePending(site: Site, colour: Colour): string {
+/** A colour that keeps its environment, or how it was built and started, and what brings the new one to its users. */
+export function describePending(site: Site, colour: Colour, wanted: ReleaseIntent | null): string {
   const other = otherColour(colour);
+  const isEnvironment = site.colours[colour].release?.intent.environment !== wanted?.environment;
+  const what = isEnvironment ? "its environment" : "the way it was built and started";
   return (
-    `${colour}: serves users and keeps its environment until its next release; ` +
+    `${colour}: serves users and keeps ${what} until its next release; ` +
     `to bring the new one to them, set ${other}Version ${runningVersion(site, colour)} and move the traffic to ${other}`
   );
 }

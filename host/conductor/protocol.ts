@@ -337,7 +337,7 @@ export interface ColourStatus {
   readonly directory: string | null;
   /** Hash of the environment that it runs with. */
   readonly environment: string | null;
-  /** Hash of the environment that it gets by its next release; null where that is no other one. */
+  /** Hash of the environment that it gets by its next release; its own where it is to be built or started another way; null for nothing new. */
   readonly pendingEnvironment: string | null;
   /** N passes in a row from every instance, and probed ever since. */
   readonly healthy: boolean;

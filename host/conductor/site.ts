@@ -30,9 +30,10 @@ export function isSameIntent(a: ReleaseIntent, b: ReleaseIntent): boolean {
   return content(a) === content(b);
 }
 
-/** Do two intents differ in nothing but the environment? */
-export function differsInEnvironment(a: ReleaseIntent, b: ReleaseIntent): boolean {
-  return a.environment !== b.environment && isSameIntent({ ...a, environment: b.environment }, b);
+/** Are two intents releases of the same source, and differ in the environment, or in how it is built and started? */
+function differsInSettings(a: ReleaseIntent, b: ReleaseIntent): boolean {
+  const { version, tag, repository, commit } = a;
+  return !isSameIntent(a, b) && isSameIntent({ ...b, version, tag, repository, commit }, b);
 }
 
 /** A release as a colour runs it. */
@@ -56,7 +57,8 @@ export interface ColourState {
   readonly wasStable: boolean;
   /**
    * Environment that was asked for while the colour served users: it keeps the one it has, for it would have to be
-   * restarted, and gets this one by its next release. Null where there is none.
+   * restarted, and gets this one by its next release. The one that it has, where it is only to be built or started another way. Null
+   * where nothing is pending.
    */
   readonly pendingEnvironment: string | null;
   /** While a change of this colour is under way: what to go back to if it fails. */
@@ -122,12 +124,13 @@ export function shareNow(site: Site, colour: Colour): number {
 }
 
 /**
- * Is a release of this colour nothing but another environment, while it serves users? Then the colour keeps its own:
- * a changed secret reaches users by the same version on the other colour, never by a restart of what serves.
+ * Is a release of this colour nothing but another environment, or another way to build and start the same source, while it serves
+ * users? Then the colour keeps its own: a changed secret, or `application.args`, reaches users by the same version on the other colour,
+ * never by a restart of what serves. The config has one value for both colours, so that an `up` which had to bring it to both could never be taken.
  */
-export function keepsEnvironment(site: Site, colour: Colour, wanted: ReleaseIntent): boolean {
+export function keepsSettings(site: Site, colour: Colour, wanted: ReleaseIntent): boolean {
   const { release } = site.colours[colour];
-  return release !== null && differsInEnvironment(release.intent, wanted) && shareNow(site, colour) > 0;
+  return release !== null && differsInSettings(release.intent, wanted) && shareNow(site, colour) > 0;
 }
 
 /** May this colour get users' requests, by share or by failover? */

@@ -17,7 +17,7 @@ import {
   type SiteSettings,
 } from "../protocol";
 import { scrub } from "../processes/scrub";
-import { isSameIntent, keepsEnvironment, RETIRED, shareNow, type RunningRelease } from "../site";
+import { isSameIntent, keepsSettings, RETIRED, shareNow, type RunningRelease } from "../site";
 import { requireSmoke, type SmokeTests } from "./smoke";
 import type { Store } from "../store";
 import { change, withdraw } from "./withdraw";
@@ -81,9 +81,9 @@ async function become(
   const { store } = host;
   const { colour, inPlace } = act;
   const now = store.site.colours[colour];
-  if (inPlace !== true && keepsEnvironment(store.site, colour, intent)) {
+  if (inPlace !== true && keepsSettings(store.site, colour, intent)) {
     await change(host, colour, { pendingEnvironment: intent.environment });
-    progress(describePending(store.site, colour));
+    progress(describePending(store.site, colour, intent));
     if ((await host.inspector.find(store.site, colour)) !== null) {
       await mend(host, colour, settings, progress);
     }

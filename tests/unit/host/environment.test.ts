@@ -94,6 +94,45 @@ describe("a changed environment alone", () => {
   });
 });
 
+describe("another way to build or start the same source", () => {
+  const settings = { args: ["--verbose"], build: ["npm", "run", "build:fast"] };
+
+  it("is pending on both colours that serve users: no `up` could bring it to both, and nothing of them is touched", async () => {
+    const releases = { blue: intentOf("v1", settings), green: intentOf("v2", settings) };
+    const plan = { act: "plan", releases, traffic: { stable: "blue", weight: 25 } } as const;
+    expect(planSteps(canary, plan)).toEqual([
+      expect.stringContaining(
+        "blue: serves users and keeps the way it was built and started until its next release",
+      ),
+      expect.stringContaining("green: serves users and keeps the way it was built and started until"),
+    ]);
+    const host = new FakeHost();
+    const { conductor, store } = await host.become(canary);
+    for (const colour of ["blue", "green"] as const) {
+      const act = { act: "release", colour, release: releases[colour] } as const;
+      expect(await conductor.take(act, silent)).toMatchObject({ environment: ENVIRONMENT, pending: true });
+      expect(isAdmitted(store.site, colour)).toBe(true);
+    }
+    expect(outline(host.events).filter((event) => !event.startsWith("route"))).toEqual([]);
+    await conductor.take({ act: "release", colour: "green", release: intentOf("v2") }, silent);
+    expect(store.site.colours.green.pendingEnvironment).toBeNull();
+  });
+
+  it("comes at once to a colour without users, and is no way to bring another source", async () => {
+    const host = new FakeHost();
+    const { conductor, store } = await host.become(tested);
+    await conductor.take({ act: "release", colour: "green", release: intentOf("v2", settings) }, silent);
+    expect(store.site.colours.green.release?.intent).toMatchObject(settings);
+    const releases = {
+      blue: intentOf("v1", { ...settings, tag: "another" }),
+      green: intentOf("v2", settings),
+    };
+    expect(() =>
+      planSteps(tested, { act: "plan", releases, traffic: { stable: "blue", weight: 0 } }),
+    ).toThrow("blue serves everyone");
+  });
+});
+
 describe("the act", () => {
   it("keeps the environment, and remembers it as the next releases'; the journal never holds it", async () => {
     const host = new FakeHost();

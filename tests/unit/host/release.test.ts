@@ -192,9 +192,9 @@ describe("a release", () => {
     expect(steps).not.toContain("swap green v2");
   });
 
-  it("is a new one where anything of the intent is new", async () => {
+  it("is a new one where anything of the intent is new, and nobody is on the colour", async () => {
     const host = new FakeHost();
-    const { conductor } = await host.become(canary);
+    const { conductor } = await host.become(siteOf({ blue: serving("v1"), green: serving("v2") }));
     await conductor.take({ ...releaseOf("green", "v2"), release: intentOf("v2", { args: ["--x"] }) }, silent);
     expect(outline(host.events)).toContain("swap green v2");
   });
