@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import type { Act } from "../../host/conductor/protocol";
 import { waitFor } from "../../sandbox/processes";
 import { editConfig } from "./support/config-file";
+import { lossesIn, Users, type UsersOptions } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -76,6 +77,18 @@ async function answersTo(path: string, method: string, count: number): Promise<R
   return answers;
 }
 
+/** How steady users of both protocols are answered, until 200 requests of each have ended: colours and kinds of failure. */
+async function met(options: UsersOptions): Promise<readonly string[]> {
+  const users = await Users.start(world.loadTarget(), { http1: 100, http2: 100, users: 50, ...options });
+  await users.afterRequests(200);
+  const reports = await users.stop();
+  const kinds = reports.flatMap(({ total: { answers, failures } }) => [
+    ...Object.keys(answers.byColour),
+    ...Object.entries(failures).flatMap(([failure, count]) => (count > 0 ? [failure] : [])),
+  ]);
+  return [...new Set(kinds)].sort();
+}
+
 /** What the front door counted, by name with labels. */
 async function metrics(): Promise<Map<string, number>> {
   const { stdout } = await world.host.exec(["vehicleservice-conductor", "metrics"]);
@@ -115,17 +128,27 @@ describe("failover", () => {
   });
 
   test.each(["GET", "POST"])("%s: a candidate at 0 gets nothing while stable answers 502", async (method) => {
-    expect(await answersTo("/api/whoami?fail=blue", method, 30)).toEqual({ "502 blue": 30 });
-    expect(await answersTo("/api/whoami", method, 10)).toEqual({ "200 blue": 10 });
+    expect(await answersTo("/api/whoami?fail=blue", method, 10)).toEqual({ "502 blue": 10 });
+    const [failing, others] = await Promise.all([
+      met({ method, path: "/api/whoami?fail=blue" }),
+      met({ method, path: "/api/whoami" }),
+    ]);
+    expect({ failing, others }).toEqual({ failing: ["status5xx"], others: ["blue"] });
   });
 
   test("an admitted candidate takes what may be retried, and nothing that was sent and may not", async () => {
     await act({ act: "traffic", stable: "blue", weight: 5 });
-    expect(await answersTo("/api/whoami?fail=blue", "GET", 30)).toEqual({ "200 green": 30 });
-    // The webhook's path stays on stable, so that each of these meets it.
-    expect(await answersTo(`${WEBHOOK}?fail=blue`, "POST", 30)).toEqual({ "502 blue": 30 });
-    // One 502 sends nobody else away.
-    expect(await answersTo(WEBHOOK, "POST", 10)).toEqual({ "200 blue": 10 });
+    expect(await answersTo(`${WEBHOOK}?fail=blue`, "POST", 10)).toEqual({ "502 blue": 10 });
+    const [repeated, sentOnce, others] = await Promise.all([
+      met({ method: "GET", path: "/api/whoami?fail=blue" }),
+      // The webhook's path stays on stable, so that each of these meets it.
+      met({ method: "POST", path: `${WEBHOOK}?fail=blue` }),
+      // One 502 sends nobody else away.
+      met({ method: "POST", path: WEBHOOK }),
+    ]);
+    expect({ repeated, sentOnce, others }).toEqual({
+      ...{ repeated: ["green"], sentOnce: ["status5xx"], others: ["blue"] },
+    });
   });
 
   test("a POST whose connection failed was never sent, and goes to the admitted candidate", async () => {
@@ -148,7 +171,30 @@ describe("failover", () => {
   test("an aborted candidate gets nothing while stable answers 502", async () => {
     await act({ act: "traffic", stable: "blue", weight: 50 });
     await act({ act: "abort", reason: "a test" });
-    expect(await answersTo("/api/whoami?fail=blue", "GET", 30)).toEqual({ "502 blue": 30 });
+    const [got, posted, others] = await Promise.all([
+      met({ method: "GET", path: "/api/whoami?fail=blue" }),
+      met({ method: "POST", path: "/api/whoami?fail=blue" }),
+      met({ method: "POST", path: "/api/whoami" }),
+    ]);
+    expect({ got, posted, others }).toEqual({
+      ...{ got: ["status5xx"], posted: ["status5xx"], others: ["blue"] },
+    });
+  });
+});
+
+describe("a path that stays on the stable colour", () => {
+  afterAll(() => act({ act: "traffic", stable: "blue", weight: 0 }));
+
+  test.each([
+    // Of so few users perhaps none is among the 5 percent.
+    [5, expect.arrayContaining(["blue"])],
+    [50, ["blue", "green"]],
+    [100, ["green"]],
+  ])("does so at %i percent", async (weight, colours) => {
+    await act({ act: "traffic", stable: "blue", weight });
+    const [webhook, others] = await Promise.all([met({ path: WEBHOOK }), met({})]);
+    expect(webhook).toEqual(["blue"]);
+    expect(others).toEqual(colours);
   });
 });
 
@@ -173,6 +219,36 @@ describe("counters", () => {
     await world.host.exec(["systemctl", "reload", "nginx"]);
     await ask("/api/whoami", tester("green"));
     await waitForCount(green2xx, (after.get(green2xx) ?? 0) + 1);
+  });
+});
+
+describe("the access log", () => {
+  /** The lines of requests to a path, as soon as there are any. */
+  async function linesOf(uri: string): Promise<unknown[]> {
+    const file = "/var/log/nginx/access.json";
+    return waitFor(`a line of ${uri}`, WAIT_SECONDS, async () => {
+      const { stdout } = await world.host.exec(["grep", "-F", `"uri":"${uri}"`, file], { check: false });
+      const lines = stdout.split("\n").filter((line) => line !== "");
+      return lines.length === 0 ? undefined : lines.map((line): unknown => JSON.parse(line));
+    });
+  }
+
+  test("tells of a request its colour, method, status and seconds, in one line", async () => {
+    const took = expect.any(Number) as number;
+    const common = { protocol: "HTTP/1.1", request: expect.stringMatching(/^[0-9a-f]{32}$/), seconds: took };
+    await ask("/no-such-page-on-green?of=a-user", { method: "POST", ...tester("green") });
+    expect(await linesOf("/no-such-page-on-green")).toMatchObject([
+      { ...common, colour: "green", method: "POST", status: 404, upstream_status: "404" },
+    ]);
+    await ask("/no-such-page-on-blue");
+    expect(await linesOf("/no-such-page-on-blue")).toMatchObject([
+      { ...common, colour: "blue", method: "GET", status: 404, upstream_status: "404" },
+    ]);
+    await ask("/business/../api/orders?ms=1500", { method: "POST", ...tester("green") });
+    const slow = (
+      (await linesOf("/api/orders")) as { colour: string; status: number; seconds: number }[]
+    ).filter(({ seconds }) => seconds >= 1.5);
+    expect(slow.at(-1)).toMatchObject({ colour: "green", method: "POST", status: 200 });
   });
 });
 
@@ -329,6 +405,21 @@ describe("maintenance", () => {
     await world.up({}, ["--expect-no-changes"]);
   });
 
+  test("lets pass health and webhooks, where config says so", async () => {
+    editConfig(world.project, {
+      "site.maintenance": { passPaths: ["/api/health", WEBHOOK] },
+      maintenance: true,
+    });
+    await world.up();
+    expect(await answersTo(WEBHOOK, "POST", 10)).toEqual({ "200 blue": 10 });
+    expect((await ask("/api/health")).status).toBe(200);
+    expect((await ask("/")).status).toBe(503);
+    expect((await ask("/api/orders", { method: "POST" })).status).toBe(503);
+    editConfig(world.project, { "site.maintenance": {}, maintenance: false });
+    await world.up();
+    expect((await ask("/")).status).toBe(200);
+  });
+
   test("holds over a start of Nginx", async () => {
     await act({ act: "maintenance", on: true });
     await world.host.exec(["systemctl", "restart", "nginx"]);
@@ -455,13 +546,36 @@ describe("the operator's snippet", () => {
   ])("with %s is refused with Nginx's own line, and nothing is changed", async (_, text, message) => {
     const before = await world.status();
     writeFileSync(file(), text);
+    const users = await Users.start(world.loadTarget());
+    await users.afterRequests(100);
     const { exitCode, stdout, stderr } = await world.tryUp({ canaryWeight: 10 });
+    await users.afterRequests(100);
+    for (const { total } of await users.stop()) {
+      // Nothing was reloaded: not even a connection ended.
+      expect(lossesIn(total)).toEqual([]);
+      expect(total.ok).toBe(total.sent);
+      expect(total.connections).toMatchObject({
+        closedIdle: 0,
+        closedInFlight: 0,
+        closedAnnounced: 0,
+        goaways: {},
+      });
+    }
     expect(exitCode).not.toBe(0);
+    expect(stdout + stderr).toContain("front-door-act");
     expect(stdout + stderr).toMatch(message);
     expect(stdout + stderr).toMatch(/the previous one serves on/);
     expect(await world.status()).toEqual(before);
     expect(await ask("/robots.txt")).toMatchObject({ status: 200 });
     // What lies on the disk is what was tested, so that a restart at any time finds it sound.
     await world.host.exec(["nginx", "-t", "-q"]);
+  });
+
+  test("taken out of the config, is gone by the next `up`", async () => {
+    editConfig(world.project, { "site.nginxSnippet": undefined });
+    await world.up();
+    expect(await world.status()).toMatchObject({ effectiveWeight: 10 });
+    expect(await ask("/robots.txt")).toMatchObject({ status: 404 });
+    await world.up({}, ["--expect-no-changes"]);
   });
 });
