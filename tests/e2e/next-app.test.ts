@@ -6,22 +6,20 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BROKEN_VERSION } from "../../sandbox/applications";
-import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { SandboxPostgres } from "../../sandbox/postgres";
 import { worldNamed } from "../../sandbox/world";
 import { canariesIn } from "./support/canaries";
+import { halfOfCapacity } from "./support/capacity";
 import { editConfig } from "./support/config-file";
+import { answeredBy, Users } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
  * Releases of a real Next.js application, with a database and a signing secret of its own: installed, built and pruned
- * on the host, seen through the front door, and under load the whole time.
+ * on the host, seen through the front door, and under load the whole time: half of what it bears here.
  */
 
 jest.setTimeout(SLOW_MS);
-
-/** Requests a second: half of what the host's share of two processors bears beside a build. */
-const RATE = 60;
 
 /** At 5 percent, nobody of so many is on the candidate once in 10^9 runs. */
 const USERS = 400;
@@ -34,7 +32,7 @@ const LEAKED = "NEXT_SERVER_ACTIONS_ENCRYPTION_KEY";
 
 let world: TestWorld;
 let postgres: SandboxPostgres;
-let load: LoadRun;
+let users: Users;
 let testerSecret: string;
 /** How long a release has to become healthy that never does: a third of the first `up`, of which a start is far less. */
 let shortSeconds: number;
@@ -129,15 +127,8 @@ test("the first release serves: built here, its own smoke tests passed", async (
   for (const step of ["install (npm ci)", "build (npm run build)", "prune (npm prune --omit=dev)"])
     expect(words).toContain(`v0.9.9: ${step}`);
   expect(words).toContain("blue: ALL SMOKE TESTS PASSED");
-  load = await startLoad({
-    ...world.loadTarget(),
-    protocol: "http1",
-    rate: RATE,
-    connections: 10,
-    users: USERS,
-    // Whether an answer comes is what is tried, not how soon it does beside a build.
-    timeoutMs: 60_000,
-  });
+  const target = world.loadTarget();
+  users = await Users.start(target, { ...(await halfOfCapacity(target)), users: USERS });
 });
 
 test.each([
@@ -177,6 +168,14 @@ test("its health tells of its database", async () => {
   const { status, body } = await ask("/api/health");
   expect(status).toBe(200);
   expect(JSON.parse(body)).toMatchObject({ status: "ok", database: "ok", version: "v0.9.9", colour: "blue" });
+});
+
+test("whom Stripe sends back from connecting an account goes on to the wallet, or is told what is missing", async () => {
+  const callback = "/api/business/stripe/callback";
+  const { statusCode, headers } = (await begin(`${callback}?error=access_denied`)).resume();
+  expect([statusCode, headers.location]).toEqual([303, "/business/wallet?connected=no"]);
+  const { status, body } = await ask(callback);
+  expect([status, JSON.parse(body)]).toEqual([400, { error: "the query has neither a code nor an error" }]);
 });
 
 /** Scripts that the pages of the first version name. */
@@ -256,8 +255,8 @@ test("a release that is not healthy is taken back, with the reason, and nothing 
   expect(colours.green).toMatchObject({ version: "v1.0.0", healthy: true });
   expect(traffic).toMatchObject({ stable: "blue", weight: 5 });
   // Users take turns: each of them was answered since the candidate has its share.
-  await load.afterRequests(USERS);
-  const { answers } = await load.snapshot();
+  await users.http1.afterRequests(USERS);
+  const { answers } = await users.http1.snapshot();
   expect(Object.keys(answers.byVersion).sort()).toEqual(["v0.9.9", "v1.0.0"]);
   await world.up({ greenVersion: "v1.0.0" });
 });
@@ -305,10 +304,12 @@ test("the first version's scripts are there after two more, though no colour run
 });
 
 test("no request was lost in all this", async () => {
-  const { total } = await load.stop();
-  expect(total.incidents).toEqual([]);
-  expect(total.failed).toBe(0);
-  expect(Object.keys(total.answers.byVersion).sort()).toEqual(["v0.9.9", "v1.0.0", "v1.1.0"]);
+  const totals = (await users.stop()).map(({ total }) => total);
+  for (const { incidents, failed, ok, sent } of totals) {
+    expect({ incidents, failed }).toEqual({ incidents: [], failed: 0 });
+    expect(ok).toBe(sent);
+  }
+  expect(answeredBy(totals, "byVersion")).toEqual(["v0.9.9", "v1.0.0", "v1.1.0"]);
 });
 
 test("an instance that is told to end finishes what is under way, ends its streams, and is not killed", async () => {
