@@ -1,9 +1,10 @@
 import { editConfig, editLevers } from "./support/config-file";
 import { inventoryOf, type Inventory } from "./support/inventory";
 import type { Wanted } from "./support/site-model";
+import { lossesIn, Users } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
-/* Once green is stable the next version goes on blue, and so on, for ever: nothing piles up on the host. */
+/* Once green is stable the next version goes on blue, and so on, for ever: nothing piles up on the host, and no request fails. */
 
 // A test of many `up`s: one that is slow on a busy machine is none the worse.
 jest.setTimeout(4 * SLOW_MS);
@@ -14,6 +15,7 @@ const FIRST_ROUNDS = KEPT + 2;
 const ROUNDS = 10;
 
 let world: TestWorld;
+let users: Users | undefined;
 
 beforeAll(async () => {
   world = await TestWorld.create("cycle");
@@ -23,7 +25,10 @@ beforeAll(async () => {
   });
 }, SLOW_MS);
 
-afterAll(() => world.remove());
+afterAll(async () => {
+  await users?.stop();
+  await world.remove();
+});
 
 /** A new version on the colour that is not stable, first beside the other one and then, stable, alone. */
 async function round(number: number, live: Wanted): Promise<Wanted> {
@@ -43,6 +48,7 @@ test(`the cycle, ${ROUNDS} times after the first ${FIRST_ROUNDS}: the host holds
   let live: Wanted = { stable: "blue", weight: 0, versions: { blue: "v1.0.0", green: "" } };
   editLevers(world.project, live);
   await world.up();
+  users = await Users.start(world.loadTarget());
   for (let number = 0; number < FIRST_ROUNDS; number++) live = await round(number, live);
   const before = await inventoryOf(world);
   for (let number = FIRST_ROUNDS; number < FIRST_ROUNDS + ROUNDS; number++) live = await round(number, live);
@@ -56,6 +62,12 @@ test(`the cycle, ${ROUNDS} times after the first ${FIRST_ROUNDS}: the host holds
     ...live.versions,
     underWay: null,
   });
+  for (const { total } of await users.stop()) {
+    expect(lossesIn(total)).toEqual([]);
+    expect(total.ok).toBe(total.sent);
+    expect(total.connections.goaways).toEqual({});
+    expect(Object.keys(total.answers.byColour).sort()).toEqual(["blue", "green"]);
+  }
 });
 
 /** Sizes vary with what happened last, but not with how often it happened. */

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { parseDocument } from "yaml";
-import { startLoad } from "../../sandbox/load/run";
 import { argumentsDuring } from "./support/argument-watch";
+import { Users } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -131,7 +131,7 @@ test("a changed secret reaches users by the other colour, and no request fails",
   const before = sha256(secret);
   secret = randomBytes(24).toString("hex");
   const after = sha256(secret);
-  const run = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 300, connections: 30 });
+  const users = await Users.start(world.loadTarget());
 
   await setSecret("SIGNING_SECRET", secret);
   const { stdout } = await world.up();
@@ -146,9 +146,10 @@ test("a changed secret reaches users by the other colour, and no request fails",
   expect(await digestOn(3002, "SIGNING_SECRET")).toBe(after);
   await world.up({ canaryWeight: 100 });
   await world.up({ stable: "green", canaryWeight: 0 });
-  const { total } = await run.stop();
-  expect(total.incidents).toEqual([]);
-  expect(total.answers.byColour["green"] ?? 0).toBeGreaterThan(0);
+  for (const { total } of await users.stop()) {
+    expect(total.incidents).toEqual([]);
+    expect(total.answers.byColour["green"] ?? 0).toBeGreaterThan(0);
+  }
   expect((await world.status()).colours.green).toMatchObject({ pendingEnvironment: null, admitted: true });
 });
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { startLoad } from "../../sandbox/load/run";
+import { Users } from "./support/users";
 import { SLOW_MS, TestWorld, type Levers } from "./support/world";
 
 /* An `up` may die at any point: nobody's request is lost, the next one converges, and no secret was left in clear. */
@@ -51,7 +51,7 @@ async function upKilledAfter(milliseconds: number): Promise<"killed" | "ended"> 
 }
 
 test("the engine killed at random points of `up` under load", async () => {
-  const run = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 500, connections: 50 });
+  const users = await Users.start(world.loadTarget());
   let killed = 0;
   for (let round = 0; killed < KILLS; round++) {
     const levers = STATES[round % STATES.length] ?? {};
@@ -59,7 +59,7 @@ test("the engine killed at random points of `up` under load", async () => {
     const after = 300 + Math.floor(Math.random() * 3000);
     const outcome = await upKilledAfter(after);
     killed += outcome === "killed" ? 1 : 0;
-    await run.mark(`round ${round}: ${JSON.stringify(levers)}, ${outcome} after ${after} ms`);
+    await users.mark(`round ${round}: ${JSON.stringify(levers)}, ${outcome} after ${after} ms`);
     // The next one converges, whatever the dead one left.
     await world.up();
     const { traffic, colours } = await world.status();
@@ -70,11 +70,12 @@ test("the engine killed at random points of `up` under load", async () => {
     expect([colours.blue.version, colours.green.version]).toEqual([levers.blueVersion, levers.greenVersion]);
     await world.up({}, ["--expect-no-changes"]);
   }
-  const { total, segments } = await run.stop();
-  expect(
-    segments.filter(({ failed }) => failed > 0).map(({ label, incidents }) => ({ label, incidents })),
-  ).toEqual([]);
-  expect(total.failed).toBe(0);
+  for (const { total, segments } of await users.stop()) {
+    expect(
+      segments.filter(({ failed }) => failed > 0).map(({ label, incidents }) => ({ label, incidents })),
+    ).toEqual([]);
+    expect(total.failed).toBe(0);
+  }
 });
 
 test("no secret of the config is in clear in any file of the project, its state included", async () => {

@@ -3,11 +3,11 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import type { CommandResult } from "../../sandbox/command";
-import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { editConfig, editLevers } from "./support/config-file";
 import { slowBuild } from "./support/slow-build";
 import { startUp } from "./support/running-up";
 import { observed, SiteModel, type Wanted } from "./support/site-model";
+import { Users } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -21,7 +21,7 @@ const FIRST: Wanted = { stable: "blue", weight: 0, versions: { blue: "v0.9.9", g
 
 let world: TestWorld;
 let model: SiteModel;
-let load: LoadRun | undefined;
+let users: Users | undefined;
 /** Keys of the test's own, each with its public half beside it. */
 let keys: string;
 /** The host's values in the stack's config, as they are right. */
@@ -44,14 +44,14 @@ beforeAll(async () => {
   editLevers(world.project, FIRST);
   await world.up();
   model = new SiteModel(FIRST);
-  load = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 300, connections: 30 });
+  users = await Users.start(world.loadTarget());
 }, SLOW_MS);
 
 // A test that failed leaves its wrong values to nobody.
 afterEach(() => editConfig(world.project, right));
 
 afterAll(async () => {
-  await load?.stop();
+  await users?.stop();
   fs.rmSync(keys, { recursive: true, force: true });
   await world.remove();
 });
@@ -108,8 +108,9 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
 });
 
 test("a host that goes down in the middle of a release", async () => {
-  const { total } = await load!.stop();
-  expect({ failed: total.failed, incidents: total.incidents }).toEqual({ failed: 0, incidents: [] });
+  for (const { total } of await users!.stop()) {
+    expect({ failed: total.failed, incidents: total.incidents }).toEqual({ failed: 0, incidents: [] });
+  }
   // Its build takes so long that the host goes down before its end, however late the word of its beginning comes.
   await world.source.addTag("v1.2.0", slowBuild(10_000));
   const to: Wanted = { ...model.wanted, versions: { ...model.wanted.versions, green: "v1.2.0" } };

@@ -1,10 +1,10 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
 import { stopServing } from "../../sandbox/source";
 import { worldNamed } from "../../sandbox/world";
 import { editConfig } from "./support/config-file";
+import { answeredBy, lossesIn, Users } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -30,7 +30,7 @@ let shortSeconds: number;
 const NEVER_HEALTHY: readonly string[] = ["v2.0.6", "v2.0.7"];
 
 let world: TestWorld;
-let load: LoadRun;
+let users: Users;
 
 beforeAll(async () => {
   world = await TestWorld.create("release-failures");
@@ -45,10 +45,13 @@ beforeAll(async () => {
   const began = performance.now();
   await world.up({ blueVersion: "v0.9.9" });
   shortSeconds = Math.ceil((performance.now() - began) / 1000);
-  load = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 200, connections: 20, users: 50 });
+  users = await Users.start(world.loadTarget());
 }, SLOW_MS);
 
-afterAll(() => world.remove());
+afterAll(async () => {
+  await users.stop();
+  await world.remove();
+});
 
 type Edit = (directory: string) => void;
 
@@ -101,10 +104,10 @@ async function expectUntouched(): Promise<void> {
   expect(colours.green).toMatchObject({ version: null, healthy: false, admitted: false });
   expect(colours.blue).toMatchObject({ version: "v0.9.9", healthy: true, admitted: true });
   expect(effectiveWeight).toBe(0);
-  await load.afterRequests(50);
-  const { answers, failed } = await load.snapshot();
-  expect(failed).toBe(0);
-  expect(Object.keys(answers.byVersion)).toEqual(["v0.9.9"]);
+  await users.afterRequests(50);
+  const segments = await users.snapshot();
+  expect(segments.flatMap((segment) => lossesIn(segment))).toEqual([]);
+  expect(answeredBy(segments, "byVersion")).toEqual(["v0.9.9"]);
 }
 
 /** Nothing of a build that failed is left. */
@@ -288,10 +291,11 @@ describe("a release that the world around it fails", () => {
 test("the next `up` converges, and nobody ever met a broken release", async () => {
   await world.up({ greenVersion: "v1.0.0", canaryWeight: 50 });
   expect((await world.status()).colours.green).toMatchObject({ version: "v1.0.0", admitted: true });
-  await load.afterRequests(200);
-  const { total } = await load.stop();
-  expect(total.incidents).toEqual([]);
-  expect(total.failed).toBe(0);
-  expect(Object.keys(total.answers.byVersion).sort()).toEqual(["v0.9.9", "v1.0.0"]);
+  await users.afterRequests(200);
+  for (const { total } of await users.stop()) {
+    expect(total.incidents).toEqual([]);
+    expect(total.failed).toBe(0);
+    expect(answeredBy([total], "byVersion")).toEqual(["v0.9.9", "v1.0.0"]);
+  }
   await world.up({}, ["--expect-no-changes"]);
 });
