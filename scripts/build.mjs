@@ -1,6 +1,7 @@
 /**
  * Builds everything that runs without the TypeScript sources beside it, into `dist/`:
  *   engine.js, ops.js, sandbox.js, load.js, ci.js, bootstrap-state.js   programs of this machine
+ *   offline-values.js                what an offline plan shows in the place of the config's placeholders
  *   drift-provider.js, stripe-provider.js, supabase-provider.js   what Pulumi's process for dynamic providers loads
  *   aws-plugin.js                    the sandbox's stand-in for Pulumi's AWS provider
  *   alarm-evaluator.js               evaluates the alarms of the sandbox's AWS
@@ -28,6 +29,7 @@ for (const [name, entry] of Object.entries({
   "bootstrap-state": "scripts/state/main.ts",
   ci: "scripts/ci/main.ts",
   load: "sandbox/load/main.ts",
+  "offline-values": "scripts/plan/values.ts",
   ops: "operations/main.ts",
   sandbox: "sandbox/main.ts",
   "stripe-stand-in": "sandbox/stripe/main.ts",

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { EngineError, ExitCode, messageOf, ReportedError } from "../errors";
 import { ProgramProcess } from "../language/host";
 import type { Step } from "../deployment/planner";
@@ -9,6 +10,7 @@ import { changeSummary, hasChanges } from "../display/words";
 import { SECRET_MASK } from "../values/property";
 import { StackLock } from "../state/lock";
 import { checkConfig, type ConfigValue } from "../workspace/config";
+import { valuesOfPlan } from "../workspace/offline-values";
 import { openSession, Stack } from "../workspace/session";
 import { approve, requireApprovable } from "./confirm";
 import { Interrupts } from "./interrupts";
@@ -102,7 +104,7 @@ class Update {
 
   private async run(stack: Stack, planned: boolean): Promise<void> {
     const began = Date.now();
-    const config = await stack.config();
+    const { config, notice } = await this.config(stack);
     const display = this.display(planned, config);
     if (this.runsProgram) checkConfig(stack.session.project, stack.reference.stack, config);
     display.conceal(secretTexts(config));
@@ -116,12 +118,21 @@ class Update {
       dynamicProviders: { server: this.startup.dynamicServer, cache: this.startup.cache },
     };
     this.printTitle(stack, planned);
+    if (notice !== undefined) display.message("info", "", notice);
     const result = await this.carryOutOne(stack, runOptions);
     const steps = this.kind === "refresh" ? result.found : result.steps;
     display.finished(steps, (Date.now() - began) / 1000, planned);
     if (!planned) await this.addHistory(stack, steps, result.failed, began);
     this.judge(steps, result.failed, planned);
     if (result.spared > 0) print(sparedLine(result, planned));
+  }
+
+  /** The stack's config; in an offline plan what a module of the project's makes of it. */
+  private async config(stack: Stack): ReturnType<typeof valuesOfPlan> {
+    const config = await stack.config();
+    if (!this.options.offlinePlan) return { config };
+    const about = { file: basename(stack.configFile.path), namespace: stack.session.project.name };
+    return valuesOfPlan(config, about, stack.session.environment);
   }
 
   private carryOutOne(stack: Stack, options: RunOptions): Promise<RunResult> {

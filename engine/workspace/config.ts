@@ -36,10 +36,14 @@ export function resolveValue(stored: StoredValue, decrypt: (ciphertext: string) 
     if (typeof value !== "object" || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, resolve(element)]));
   };
-  const resolved = resolve(stored);
-  const isTree = typeof resolved === "object" && resolved !== null;
-  const text = isTree ? JSON.stringify(resolved) : scalarText(resolved);
-  return { value: isTree ? resolved : text, text, secret: hasSecure(stored) };
+  return withText(resolve(stored), hasSecure(stored));
+}
+
+/** A value with the text that a program gets. */
+export function withText(value: unknown, secret: boolean): ConfigValue {
+  const isTree = typeof value === "object" && value !== null;
+  const text = isTree ? JSON.stringify(value) : scalarText(value);
+  return { value: isTree ? value : text, text, secret };
 }
 
 function scalarText(value: unknown): string {

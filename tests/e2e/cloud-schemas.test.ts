@@ -5,9 +5,9 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
 import { RESOURCE_TYPES } from "../../sandbox/aws/types/table";
 import { repositoryRoot } from "../../sandbox/repository";
+import { madeUpPrivateKey, withOperatorValues, ZONE_ID } from "../../scripts/plan/made-up";
 import { installCfnLint, lintResources, type Made } from "../support/cfn-lint";
 import { type Inputs, MAPPED_TYPES, templateResource } from "../support/cloudformation";
-import { newPrivateKey } from "../unit/support/configuration";
 import { plain } from "../unit/support/registrations";
 import type * as registrationsModule from "../unit/support/registrations";
 
@@ -19,15 +19,6 @@ import type * as registrationsModule from "../unit/support/registrations";
 jest.setTimeout(300_000);
 
 const REGION = "eu-central-1";
-
-/** The operator's own values, in the place of the placeholders of Pulumi.production.yaml. */
-const OPERATOR: Readonly<Record<string, string>> = {
-  "[office-network]": "203.0.113.7/32",
-  "[image-id]": "ami-0123456789abcdef0",
-  "[backup-bucket]": "example-production-backups",
-  "[on-call-email]": "oncall@example.com",
-  "[team-email]": "team@example.com",
-};
 
 /** Groups that make nothing in AWS, and want secrets of other makers. */
 const ELSEWHERE = ["environment", "supabase", "variables", "variableRules", "stripe"];
@@ -46,14 +37,7 @@ afterAll(() => fs.rmSync(directory, { recursive: true }));
 /** The config of production, as the CLI hands it over, with a zone and the operator's values. */
 function productionConfig(): Record<string, string> {
   const file = fs.readFileSync(path.join(repositoryRoot(), "Pulumi.production.yaml"), "utf8");
-  const filled = file
-    .replaceAll(/"(\[[a-z-]+\])"/g, (quoted, placeholder: string) => {
-      const value = OPERATOR[placeholder];
-      return value === undefined ? quoted : JSON.stringify(value);
-    })
-    .replaceAll("production.yourdomain.com", "shop.example.com")
-    .replaceAll("your-org", "example");
-  const { config } = parse(filled) as { config: Record<string, unknown> };
+  const { config } = parse(withOperatorValues(file)) as { config: Record<string, unknown> };
   const wanted = Object.entries(config).filter(
     ([key]) => !ELSEWHERE.includes(key.replace(/^vehicleservice:/, "")),
   );
@@ -63,10 +47,10 @@ function productionConfig(): Record<string, string> {
   ]);
   const result = Object.fromEntries(texts) as Record<string, string>;
   const host = JSON.parse(result["vehicleservice:host"] ?? "{}") as { ec2: object };
-  const ec2 = { ...host.ec2, zoneId: "Z0123456789ABCDEF" };
+  const ec2 = { ...host.ec2, zoneId: ZONE_ID };
   result["vehicleservice:host"] = JSON.stringify({ ...host, ec2 });
   result["vehicleservice:variableRules"] = "none";
-  result["vehicleservice:hostPrivateKey"] = newPrivateKey();
+  result["vehicleservice:hostPrivateKey"] = madeUpPrivateKey();
   return result;
 }
 

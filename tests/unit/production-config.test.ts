@@ -1,12 +1,21 @@
-import { randomBytes } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { parseDocument } from "yaml";
+import { run } from "../../sandbox/command";
 import { repositoryRoot } from "../../sandbox/repository";
+import { madeUpKeys, madeUpPrivateKey } from "../../scripts/plan/made-up";
 import { block } from "../support/document-blocks";
 import { Terminal } from "../support/shell";
-import { newPrivateKey } from "./support/configuration";
 
 /* The config of production, as docs/production.md fills it in: by the page's own lines, from placeholders to a plan. */
 
@@ -29,7 +38,7 @@ beforeAll(async () => {
   for (const folder of ["migrations", "releases"]) {
     cpSync(join(repositoryRoot(), folder), join(directory, folder), { recursive: true });
   }
-  writeFiles(valuesOf());
+  writeFiles(madeUpKeys());
   terminal = new Terminal(directory, {
     PULUMI_CONFIG_PASSPHRASE: "correct horse",
     PULUMI_HOME: join(directory, "home"),
@@ -39,46 +48,12 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** A key as its maker writes it; made here, so that none stands in the repository. */
-const secret = (beginning: string, length = 32) =>
-  beginning + randomBytes(length).toString("hex").slice(0, length);
-const jwt = (role: string) => {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const claims = {
-    iss: "supabase",
-    ref: "abcdefghijklmnopqrst",
-    role,
-    iat: 1_700_000_000,
-    exp: 2_000_000_000,
-  };
-  return `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}.${randomBytes(32).toString("base64url")}`;
-};
-
-function valuesOf(): Record<string, string> {
-  // Sixteen characters with the 1 before them: what newer keys hold of their account.
-  const account = randomBytes(8).toString("hex").slice(1);
-  return {
-    supabaseAccessToken: secret("sbp_", 40),
-    databaseUrl: `postgres://postgres.abcdefghijklmnopqrst:${secret("", 24)}@aws-0-eu-central-1.pooler.supabase.com:5432/postgres`,
-    NEXT_PUBLIC_SUPABASE_URL: "https://abcdefghijklmnopqrst.supabase.co",
-    NEXT_PUBLIC_SUPABASE_ANON_KEY: jwt("anon"),
-    SUPABASE_SERVICE_ROLE_KEY: jwt("service_role"),
-    NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY: secret(`pk_live_51${account}`, 80),
-    STRIPE_SECRET_KEY: secret(`sk_live_51${account}`, 80),
-    DATABASE_URL: `postgres://postgres.abcdefghijklmnopqrst:${secret("", 24)}@aws-0-eu-central-1.pooler.supabase.com:6543/postgres`,
-    STRIPE_CONNECT_CLIENT_ID: secret("ca_"),
-    stripeApiKey: secret(`rk_live_51${account}`, 80),
-    RESEND_API_KEY: secret("re_"),
-    SENTRY_DSN: `https://${secret("")}@o1.ingest.sentry.io/1`,
-  };
-}
-
 function writeFiles(values: Record<string, string>): void {
   mkdirSync(join(directory, "keys"));
   for (const [name, value] of Object.entries(values))
     writeFileSync(join(directory, "keys", name), `${value}\n`);
   mkdirSync(join(directory, ".ssh"));
-  writeFileSync(join(directory, ".ssh", "deploy_key"), newPrivateKey());
+  writeFileSync(join(directory, ".ssh", "deploy_key"), madeUpPrivateKey());
 }
 
 test("before anything is filled in, the preview names every placeholder, and asks nobody", async () => {
@@ -100,10 +75,49 @@ test("with the page's lines carried out, the preview shows the whole plan, and n
   const words = ["web", "certificate", "stripe-endpoints", "database", "blue", "traffic"];
   for (const word of [...words, "monitoring-host-silent"]) expect(stdout).toContain(word);
   const stack = readFileSync(join(directory, "Pulumi.production.yaml"), "utf8");
-  const names = Object.keys(valuesOf());
+  const names = Object.keys(madeUpKeys());
   for (const name of names) {
     const value = readFileSync(join(directory, "keys", name), "utf8").trim();
     for (const text of [stdout, stderr, stack]) expect([name, text.includes(value)]).toEqual([name, false]);
   }
+  expect(stdout).not.toContain("made-up");
   expect(stack).toMatch(/testerSecret:\n\s+secure: /);
+});
+
+/** What only a machine has that worked here already: packages and builds are as they are, state and passphrases are not taken along. */
+const NOT_CLONED = [".git", ".pulumi", ".sandbox", ".passphrase"];
+const BUILT = ["node_modules", "dist"];
+
+/** The repository as somebody has it who has just cloned it, and ran `npm ci`. */
+async function freshClone(): Promise<string> {
+  const clone = join(directory, "clone");
+  mkdirSync(clone);
+  const names = readdirSync(repositoryRoot()).filter((name) => ![...NOT_CLONED, ...BUILT].includes(name));
+  // As old as they are: what is newer than the build is built again.
+  await run(["cp", "-a", ...names.map((name) => join(repositoryRoot(), name)), clone]);
+  for (const name of BUILT) symlinkSync(join(repositoryRoot(), name), join(clone, name));
+  return clone;
+}
+
+test("on a fresh clone an offline plan shows it all by made-up values, and leaves nothing behind", async () => {
+  const clone = await freshClone();
+  const stack = readFileSync(join(clone, "Pulumi.production.yaml"), "utf8");
+  const before = readdirSync(clone).sort();
+  // Nobody's home, no passphrase, no stack, and a CLI that has no such plan.
+  mkdirSync(join(clone, "..", "nobody"));
+  const cli = join(directory, "cli");
+  mkdirSync(cli);
+  writeFileSync(join(cli, "pulumi"), "#!/bin/sh\nexit 99\n", { mode: 0o755 });
+  const env = { HOME: join(directory, "nobody"), PATH: `${cli}:${process.env["PATH"] ?? ""}` };
+  const command = "bin/pulumi preview -s production --offline-plan";
+  const { stdout, stderr } = await run(["bash", "--norc", "-c", command], { cwd: clone, env });
+  expect(stderr).toBe("");
+  expect(stdout).toMatch(
+    /offline plan: 25 values of Pulumi\.production\.yaml are placeholders or not set, .*host\.ec2\.imageId, .*supabaseAccessToken/,
+  );
+  const words = ["web", "certificate", "stripe-endpoints", "database", "blue", "traffic", "machine-instance"];
+  for (const word of [...words, "backups-bucket", "monitoring-host-silent"]) expect(stdout).toContain(word);
+  expect(stdout).not.toMatch(/\b(?:sk|rk|pk)_live_|\bsbp_|PRIVATE KEY/);
+  expect(readdirSync(clone).sort()).toEqual(before);
+  expect(readFileSync(join(clone, "Pulumi.production.yaml"), "utf8")).toBe(stack);
 });
