@@ -1,81 +1,22 @@
-/*
- * What the stack's deployer may do in the sandbox: what its resources need, service by service, and nothing else. Production's
- * is an operator's to write; this one shows what has to be in it.
- */
-const ACTIONS: Readonly<Record<string, readonly string[]>> = {
-  s3: [
-    "CreateBucket",
-    "DeleteBucket",
-    "ListBucket",
-    "ListBucketVersions",
-    "GetBucket*",
-    "PutBucket*",
-    "DeleteBucketPolicy",
-    "GetEncryptionConfiguration",
-    "PutEncryptionConfiguration",
-    "GetLifecycleConfiguration",
-    "PutLifecycleConfiguration",
-  ],
-  iam: [
-    "GetUser",
-    "*Role",
-    "*RolePolicy",
-    "*RolePolicies",
-    "*AssumeRolePolicy",
-    "*InstanceProfile",
-    "*InstanceProfilesForRole",
-  ],
-  ec2: [
-    "Describe*",
-    "*Tags",
-    "*Vpc",
-    "ModifyVpcAttribute",
-    "*Subnet",
-    "ModifySubnetAttribute",
-    "*InternetGateway",
-    "*RouteTable",
-    "*Route",
-    "*SecurityGroup",
-    "*SecurityGroupIngress",
-    "*SecurityGroupEgress",
-    "ModifySecurityGroupRules",
-    "*Address",
-    "*Instances",
-    "*IamInstanceProfile",
-  ],
-  sns: [
-    "*Topic",
-    "*TopicAttributes",
-    "Subscribe",
-    "Unsubscribe",
-    "*SubscriptionAttributes",
-    "ListSubscriptionsByTopic",
-    "*Resource",
-  ],
-  cloudwatch: ["*Alarms", "PutMetricAlarm", "*Dashboard", "*Dashboards", "*Resource"],
-  logs: ["*LogGroup", "*LogGroups", "*RetentionPolicy", "*MetricFilter", "*MetricFilters", "*Resource"],
-  route53: ["ChangeResourceRecordSets", "ListResourceRecordSets"],
-  kms: [
-    "*Key",
-    "*Alias",
-    "*Aliases",
-    "*KeyRotation",
-    "*KeyRotationStatus",
-    "*KeyPolicy",
-    "*KeyDeletion",
-    "*KeyDescription",
-    "*ResourceTags",
-    "*Resource",
-  ],
-};
+import { changeResourcesPolicy, type Policy, readResourcesPolicy } from "../../scripts/state/policies";
+import { AWS_REGION } from "./emulator";
 
-/** The deployer's policy. */
-export function deployerPolicy(): string {
-  const actions = Object.entries(ACTIONS).flatMap(([service, names]) =>
-    names.map((name) => `${service}:${name}`),
-  );
-  return JSON.stringify({
-    Version: "2012-10-17",
-    Statement: [{ Effect: "Allow", Action: actions, Resource: "*" }],
-  });
+/** The emulator's only account. */
+const ACCOUNT = "000000000000";
+
+/** What all that belongs to the application is called, as `name` in the stack's config has it by default. */
+const NAME = "vehicleservice";
+
+/**
+ * What the stack's deployer may do in the sandbox, policy by name: what the pipelines' role may in production, word for word, but for
+ * the state, which is a file here. So an `up` of the whole stack tries those policies. The state's bucket and key, which they keep the
+ * program away from, are named and not there.
+ */
+export function deployerPolicies(): Readonly<Record<string, Policy>> {
+  const names = {
+    ...{ partition: "aws", account: ACCOUNT, region: AWS_REGION, name: NAME },
+    bucket: `${NAME}-pulumi-state-${ACCOUNT}`,
+    keyArn: `arn:aws:kms:${AWS_REGION}:${ACCOUNT}:key/state`,
+  };
+  return { read: readResourcesPolicy(), resources: changeResourcesPolicy(names) };
 }

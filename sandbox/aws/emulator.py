@@ -4,7 +4,8 @@ that has it; its settings are in the environment.
 - Alarms: it compares whatever was published under an alarm's metric name last, whosever dimensions it has, and never
   notices silence. sandbox/aws/alarms evaluates them instead, as CloudWatch documents it.
 - Rights: it knows no condition `cloudwatch:namespace`, by which alone PutMetricData can be narrowed (Service Authorization
-  Reference, "Condition keys for Amazon CloudWatch").
+  Reference, "Condition keys for Amazon CloudWatch"), no tags of security groups (`aws:ResourceTag/...`), and takes what is done to
+  an instance profile for something done to no resource, or to the role in it.
 - Subscriptions: the link in a request for confirmation leads to this emulator, which speaks TLS.
 - Transport: it listens with TLS or without. S3 does both, and it is for a bucket's policy to refuse who comes without.
 """
@@ -15,18 +16,34 @@ import os
 from hypercorn.config import Config
 from ministack.app import main
 from ministack.core import iam_actions
-from ministack.services import cloudwatch, sns
+from ministack.services import cloudwatch, ec2, sns
 
 OWN = f"{os.environ['MINISTACK_HOST']}:{os.environ['GATEWAY_PORT']}/"
 post = sns._http_post_sync
 tag_context = iam_actions.request_tag_context
+resource_arn = iam_actions.extract_resource_arn
 
 
-def context_with_namespace(service, iam_action, body, params):
+def context_as_documented(service, iam_action, body, params):
     context = tag_context(service, iam_action, body, params)
     if iam_action == "cloudwatch:PutMetricData":
         context = {**context, "cloudwatch:namespace": namespace_in(body, params)}
+    if service == "ec2":
+        tags = ec2._tags.get(first(params, "GroupId")) or []
+        context = {**context, **{f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in tags}}
     return context
+
+
+def arn_as_documented(service, method, path, headers, body, params, region, account):
+    profile = first(params, "InstanceProfileName") if service == "iam" else None
+    if profile:
+        return f"arn:aws:iam::{account}:instance-profile/{profile}"
+    return resource_arn(service, method, path, headers, body, params, region, account)
+
+
+def first(params, name):
+    found = params.get(name)
+    return found[0] if isinstance(found, list) else found
 
 
 def namespace_in(body, params):
@@ -34,8 +51,7 @@ def namespace_in(body, params):
     try:
         return json.loads(body)["Namespace"]
     except (ValueError, KeyError, TypeError):
-        found = params.get("Namespace")
-        return found[0] if isinstance(found, list) else found
+        return first(params, "Namespace")
 
 
 def post_with_tls_links(endpoint, payload, kind):
@@ -46,7 +62,8 @@ def post_with_tls_links(endpoint, payload, kind):
 assert callable(cloudwatch._evaluate_alarm)
 cloudwatch._evaluate_alarm = lambda alarm: None
 sns._http_post_sync = post_with_tls_links
-iam_actions.request_tag_context = context_with_namespace
+iam_actions.request_tag_context = context_as_documented
+iam_actions.extract_resource_arn = arn_as_documented
 assert Config._insecure_bind == []
 Config._insecure_bind = [f"{os.environ['BIND_HOST']}:{os.environ['PLAIN_PORT']}"]
 

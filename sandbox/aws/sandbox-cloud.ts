@@ -16,7 +16,7 @@ import type { SandboxProject } from "../project";
 import { repositoryRoot } from "../repository";
 import { serviceNames, startService, stopService } from "../services";
 import type { World } from "../world";
-import { deployerPolicy } from "./deployer-policy";
+import { deployerPolicies } from "./deployer-policy";
 import { AWS_REGION, AwsEmulator, EMULATOR_OWNER, installAws, type AwsKeys } from "./emulator";
 import { Cloud, SERVICE_NAMES } from "./plugin/cloud";
 import { keepFacts } from "./plugin/facts";
@@ -37,6 +37,8 @@ export interface CloudOptions {
   readonly directory: string;
   /** What the machine image has beside Debian. */
   readonly imageFiles?: SeedFiles;
+  /** Actions that the deployer may do on anything, beside what production's may; none by default. */
+  readonly moreActions?: readonly string[];
 }
 
 /**
@@ -54,7 +56,12 @@ export class SandboxCloud {
   ) {}
 
   /** Starts one; what an earlier run left in the world is ended first. */
-  static async start({ world, directory, imageFiles = {} }: CloudOptions): Promise<SandboxCloud> {
+  static async start({
+    world,
+    directory,
+    imageFiles = {},
+    moreActions = [],
+  }: CloudOptions): Promise<SandboxCloud> {
     const software = await installAws();
     for (const name of serviceNames(world).filter((one) => one.startsWith("aws-")))
       await stopService(world, name);
@@ -64,7 +71,7 @@ export class SandboxCloud {
     const emulator = await AwsEmulator.start({ world, software, directory, address: gateway });
     startEvaluator(world, emulator);
     keepImageFiles(world, imageFiles);
-    return new SandboxCloud(world, emulator, await makeDeployer(emulator), gateway);
+    return new SandboxCloud(world, emulator, await makeDeployer(emulator, moreActions), gateway);
   }
 
   /** Has a world one, be it of a run that was killed? */
@@ -167,13 +174,19 @@ function ownersClient({ url, authorityFile }: AwsEmulator) {
   };
 }
 
-async function makeDeployer(emulator: AwsEmulator): Promise<AwsKeys> {
+async function makeDeployer(emulator: AwsEmulator, moreActions: readonly string[]): Promise<AwsKeys> {
   const iam = new IAMClient(ownersClient(emulator));
   const UserName = "deployer";
   await iam.send(new CreateUserCommand({ UserName }));
-  await iam.send(
-    new PutUserPolicyCommand({ UserName, PolicyName: "deploy", PolicyDocument: deployerPolicy() }),
-  );
+  const more = {
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Action: moreActions, Resource: "*" }],
+  };
+  const policies = { ...deployerPolicies(), ...(moreActions.length > 0 ? { more } : {}) };
+  for (const [PolicyName, document] of Object.entries(policies)) {
+    const PolicyDocument = JSON.stringify(document);
+    await iam.send(new PutUserPolicyCommand({ UserName, PolicyName, PolicyDocument }));
+  }
   const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName }));
   iam.destroy();
   if (AccessKey?.AccessKeyId === undefined || AccessKey.SecretAccessKey === undefined)

@@ -131,9 +131,6 @@ const READING: Readonly<Record<string, readonly string[]>> = {
   sns: ["sns:Get*", "sns:List*"],
 };
 
-/** Services that a policy of {@link readResourcesPolicy} knows; the modules of `@pulumi/aws` bear the same names. */
-export const SERVICES: readonly string[] = Object.keys(READING);
-
 /** What comparing the program's resources with what is there takes. */
 export function readResourcesPolicy(): Policy {
   return policy({ Effect: "Allow", Action: Object.values(READING).flat(), Resource: "*" });

@@ -9,17 +9,30 @@ import {
   DescribeVpcsCommand,
   EC2Client,
 } from "@aws-sdk/client-ec2";
+import {
+  CreateAccessKeyCommand,
+  CreateUserCommand,
+  IAMClient,
+  PutUserPolicyCommand,
+} from "@aws-sdk/client-iam";
+import { AWS_REGION, type AwsKeys } from "../../sandbox/aws/emulator";
 import { run } from "../../sandbox/command";
 import { repositoryRoot } from "../../sandbox/repository";
 import { describeLease } from "../../scripts/ci/ssh-access";
+import { type Policy, readResourcesPolicy, sshPolicy } from "../../scripts/state/policies";
 import { TestAws } from "./support/aws";
 
-/* `bin/ci open-ssh`, `close-ssh` and `sweep-ssh`, as the pipelines' steps call them, at AWS' emulator. */
+/*
+ * `bin/ci open-ssh`, `close-ssh` and `sweep-ssh`, as the pipelines' steps call them, at AWS' emulator: by the rights that the preview's role
+ * has, and no more.
+ */
 
 jest.setTimeout(120_000);
 
 let aws: TestAws;
 let ec2: EC2Client;
+/** Keys of somebody with the role's policies. */
+let pipeline: AwsKeys;
 let tellsAddress: Server;
 /** What the caller's address is said to be. */
 let answer: { status: number; text: string };
@@ -29,6 +42,10 @@ let count = 0;
 beforeAll(async () => {
   aws = await TestAws.start();
   ec2 = new EC2Client(aws.client());
+  pipeline = await keysWith({
+    resources: readResourcesPolicy(),
+    ssh: sshPolicy(NAMES, ["staging", "production"]),
+  });
   tellsAddress = createServer((_request, response) => {
     response.writeHead(answer.status).end(`${answer.text}\n`);
   });
@@ -41,17 +58,42 @@ afterAll(async () => {
   await aws.remove();
 });
 
-beforeEach(async () => {
-  answer = { status: 200, text: "203.0.113.7" };
+const NAMES = {
+  ...{ partition: "aws", account: "000000000000", region: AWS_REGION, name: "vehicleservice" },
+  ...{ bucket: "state", keyArn: "arn:aws:kms:us-east-1:000000000000:key/state" },
+};
+
+/** Makes a user who may do what policies say. */
+async function keysWith(policies: Readonly<Record<string, Policy>>): Promise<AwsKeys> {
+  const iam = new IAMClient(aws.client());
+  const UserName = "pipeline";
+  await iam.send(new CreateUserCommand({ UserName }));
+  for (const [PolicyName, document] of Object.entries(policies)) {
+    const PolicyDocument = JSON.stringify(document);
+    await iam.send(new PutUserPolicyCommand({ UserName, PolicyName, PolicyDocument }));
+  }
+  const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName }));
+  iam.destroy();
+  return { accessKeyId: AccessKey!.AccessKeyId!, secretAccessKey: AccessKey!.SecretAccessKey! };
+}
+
+/** A group as a stack makes it, shown by this name. */
+async function newGroup(shownAs: string): Promise<string> {
   const { Vpcs } = await ec2.send(new DescribeVpcsCommand({}));
   const created = await ec2.send(
     new CreateSecurityGroupCommand({
       GroupName: `group-${String((count += 1))}`,
       Description: "of a host",
       VpcId: Vpcs![0]!.VpcId,
+      TagSpecifications: [{ ResourceType: "security-group", Tags: [{ Key: "Name", Value: shownAs }] }],
     }),
   );
-  group = created.GroupId!;
+  return created.GroupId!;
+}
+
+beforeEach(async () => {
+  answer = { status: 200, text: "203.0.113.7" };
+  group = await newGroup("vehicleservice-production");
 });
 
 /** Runs a step of a run, and returns what its log says. */
@@ -59,7 +101,7 @@ async function step(runId: string, words: readonly string[], change: NodeJS.Proc
   const { port } = tellsAddress.address() as AddressInfo;
   const env = {
     ...{ PATH: process.env["PATH"], HOME: process.env["HOME"] },
-    ...aws.environment(),
+    ...aws.environment(pipeline),
     ...{ GITHUB_RUN_ID: runId, GITHUB_RUN_ATTEMPT: "1", SSH_SECURITY_GROUP_ID: group },
     ...{ ADDRESS_URL: `http://127.0.0.1:${String(port)}/` },
     ...change,
@@ -156,6 +198,16 @@ test("a rule of somebody's own that lets the address in is left as it is", async
   expect(await open("61")).toContain("not of a run");
   await close("61");
   expect(await rules()).toEqual([expect.objectContaining({ Description: "the office" })]);
+});
+
+test("a group of another name is not the pipelines' to change: nothing is opened, and what is open stays", async () => {
+  group = await newGroup("vehicleservice-other");
+  await letIn("198.51.100.13/32", describeLease({ runs: ["1-1"], until: "2020-01-01T00:00:00Z" }));
+  for (const words of [["open-ssh", "--minutes", "30"], ["sweep-ssh"]]) {
+    const { stdout, exitCode } = await step("31", words);
+    expect([exitCode, stdout]).toEqual([1, expect.stringMatching(/EC2 refused it: .*not authorized/i)]);
+  }
+  expect(await rules()).toHaveLength(1);
 });
 
 test("a host without a security group has nothing to open", async () => {

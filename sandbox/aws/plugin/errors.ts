@@ -33,7 +33,7 @@ const REMEDIES: readonly (readonly [readonly string[], string])[] = [
       "AuthorizationError",
       "AuthorizationErrorException",
     ],
-    "the deployer's policy, sandbox/aws/deployer-policy.ts, has to name that action",
+    "the pipelines' policies, scripts/state/policies.ts, which the sandbox's deployer has, have to name that action on that resource",
   ],
   [
     [

@@ -28,7 +28,12 @@ export class TestCloud {
   static async create(name: string): Promise<TestCloud> {
     const world = worldNamed(name);
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
-    const cloud = await SandboxCloud.start({ world, directory: path.join(directory, "aws") });
+    const cloud = await SandboxCloud.start({
+      world,
+      directory: path.join(directory, "aws"),
+      // Of any names, and of kinds that the program has none of; buckets with something in them, too.
+      moreActions: ["iam:*", "s3:ListBucketVersions"],
+    });
     const provider = new AwsProvider(world);
     const { server, port } = await serve(provider);
     const plugin = new PluginClient(port);
