@@ -4,6 +4,7 @@ import * as iam from "@pulumi/aws/iam";
 import * as sns from "@pulumi/aws/sns";
 import * as pulumi from "@pulumi/pulumi";
 import { ownerIn, slackGuardrail, slackTrustPolicy, topicPolicy } from "./monitoring-policies";
+import { slackRoleName } from "./role-names";
 
 /** Who is told of an alarm; at least one of them. */
 export interface Recipients {
@@ -37,9 +38,6 @@ export interface AlarmTopicArgs {
 
 /** Longest wait for a service to say yes, in minutes; then the `up` fails, and the next one asks again. */
 const CONFIRMATION_MINUTES = 5;
-
-/** Longest name of a role. */
-const ROLE_NAME_LENGTH = 64;
 
 /** Where alarms of one severity are told, and to whom. */
 export class AlarmTopic extends pulumi.ComponentResource {
@@ -96,7 +94,7 @@ export class AlarmTopic extends pulumi.ComponentResource {
     const bot = `${this.name}-slack`;
     const configurationName = `${this.args.topic}-slack`;
     const roleArgs = {
-      name: configurationName.slice(0, ROLE_NAME_LENGTH),
+      name: slackRoleName(this.args.topic),
       assumeRolePolicy: JSON.stringify(slackTrustPolicy()),
     };
     const role = new iam.Role(`${bot}-role`, roleArgs, opts);

@@ -6,7 +6,7 @@ import * as random from "@pulumi/random";
 import { doneAfter } from "./done-after";
 import type { ReachableMachine } from "./host";
 import { hostKeyFrom, type HostKeyPair } from "./host-key";
-import { hostRoleName } from "./host-role";
+import { hostRoleName } from "./role-names";
 import { Network } from "./network";
 import { cloudConfig } from "./user-data";
 

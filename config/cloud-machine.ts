@@ -1,4 +1,4 @@
-import { hostRoleName, ROLE_NAME_LIMIT } from "../components/host-role";
+import { hostRoleName, ROLE_NAME_LIMIT } from "../components/role-names";
 import type { MachineSpec } from "../components/machine";
 import { configCommand, type Fault, type Path } from "./faults";
 import { hostMode } from "./host-mode";

@@ -1,6 +1,7 @@
 import type { AlarmLimits, Severity } from "../components/alarms";
 import { SEVERITIES } from "../components/alarms";
 import type { Recipients } from "../components/alarm-topic";
+import { topicPrefix } from "../components/role-names";
 import type { MonitoringSpec } from "../components/monitoring";
 import { configCommand, type Fault } from "./faults";
 import { givenText } from "./keys";
@@ -138,8 +139,7 @@ export function monitoringSpec(
   const hasDatabase = values.databaseUrl !== "";
   return {
     app: name,
-    // A stack's name may hold dots, which names of topics and dashboards may not.
-    prefix: `${name}-${stack}`.replaceAll(".", "-"),
+    prefix: topicPrefix(name, stack),
     namespace: wanted.namespace ?? name,
     stack,
     region: wanted.region ?? raw.awsRegion ?? "",

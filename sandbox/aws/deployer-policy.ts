@@ -1,4 +1,5 @@
 import { changeResourcesPolicy, type Policy, readResourcesPolicy } from "../../scripts/state/policies";
+import { STACK } from "../project";
 import { AWS_REGION } from "./emulator";
 
 /** The emulator's only account. */
@@ -18,5 +19,5 @@ export function deployerPolicies(): Readonly<Record<string, Policy>> {
     bucket: `${NAME}-pulumi-state-${ACCOUNT}`,
     keyArn: `arn:aws:kms:${AWS_REGION}:${ACCOUNT}:key/state`,
   };
-  return { read: readResourcesPolicy(), resources: changeResourcesPolicy(names) };
+  return { read: readResourcesPolicy(), resources: changeResourcesPolicy(names, [STACK]) };
 }

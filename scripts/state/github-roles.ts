@@ -74,7 +74,7 @@ export async function ensureRoles(
     trust: trustPolicy(names, repository, environments("", "-rollback")),
     policies: {
       read: readResourcesPolicy(),
-      resources: changeResourcesPolicy(names),
+      resources: changeResourcesPolicy(names, stacks),
       ssh: sshPolicy(names, stacks),
       state: writeStatePolicy(names),
     },

@@ -1,3 +1,5 @@
+import { roleNames } from "../../components/role-names";
+
 /** Policies of AWS, as data. Lists of one are written as AWS gives them back: without the list. */
 
 /** A policy document. */
@@ -107,7 +109,7 @@ export function sshPolicy({ partition, account, region, name }: Names, stacks: r
       Effect: "Allow",
       Action: change,
       Resource: `${ec2}:security-group/*`,
-      Condition: { StringEquals: { "aws:ResourceTag/Name": groups.length === 1 ? groups[0] : groups } },
+      Condition: { StringEquals: { "aws:ResourceTag/Name": one(groups) } },
     },
     // A rule is a resource of its own, which EC2 asks for beside the group; it has no tags.
     { Effect: "Allow", Action: change, Resource: `${ec2}:security-group-rule/*` },
@@ -149,19 +151,43 @@ const KEY_CHANGES = [
   "kms:UpdateKeyDescription",
 ];
 
-/** What making and changing the program's resources takes; roles and profiles by the application's name alone. */
-export function changeResourcesPolicy(names: Names): Policy {
+/** What looking after a role with policies of its own takes. None of IAM's managed policies can be attached, AdministratorAccess among them. */
+const ROLE_CHANGES = [
+  ...["iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy", "iam:TagRole"],
+  ...["iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"],
+];
+
+/** What looking after a machine's profile takes. */
+const PROFILE_CHANGES = [
+  ...["iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:DeleteInstanceProfile"],
+  ...["iam:RemoveRoleFromInstanceProfile", "iam:TagInstanceProfile", "iam:UntagInstanceProfile"],
+];
+
+/** Gives roles to a service, and to no other. */
+function passRoles(roles: readonly string[], service: string): object {
+  const Condition = { StringEquals: { "iam:PassedToService": service } };
+  return { Effect: "Allow", Action: "iam:PassRole", Resource: one(roles), Condition };
+}
+
+/** What making and changing the program's resources takes, in IAM by the names that the stacks give theirs. */
+export function changeResourcesPolicy(names: Names, stacks: readonly string[]): Policy {
   const { partition, account, name } = names;
   const iam = `arn:${partition}:iam::${account}`;
+  const roles = stacks.map((stack) => roleNames(name, stack));
+  const hosts = roles.map(({ host }) => `${iam}:role/${host}`);
+  const bots = roles.flatMap(({ slack }) => slack.map((role) => `${iam}:role/${role}`));
+  const profiles = roles.map(({ host }) => `${iam}:instance-profile/${host}`);
   const buckets = ["s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:PutBucket*"];
-  const kinds = ["instance-profile", "policy", "role"];
   return policy(
     {
       Effect: "Allow",
       Action: ["chatbot:*", "cloudwatch:*", "ec2:*", "logs:*", "route53:*", "sns:*"],
       Resource: "*",
     },
-    { Effect: "Allow", Action: "iam:*", Resource: kinds.map((kind) => `${iam}:${kind}/${name}*`) },
+    { Effect: "Allow", Action: ROLE_CHANGES, Resource: [...hosts, ...bots] },
+    { Effect: "Allow", Action: PROFILE_CHANGES, Resource: one(profiles) },
+    passRoles(hosts, "ec2.amazonaws.com"),
+    passRoles(bots, "chatbot.amazonaws.com"),
     {
       Effect: "Allow",
       Action: [...buckets, "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration"],
@@ -181,6 +207,11 @@ export function changeResourcesPolicy(names: Names): Policy {
     },
     { Effect: "Deny", Action: KEY_CHANGES, Resource: names.keyArn },
   );
+}
+
+/** A list as AWS gives it back. */
+function one(values: readonly string[]): unknown {
+  return values.length === 1 ? values[0] : values;
 }
 
 /** Holds where a request names another value than this one; `Null` says that it names any. */

@@ -2,6 +2,11 @@ import * as fs from "node:fs";
 import { Agent, request } from "node:https";
 import * as path from "node:path";
 import {
+  AttachRolePolicyCommand,
+  CreateInstanceProfileCommand,
+  CreatePolicyCommand,
+  CreateRoleCommand,
+  CreateUserCommand,
   GetRoleCommand,
   IAMClient,
   PutRolePolicyCommand,
@@ -346,6 +351,25 @@ describe("with its role", () => {
           }),
         ),
     };
+    const [other, host] = ["vehicleservice-x", "vehicleservice-production-host"];
+    const trust = JSON.stringify({ Version: "2012-10-17", Statement: [] });
+    const admin = "arn:aws:iam::aws:policy/AdministratorAccess";
+    Object.assign(tries, {
+      "make the host's role": () =>
+        ownIam.send(new CreateRoleCommand({ RoleName: host, AssumeRolePolicyDocument: trust })),
+      "make its profile": () => ownIam.send(new CreateInstanceProfileCommand({ InstanceProfileName: host })),
+      "make the host an administrator": () =>
+        ownIam.send(new AttachRolePolicyCommand({ RoleName: host, PolicyArn: admin })),
+      "make another role": () =>
+        ownIam.send(new CreateRoleCommand({ RoleName: other, AssumeRolePolicyDocument: trust })),
+      "make that an administrator": () =>
+        ownIam.send(new AttachRolePolicyCommand({ RoleName: other, PolicyArn: admin })),
+      "make another profile": () =>
+        ownIam.send(new CreateInstanceProfileCommand({ InstanceProfileName: other })),
+      "make a policy": () =>
+        ownIam.send(new CreatePolicyCommand({ PolicyName: other, PolicyDocument: trust })),
+      "make a user": () => ownIam.send(new CreateUserCommand({ UserName: other })),
+    });
     const done: string[] = [];
     for (const [name, attempt] of Object.entries(tries)) {
       const code = await attempt().then(
@@ -372,11 +396,13 @@ describe("with its role", () => {
     ]);
   });
 
-  test("a deployment writes the state, keeps its old versions, and cannot give itself more", async () => {
+  test("a deployment writes the state, keeps its old versions, and makes no role but the stacks' own", async () => {
     expect(await allowed("vehicleservice-deploy", "production")).toEqual([
       ...["list", "read", "write", "delete", "encrypt", "decrypt"],
       // The program's own: what alarms are encrypted by on their way.
       "make another key",
+      "make the host's role",
+      "make its profile",
     ]);
   });
 });
