@@ -4,6 +4,8 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { parse, parseDocument } from "yaml";
 
+import { assign, type Assignment } from "../engine/workspace/assignments";
+import { openSession, Stack, type Session } from "../engine/workspace/session";
 import { applicationOf, type Application } from "./applications";
 import { run, type CommandOptions, type CommandResult } from "./command";
 import { repositoryRoot } from "./repository";
@@ -37,6 +39,9 @@ const PASSPHRASE = ".passphrase";
 
 /** The sandbox's Pulumi project. */
 export class SandboxProject {
+  /** Has the key of the stack's secrets, once there are any. */
+  private session: Session | undefined;
+
   private constructor(
     /** Its directory, absolute. */
     readonly directory: string,
@@ -76,14 +81,22 @@ export class SandboxProject {
 
   /** Sets a key of the stack's config: `setConfig("canaryWeight", "5")`; `path` for one inside a group. */
   async setConfig(key: string, value: string, { path: inGroup = false } = {}): Promise<void> {
-    // "--" so that no value, however it begins, is taken for an option.
-    await this.pulumi(["config", "set", ...(inGroup ? ["--path"] : []), "--stack", STACK, "--", key, value]);
+    await this.assign([{ key, text: value, path: inGroup }]);
   }
 
   /** Sets a secret of the stack's config: `setSecret("databaseUrl", url)`; `path` for one inside a group. */
   async setSecret(key: string, value: string, { path: inGroup = false } = {}): Promise<void> {
-    // From standard input: an argument could be read by every user of the machine.
-    await this.pulumi(["config", "set", "--secret", ...(inGroup ? ["--path"] : []), key], { stdin: value });
+    await this.assign([{ key, text: value.replace(/\n$/, ""), path: inGroup, secret: true }]);
+  }
+
+  /** Sets many values and secrets of the stack's config; a key with a dot is a path into a group. */
+  async setAll(
+    values: Readonly<Record<string, string>>,
+    secrets: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const assignments = (of: Readonly<Record<string, string>>, secret: boolean): Assignment[] =>
+      Object.entries(of).map(([key, text]) => ({ key, text, secret, path: key.includes(".") }));
+    await this.assign([...assignments(values, false), ...assignments(secrets, true)]);
   }
 
   /** Brings the host to what the config says. Throws a CommandError, with what Pulumi said, when it fails. */
@@ -112,6 +125,13 @@ export class SandboxProject {
     fs.rmSync(path.join(workspaces, `${name}-${digest}-workspace.json`), { force: true });
     for (const directory of [workspaces, path.dirname(workspaces)]) removeIfEmpty(directory);
     fs.rmSync(this.directory, { recursive: true });
+  }
+
+  /** As `bin/pulumi config set` does, but in this process: each run of that derives the key of the stack's secrets anew. */
+  private async assign(assignments: readonly Assignment[]): Promise<void> {
+    const byFile = { PULUMI_CONFIG_PASSPHRASE_FILE: this.file(PASSPHRASE) };
+    this.session ??= openSession({ cwd: this.directory }, { ...byFile, ...process.env });
+    await assign(await Stack.open(this.session, { stack: STACK }), assignments);
   }
 
   private writePassphrase(): void {

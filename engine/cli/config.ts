@@ -1,17 +1,12 @@
 import { EngineError, ExitCode } from "../errors";
 import { SECRET_MASK } from "../values/property";
-import { parsePath, type PathElement } from "../values/path";
-import { fullKey, isSecure, resolveValue, withDefaults, type ConfigValue } from "../workspace/config";
+import type { PathElement } from "../values/path";
+import { assign, parseTarget } from "../workspace/assignments";
+import { isSecure, resolveValue, withDefaults, type ConfigValue } from "../workspace/config";
 import { openSession, Stack } from "../workspace/session";
 import type { StoredValue } from "../workspace/stack-config";
 import { isInteractive } from "./confirm";
 import { print, type CommandOptions } from "./options";
-
-/** A key, and the place inside its value. */
-interface Target {
-  readonly key: string;
-  readonly path: readonly PathElement[];
-}
 
 /** `config`: all values, secrets masked. */
 export async function list(options: CommandOptions): Promise<void> {
@@ -64,14 +59,9 @@ export async function set(key: string, value: string | undefined, options: Comma
   if (options.secret && options.plaintext)
     throw new EngineError("--secret and --plaintext exclude each other", ExitCode.configuration);
   const stack = await Stack.open(openSession(options), options, false);
-  const { key: name, path } = parseTarget(stack.session.project.name, key, options.path);
+  const { path = false, secret = false } = options;
   const text = value ?? (await readValue(options));
-  // The key is opened first: it may have to write its salt into the same file.
-  const stored = options.secret
-    ? { secure: (await stack.crypter()).encrypt(text) }
-    : plainValue(text, options.path ?? false);
-  stack.configFile.set(name, path, stored);
-  await stack.configFile.save();
+  await assign(stack, [{ key, text, path, secret }]);
 }
 
 /** `config rm`: removes a value. */
@@ -86,28 +76,11 @@ async function decrypter(stack: Stack): Promise<(ciphertext: string) => string> 
   return (ciphertext) => crypter?.decrypt(ciphertext) ?? "";
 }
 
-function parseTarget(project: string, key: string, isPath: boolean | undefined): Target {
-  if (!isPath) return { key: fullKey(project, key), path: [] };
-  const separator = key.indexOf(":");
-  const namespace = separator < 0 ? project : key.slice(0, separator);
-  const [head, ...path] = parsePath(key.slice(separator + 1));
-  if (typeof head !== "string")
-    throw new EngineError(`"${key}" is not a path to a config value`, ExitCode.configuration);
-  return { key: fullKey(project, `${namespace}:${head}`), path };
-}
-
 function valueAt(value: StoredValue | undefined, path: readonly PathElement[]): StoredValue | undefined {
   return path.reduce<StoredValue | undefined>((found, element) => {
     if (typeof found !== "object" || found === null || isSecure(found)) return undefined;
     return (found as Record<string, StoredValue>)[element];
   }, value);
-}
-
-/** Inside a tree, numbers and booleans are what they look like; at the top every value is a string. */
-function plainValue(text: string, isPath: boolean): StoredValue {
-  if (!isPath) return text;
-  if (text === "true" || text === "false") return text === "true";
-  return /^(?:0|-?[1-9]\d{0,14})$/.test(text) ? Number(text) : text;
 }
 
 async function readValue(options: CommandOptions): Promise<string> {
