@@ -9,6 +9,7 @@ import { run } from "./command";
 import { leadToDatabase } from "./database";
 import { findHost, hostNames, type SandboxHost } from "./hosts/host";
 import { SandboxPostgres } from "./postgres";
+import { allDone } from "./processes";
 import { SandboxProject } from "./project";
 import {
   certificateFiles,
@@ -67,32 +68,34 @@ export class CloudSite implements StandingSite {
     fs.writeFileSync(path.join(directory, "project"), path.resolve(options.projectDirectory));
     const domains = domainsOf(options.projectDirectory);
     const certificates = await makeCertificates(path.join(directory, "certificates"), domains);
-    const cloud = await SandboxCloud.start({
-      world,
-      directory: path.join(directory, "aws"),
-      imageFiles: certificateFiles(certificates),
-    });
+    const [cloud, source] = await allDone([
+      SandboxCloud.start({
+        world,
+        directory: path.join(directory, "aws"),
+        imageFiles: certificateFiles(certificates),
+      }),
+      Source.create(path.join(directory, "source"), chooseApplication(options)),
+    ]);
     const { address, emulator } = cloud;
-    const source = await Source.create(path.join(directory, "source"), chooseApplication(options));
-    const project = await SandboxProject.prepare(options.projectDirectory, {
-      host: await hostValues(directory, cloud, domains),
-      plugins: { aws: pluginDirectory() },
-      // By this the plugin knows whose hosts its instances are.
-      environment: { VEHICLESERVICE_SANDBOX_WORLD: world.name },
-      application: source.application,
-      repository: await source.serve(world, address),
-    });
-    const postgres = await startPostgres(world, path.join(directory, "database"), address);
-    const supabase = await SandboxSupabase.start(world, {
-      ...{ directory: path.join(directory, "supabase"), address, postgres },
-    });
-    const stripe = await SandboxStripe.start(world, {
-      ...{ directory: path.join(directory, "stripe"), address },
-    });
-    const subscriber = await Subscriber.start(world, {
-      ...{ directory: path.join(directory, "subscriber"), address, emulator },
-    });
-    await cloud.configure(project);
+    const makeProject = async (): Promise<SandboxProject> => {
+      const made = await SandboxProject.prepare(options.projectDirectory, {
+        host: await hostValues(directory, cloud, domains),
+        plugins: { aws: pluginDirectory() },
+        // By this the plugin knows whose hosts its instances are.
+        environment: { VEHICLESERVICE_SANDBOX_WORLD: world.name },
+        application: source.application,
+        repository: await source.serve(world, address),
+      });
+      await cloud.configure(made);
+      return made;
+    };
+    const [project, { postgres, supabase }, stripe, subscriber] = await allDone([
+      makeProject(),
+      startDatabase(world, directory, address),
+      SandboxStripe.start(world, { directory: path.join(directory, "stripe"), address }),
+      Subscriber.start(world, { directory: path.join(directory, "subscriber"), address, emulator }),
+    ]);
+    // One after the other: each of them writes the stack's file.
     await leadToDatabase(project, postgres);
     await supabase.configure(project);
     await stripe.configure(project);
@@ -141,11 +144,24 @@ export function cloudVisit(world: World, projectDirectory: string) {
   return { address: cloudHost(world).address, domain, authority: fs.readFileSync(authority, "utf8") };
 }
 
-async function startPostgres(world: World, directory: string, address: string): Promise<SandboxPostgres> {
+/** A Postgres, and Supabase in front of it. */
+async function startDatabase(
+  world: World,
+  site: string,
+  address: string,
+): Promise<{ postgres: SandboxPostgres; supabase: SandboxSupabase }> {
+  const directory = path.join(site, "database");
   fs.mkdirSync(directory, { recursive: true });
   // Postgres runs as a user of its own, who has to find the way through.
   fs.chmodSync(directory, 0o711);
-  return SandboxPostgres.start(world, { directory: path.join(directory, "postgres"), address });
+  const postgres = await SandboxPostgres.start(world, {
+    directory: path.join(directory, "postgres"),
+    address,
+  });
+  const supabase = await SandboxSupabase.start(world, {
+    ...{ directory: path.join(site, "supabase"), address, postgres },
+  });
+  return { postgres, supabase };
 }
 
 function deployKeyIn(directory: string): string {
@@ -197,5 +213,5 @@ async function leadToCloud(
     "monitoring.alarms.figuresMissing.periods": "90",
   };
   for (const severity of SEVERITIES) values[`monitoring.${severity}.webhooks[0]`] = subscriber.url(severity);
-  for (const [key, value] of Object.entries(values)) await project.setConfig(key, value, { path: true });
+  await project.setAll(values);
 }

@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { SandboxPostgres } from "./postgres";
+import { allDone } from "./processes";
 import type { SandboxProject } from "./project";
 import { repositoryRoot } from "./repository";
 import { serviceNames, stopService } from "./services";
@@ -40,12 +41,15 @@ export class SandboxDatabase {
     fs.mkdirSync(directory, { recursive: true });
     // Postgres runs as a user of its own, who has to find the way through.
     fs.chmodSync(directory, 0o711);
-    const postgres = await SandboxPostgres.start(world, {
-      directory: path.join(directory, "postgres"),
-      address,
-    });
-    const s3 = await S3Server.start({ world, software, directory: path.join(directory, "s3"), address });
-    return new SandboxDatabase(postgres, s3, await s3.makeBucket(BUCKET, PREFIX));
+    const startS3 = async () => {
+      const s3 = await S3Server.start({ world, software, directory: path.join(directory, "s3"), address });
+      return { s3, keys: await s3.makeBucket(BUCKET, PREFIX) };
+    };
+    const [postgres, { s3, keys }] = await allDone([
+      SandboxPostgres.start(world, { directory: path.join(directory, "postgres"), address }),
+      startS3(),
+    ]);
+    return new SandboxDatabase(postgres, s3, keys);
   }
 
   /** Sets the keys of a stack's config that lead to them. */
@@ -55,7 +59,6 @@ export class SandboxDatabase {
       backupAccessKeyId: this.keys.accessKeyId,
       backupSecretAccessKey: this.keys.secretAccessKey,
     };
-    for (const [key, value] of Object.entries(secrets)) await project.setSecret(key, value);
     const values = {
       "backups.bucket": BUCKET,
       "backups.region": S3_REGION,
@@ -63,7 +66,7 @@ export class SandboxDatabase {
       "backups.endpoint": this.s3.url,
       "backups.authorityFile": this.s3.authorityFile,
     };
-    for (const [key, value] of Object.entries(values)) await project.setConfig(key, value, { path: true });
+    await project.setAll(values, secrets);
   }
 
   /** Ends both, and removes what they had. */
@@ -75,11 +78,10 @@ export class SandboxDatabase {
 
 /** Sets the keys of a stack's config that lead to a database, and to the repository's migrations. */
 export async function leadToDatabase(project: SandboxProject, { url }: SandboxPostgres): Promise<void> {
-  await project.setSecret("databaseUrl", url);
   // The project's directory is not the repository's.
   const values = {
     "database.migrationsDirectory": path.join(repositoryRoot(), "migrations"),
     "source.records": path.join(repositoryRoot(), "releases"),
   };
-  for (const [key, value] of Object.entries(values)) await project.setConfig(key, value, { path: true });
+  await project.setAll(values, { databaseUrl: url });
 }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+import { run } from "./command";
 import { waitFor } from "./processes";
 import { freePorts } from "./reachable";
 import { findService, serviceLog, startService, stopService } from "./services";
@@ -61,7 +62,7 @@ export class SandboxPostgres {
     // With every character that a URL, a shell or a connection string gives a meaning to.
     const password = `${randomBytes(12).toString("hex")} @:/?#%'"\\$&`;
     const postgres = new SandboxPostgres(world, directory, address, port, password);
-    postgres.initialise();
+    await postgres.initialise();
     await postgres.resume();
     postgres.asSuperuser(supabase(password));
     return postgres;
@@ -135,16 +136,14 @@ export class SandboxPostgres {
     return `postgres-${this.address}-${String(this.port)}`;
   }
 
-  private initialise(): void {
+  private async initialise(): Promise<void> {
     fs.rmSync(this.directory, { recursive: true, force: true });
     fs.mkdirSync(this.directory, { recursive: true });
     execFileSync("chown", [`${ACCOUNT}:`, this.directory]);
     const options = ["--no-sync", "--encoding=UTF8", `--username=${SUPERUSER}`];
     const argv = [program("initdb"), ...options, "--auth-host=scram-sha-256", "--auth-local=trust"];
-    execFileSync("runuser", ["--user", ACCOUNT, "--", ...argv, `--pgdata=${this.directory}/data`], {
-      cwd: "/",
-      stdio: ["ignore", "ignore", "inherit"],
-    });
+    // Some seconds, in which others may start beside it.
+    await run(["runuser", "--user", ACCOUNT, "--", ...argv, `--pgdata=${this.directory}/data`], { cwd: "/" });
     // By TCP come the hosts, whose addresses are not this machine's.
     const rules = "local all all trust\nhost all all 0.0.0.0/0 scram-sha-256\n";
     fs.writeFileSync(path.join(this.directory, "data", "pg_hba.conf"), rules);

@@ -76,5 +76,13 @@ export async function waitFor<T>(
   }
 }
 
+/** Waits for all that is done side by side, and then fails as the first that failed: nothing goes on behind who cleans up. */
+export async function allDone<T extends readonly unknown[] | []>(
+  work: T,
+): Promise<{ -readonly [Index in keyof T]: Awaited<T[Index]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
+}
+
 /** Pause between two looks at a condition: short beside a boot, long beside a look. */
 const POLL_MS = 20;

@@ -35,7 +35,10 @@ function probe(
   });
 }
 
-/** Ports that nobody listens on at `address`, all different, as the kernel gives them. */
+/** Ports that were given away by this process, as `address port`: who got one may not listen yet. */
+const given = new Set<string>();
+
+/** Ports that nobody listens on at `address`, and that nobody else was given, all different, as the kernel gives them. */
 export async function freePorts(address: string, count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -49,5 +52,7 @@ export async function freePorts(address: string, count: number): Promise<number[
   );
   const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const own = ports.filter((port) => !given.has(`${address} ${String(port)}`));
+  for (const port of own) given.add(`${address} ${String(port)}`);
+  return own.length === count ? own : [...own, ...(await freePorts(address, count - own.length))];
 }

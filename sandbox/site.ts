@@ -9,6 +9,7 @@ import { SandboxDatabase } from "./database";
 import { bootHost, findHost, type SandboxHost } from "./hosts/host";
 import type { SeedFiles } from "./hosts/seed";
 import type { Suite } from "./image/image";
+import { allDone } from "./processes";
 import { SandboxProject, STACK } from "./project";
 import { sshGreets } from "./reachable";
 import { repositoryRoot } from "./repository";
@@ -80,12 +81,14 @@ export class Site implements StandingSite {
     const directory = siteDirectory(world, options.name);
     const domains = domainsOf(options.projectDirectory);
     const present = await soundHost(world, options.name);
-    const host = present ?? (await Site.boot(world, options, directory, domains));
     const application = chooseApplication(options);
     const sourceDirectory = path.join(directory, "source");
-    const source = Source.isComplete(sourceDirectory, application)
-      ? Source.open(sourceDirectory, application)
-      : await Source.create(sourceDirectory, application);
+    const [host, source] = await allDone([
+      present ?? Site.boot(world, options, directory, domains),
+      Source.isComplete(sourceDirectory, application)
+        ? Source.open(sourceDirectory, application)
+        : Source.create(sourceDirectory, application),
+    ]);
     const repository = await source.serve(world, host.gateway);
     const { address, hostKey, privateKeyFile } = host;
     const values = { host: { address, hostKey, privateKeyFile }, application, repository };

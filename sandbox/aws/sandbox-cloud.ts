@@ -101,12 +101,15 @@ export class SandboxCloud {
 
   /** Sets the keys of a stack's config that lead here. */
   async configure(project: SandboxProject): Promise<void> {
-    for (const [key, value] of Object.entries(this.providerConfig)) {
-      const isSecret = key === "accessKey" || key === "secretKey";
-      const text = typeof value === "string" ? value : JSON.stringify(value);
-      if (isSecret) await project.setSecret(`aws:${key}`, text);
-      else await project.setConfig(`aws:${key}`, text);
-    }
+    const { accessKey, secretKey, ...plain } = this.providerConfig;
+    const texts = (values: Readonly<Record<string, unknown>>): Record<string, string> => {
+      const entries = Object.entries(values).map(([key, value]) => {
+        const text = typeof value === "string" ? value : JSON.stringify(value);
+        return [`aws:${key}`, text] as const;
+      });
+      return Object.fromEntries(entries);
+    };
+    await project.setAll(texts(plain), texts({ accessKey, secretKey }));
   }
 
   /** Makes a hosted zone of Route 53, as an account's owner does who has a domain; returns its id. Nobody resolves its names. */

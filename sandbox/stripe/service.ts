@@ -86,10 +86,8 @@ export class SandboxStripe {
 
   /** Sets the keys of a stack's config that lead to it, and have it make a webhook endpoint. */
   async configure(project: SandboxProject): Promise<void> {
-    await project.setSecret("stripeApiKey", this.settings.key);
-    await project.setConfig("stripe.mode", "test", { path: true });
-    await project.setConfig("stripe.apiUrl", this.url, { path: true });
-    await project.setConfig("stripe.webhook.generation", "1", { path: true });
+    const values = { "stripe.mode": "test", "stripe.apiUrl": this.url, "stripe.webhook.generation": "1" };
+    await project.setAll(values, { stripeApiKey: this.settings.key });
   }
 
   /** Ends it, and removes what it had. */

@@ -83,10 +83,8 @@ export class SandboxSupabase {
       "variables.NEXT_PUBLIC_SUPABASE_ANON_KEY": key("publishable"),
       "variables.SUPABASE_SERVICE_ROLE_KEY": key("secret"),
     };
-    for (const [name, value] of Object.entries(secrets))
-      await project.setSecret(name, value, { path: name.includes(".") });
-    await project.setConfig("supabase.apiUrl", this.url, { path: true });
-    await project.setConfig("supabase.projectRef", this.project.ref, { path: true });
+    const values = { "supabase.apiUrl": this.url, "supabase.projectRef": this.project.ref };
+    await project.setAll(values, secrets);
   }
 
   /** Ends it, and removes what it had. */
