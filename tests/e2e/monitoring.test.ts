@@ -5,7 +5,7 @@ import type { MonitoringAct, MonitoringSettings, MonitoringStatus } from "../../
 import type { CommandResult } from "../../sandbox/command";
 import { SandboxDatabase } from "../../sandbox/database";
 import { startLoad, type LoadRun } from "../../sandbox/load/run";
-import { waitFor } from "../../sandbox/processes";
+import { allDone, waitFor } from "../../sandbox/processes";
 import { worldNamed } from "../../sandbox/world";
 import { argumentsDuring } from "./support/argument-watch";
 import { TestCloudWatch } from "./support/cloudwatch";
@@ -37,12 +37,13 @@ beforeAll(async () => {
   // Postgres runs as a user of its own.
   chmodSync(directory, 0o711);
   const address = world.host.gateway;
-  database = await SandboxDatabase.start(worldNamed(), { directory: join(directory, "database"), address });
-  await database.configure(world.project);
-  cloud = await TestCloudWatch.start(directory, address);
+  await world.project.setSecret("variables.LOGGED", SECRET, { path: true });
+  [database, cloud] = await allDone([
+    SandboxDatabase.start(worldNamed(), { directory: join(directory, "database"), address }),
+    TestCloudWatch.start(directory, address),
+    world.up({ blueVersion: "v0.9.9" }),
+  ]);
   await cloud.makeGroups(...Object.values(GROUPS));
-  await world.project.pulumi(["config", "set", "--secret", "--path", "variables.LOGGED"], { stdin: SECRET });
-  await world.up({ blueVersion: "v0.9.9" });
 }, SLOW_MS);
 
 afterAll(async () => {
@@ -111,6 +112,20 @@ test("the act is done when the API took a first set of values; the key is in no 
   const { stdout } = await world.host.exec(["stat", "--format=%a %U", file]);
   expect(stdout.trim()).toBe("600 root");
   expect(await status()).toMatchObject({ lastPublished: expect.any(String) as string, dropped: 0 });
+});
+
+test("a site without a database publishes all the rest; the one that it gets is measured from then on", async () => {
+  await waitFor("a second set of values", WAIT_SECONDS, async () =>
+    (await cloud.points("Requests", "all")).length >= 2 ? true : undefined,
+  );
+  expect(await cloud.sum("ApplicationUp")).toBeGreaterThanOrEqual(2);
+  expect(await cloud.points("DatabaseReachable")).toEqual([]);
+  expect((await status())?.lastFailure).toBeNull();
+  await database.configure(world.project);
+  await world.up();
+  await waitFor("values of the database", WAIT_SECONDS, async () =>
+    (await cloud.sum("DatabaseReachable")) > 0 ? true : undefined,
+  );
 });
 
 test("a load is published as it was: requests, errors, users; and the host and the database beside it", async () => {

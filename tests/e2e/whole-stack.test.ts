@@ -8,16 +8,18 @@ import { CloudSite, cloudLogin } from "../../sandbox/cloud-site";
 import { run } from "../../sandbox/command";
 import { visit } from "../../sandbox/demo/visitor";
 import { takeDown } from "../../sandbox/down";
-import { waitFor } from "../../sandbox/processes";
 import { siteStatus } from "../../sandbox/site";
+import type { AwsKeys } from "../../sandbox/aws/emulator";
 import type { StoredEndpoint } from "../../sandbox/stripe/endpoints";
 import { worldNamed } from "../../sandbox/world";
 import { block } from "../support/document-blocks";
+import { WatchedSite } from "./support/watched-site";
 import { SLOW_MS } from "./support/world";
 
 /*
  * Everything that the program makes, from accounts with nothing in them: network, machine and bucket at AWS, Stripe's endpoint, Supabase's
- * settings, schema, release, alarms. The same program as everywhere else; the accounts are on this machine.
+ * settings, schema, release, alarms, and who is told when the site is ill, silent and well again. The same program as everywhere else;
+ * the accounts are on this machine.
  */
 
 jest.setTimeout(2 * SLOW_MS);
@@ -27,15 +29,33 @@ const VERSIONS = ["v0.9.9", "v1.0.0"];
 
 const world = worldNamed("whole-stack");
 let site: CloudSite;
+let watched: WatchedSite;
+/** Keys of a user who publishes in the place of the machine's role. */
+let publisher: AwsKeys;
+
+/** Periods that an alarm of a test needs not wait a minute for; the longest time without a word is three of them in any case. */
+const MONITORING = {
+  "monitoring.intervalSeconds": "2",
+  "monitoring.page.emails[0]": "oncall@example.com",
+  "monitoring.warn.emails[0]": "team@example.com",
+  "monitoring.alarms.applicationDown.periodSeconds": "10",
+  "monitoring.alarms.databaseUnreachable.periodSeconds": "10",
+  "monitoring.alarms.hostSilent.periods": "1",
+};
 
 beforeAll(async () => {
   // What a killed run left.
   await takeDown(world);
   const projectDirectory = fs.mkdtempSync(path.join(os.tmpdir(), "whole-stack-"));
   site = await CloudSite.open({ world, projectDirectory, application: "plain" });
+  await site.project.setAll(MONITORING);
+  watched = new WatchedSite(site);
 }, SLOW_MS);
 
-afterAll(() => takeDown(world));
+afterAll(async () => {
+  watched.close();
+  await takeDown(world);
+});
 
 /** Which version answers a visitor at an address. */
 async function answersAt(address: string): Promise<string | undefined> {
@@ -59,13 +79,22 @@ async function stripeSecretsOn(port: number): Promise<string | null> {
   return (JSON.parse(stdout) as { sha256: string | null }).sha256;
 }
 
+/** The keys that the host publishes by, as it keeps them; null for its role. */
+async function publishesBy(): Promise<unknown> {
+  const { stdout } = await site.host.exec(["cat", "/var/lib/vehicleservice/monitoring/settings.json"]);
+  return (JSON.parse(stdout) as { credentials: unknown }).credentials;
+}
+
 test("one `up` makes all of it, and the site serves", async () => {
   await site.project.up();
   expect(await answers()).toBe("v0.9.9");
   expect(await siteStatus(site.host)).toMatchObject({
     traffic: { stable: "blue" },
     colours: { blue: { version: "v0.9.9", healthy: true, admitted: true } },
+    monitoring: { lastPublished: expect.any(String) },
   });
+  expect(await watched.alarms()).toHaveLength(15);
+  expect(await publishesBy()).toBeNull();
   const told = await outputs();
   // From the bucket that the stack made, by the machine's own role.
   expect(told).toMatchObject({
@@ -81,8 +110,10 @@ test("one `up` makes all of it, and the site serves", async () => {
 });
 
 test("the second one has nothing to do, and neither has one that asked everybody first", async () => {
-  await site.project.up(["--expect-no-changes"]);
-  await site.project.up(["--refresh", "--expect-no-changes"]);
+  for (const words of [[], ["--refresh"]]) {
+    const { stdout, stderr } = await site.project.up([...words, "--expect-no-changes"]);
+    expect(stdout + stderr).not.toContain("monitoring-act");
+  }
 });
 
 describe("an endpoint that somebody deleted in Stripe's dashboard", () => {
@@ -131,29 +162,62 @@ describe("an endpoint that somebody deleted in Stripe's dashboard", () => {
       ["canaryWeight", "30"],
     ] as const)
       await site.project.setConfig(key, value);
+    publisher = await watched.makePublisher();
+    await site.project.setSecret("monitoringAccessKeyId", publisher.accessKeyId);
+    await site.project.setSecret("monitoringSecretAccessKey", publisher.secretAccessKey);
     await site.project.up();
     expect(await siteStatus(site.host)).toMatchObject({ traffic: { stable: "green" }, effectiveWeight: 30 });
     expect(await stripeSecretsOn(3002)).toBe(sha256(`${made.secret},${old.secret}`));
   });
 });
 
-test("who is on call is told that all is well, by the host's own figures", async () => {
-  const told = await waitFor("an alarm that has seen figures", 120, () => {
-    const all = site.subscriber.told();
-    return all.some(({ alarm }) => alarm.endsWith("application-down")) ? all : undefined;
+describe("who is on call", () => {
+  let before: number;
+
+  test("is told that all is well, by the host's own figures, and of nothing else", async () => {
+    // Those about silence, and those about the site, have seen enough to know.
+    await watched.well(
+      /-(host-silent|(host|request|database|payment)-figures-missing|(application-down|database-unreachable))$/,
+      7,
+    );
+    const history = await watched.changes();
+    expect(history).toContainEqual(expect.stringContaining("host-silent"));
+    expect(history.filter((change) => /to ALARM/i.test(change))).toEqual([]);
+    await watched.hears("application-down", "OK", 0);
+    expect(watched.told("application-down")).toEqual(["page: OK"]);
   });
-  expect(told.filter(({ alarm }) => alarm.endsWith("application-down"))).toEqual([
-    expect.objectContaining({ state: "OK", topic: expect.stringContaining("page") }),
-  ]);
+
+  test("is told of an application that is down", async () => {
+    before = await watched.quiet("application-down");
+    await site.host.exec(["systemctl", "stop", "nginx"]);
+    await watched.hears("application-down", "ALARM", before);
+    await site.host.exec(["systemctl", "start", "nginx"]);
+  });
+
+  // It touches nothing, and takes some of the time that the alarm takes to be well.
+  test("may be told by another limit: a preview shows that alarm alone, and the keys nowhere", async () => {
+    expect(await publishesBy()).toEqual(publisher);
+    await site.project.setConfig("monitoring.alarms.cpu.percent", "70", { path: true });
+    const { stdout, stderr } = await site.project.pulumi(["preview"]);
+    const text = stdout + stderr;
+    expect(text).toContain("monitoring-cpu");
+    for (const other of ["monitoring-act", "monitoring-disk", "monitoring-page", "green-act"])
+      expect(text).not.toContain(other);
+    expect(text).not.toContain(publisher.secretAccessKey);
+  });
+
+  test("is told once more when it is up", () => watched.hears("application-down", "OK", before + 1));
 });
 
 describe("a host that AWS ended", () => {
   let lost: SiteStatus;
   let address: string;
+  let before: number;
 
   test("is told, with the way to another one, which a preview shows", async () => {
     lost = (await siteStatus(site.host))!;
     address = (await outputs())["address"] as string;
+    before = await watched.quiet("host-silent");
     await site.cloud.endInstance(site.host.name);
     const [blind, seeing] = await Promise.all([
       site.project.pulumi(["preview"], { check: false }),
@@ -167,6 +231,8 @@ describe("a host that AWS ended", () => {
     ])
       expect(seeing.stdout).toMatch(new RegExp(` ${line}\\b`));
   });
+
+  test("pages, for it is silent", () => watched.hears("host-silent", "ALARM", before));
 
   test("has a successor at its address, with its releases, their shares and the newest environment", async () => {
     // The last step of what replaces a secret: the old endpoint's goes with the next release, or the next host.
@@ -184,7 +250,11 @@ describe("a host that AWS ended", () => {
     expect(VERSIONS).toContain(await answersAt(address));
     const [{ secret }] = site.services.stripe.endpoints as [StoredEndpoint];
     for (const port of [3001, 3002]) expect(await stripeSecretsOn(port)).toBe(sha256(secret));
+    const cpu = (await watched.alarms()).find(({ AlarmName }) => AlarmName?.endsWith("-cpu"));
+    expect(cpu?.Threshold).toBe(70);
   });
+
+  test("pages once more when the successor speaks", () => watched.hears("host-silent", "OK", before + 1));
 });
 
 test("destroy names what is protected, and changes nothing", async () => {
