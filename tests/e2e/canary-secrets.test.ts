@@ -7,6 +7,7 @@ import { SECRET_VARIABLES } from "../../config/variable-table";
 import type { CommandResult } from "../../sandbox/command";
 import { SandboxDatabase } from "../../sandbox/database";
 import { SandboxPostgres } from "../../sandbox/postgres";
+import { allDone } from "../../sandbox/processes";
 import { SandboxSupabase } from "../../sandbox/supabase/service";
 import { worldNamed } from "../../sandbox/world";
 import { argumentsDuring } from "./support/argument-watch";
@@ -42,9 +43,11 @@ beforeAll(async () => {
   temporary = mkdtempSync(join(tmpdir(), "canary-temporary-"));
   world = await TestWorld.create("canary-secrets");
   const { gateway: address } = world.host;
-  database = await SandboxDatabase.start(worldNamed(), { directory: join(directory, "database"), address });
+  [database, rehearsal] = await allDone([
+    SandboxDatabase.start(worldNamed(), { directory: join(directory, "database"), address }),
+    SandboxPostgres.start(worldNamed(), { directory: join(directory, "rehearsal"), address }),
+  ]);
   const { postgres } = database;
-  rehearsal = await SandboxPostgres.start(worldNamed(), { directory: join(directory, "rehearsal"), address });
   supabase = await SandboxSupabase.start(worldNamed(), {
     directory: join(directory, "supabase"),
     address,

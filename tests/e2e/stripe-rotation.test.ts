@@ -5,7 +5,7 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { waitFor } from "../../sandbox/processes";
+import { allDone, waitFor } from "../../sandbox/processes";
 import { SandboxPostgres } from "../../sandbox/postgres";
 import { type Delivery, deliveriesOf, newEvent } from "../../sandbox/stripe/deliveries";
 import { StripeStandIn } from "../../sandbox/stripe/stand-in";
@@ -24,7 +24,7 @@ jest.setTimeout(4 * SLOW_MS);
 const KEY = ["sk", "test", "0123456789abcdef0123"].join("_");
 
 /** Pause between two events, in milliseconds. */
-const EVENT_MS = 250;
+const EVENT_MS = 100;
 
 /** Longest wait for events, or for answers to them, in seconds. */
 const WAIT_SECONDS = 120;
@@ -41,24 +41,26 @@ let stream: Stream;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "stripe-rotation-"));
-  mock = await StripeMock.start(await installStripeMock(), join(directory, "mock.sock"));
-  standIn = await StripeStandIn.start({ key: KEY, mock });
-  world = await TestWorld.create("stripe-rotation", { application: "next" });
+  const startStripe = async (): Promise<void> => {
+    mock = await StripeMock.start(await installStripeMock(), join(directory, "mock.sock"));
+    standIn = await StripeStandIn.start({ key: KEY, mock });
+  };
+  [world] = await allDone([TestWorld.create("stripe-rotation", { application: "next" }), startStripe()]);
   const postgresDirectory = mkdtempSync(join(tmpdir(), "stripe-rotation-postgres-"));
   postgres = await SandboxPostgres.start(worldNamed(), {
     directory: postgresDirectory,
     address: world.host.gateway,
   });
-  const secrets = { "variables.DATABASE_URL": postgres.url, stripeApiKey: KEY };
-  for (const [name, value] of Object.entries(secrets))
-    await world.project.setSecret(name, value, { path: name.includes(".") });
-  await world.setGroupValue("stripe.mode", "test");
-  await world.setGroupValue("stripe.apiUrl", standIn.url);
-  await world.setGroupValue("stripe.webhook.generation", "1");
-  await world.setGroupValue("site.drainSeconds", "5");
-  // What is tried is who knows which secret, not how fast an application begins beside a build.
-  await world.setGroupValue("application.instances", "1");
-  await world.setGroupValue("application.health.deadlineSeconds", "300");
+  await world.project.setAll(
+    {
+      ...{ "stripe.mode": "test", "stripe.apiUrl": standIn.url, "stripe.webhook.generation": "1" },
+      "site.drainSeconds": "5",
+      // What is tried is who knows which secret, not how fast an application begins beside a build.
+      ...{ "application.instances": "1", "application.health.deadlineSeconds": "300" },
+      "application.health.intervalMs": "100",
+    },
+    { "variables.DATABASE_URL": postgres.url, stripeApiKey: KEY },
+  );
 }, 2 * SLOW_MS);
 
 afterAll(async () => {

@@ -1,5 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { buildSync } from "esbuild";
 import { type EngineBundle, type EngineEnd, Workspace } from "../../../../engine/tests/harness";
 import type { StripeStandIn } from "../../../../sandbox/stripe/stand-in";
@@ -10,31 +10,21 @@ const root = join(__dirname, "..", "..", "..", "..");
 /** Key of the API, as a stack has it: something to look for where it must not be. */
 export const KEY = ["sk", "live", "canary0of0the0stripe0api0key"].join("_");
 
+/** What a stack is kept in. */
+const STACK_FILES = [".pulumi", "Pulumi.dev.yaml"];
+
 /** A stack on the embedded engine with {@link StripeWebhook} in it, against a stand-in. */
 export class StripeStack {
   readonly workspace: Workspace;
   wanted: Wanted;
 
   constructor(
-    engine: EngineBundle,
+    private readonly engine: EngineBundle,
     private readonly standIn: StripeStandIn,
   ) {
-    this.workspace = new Workspace(engine, "../../../tests/unit/stripe/support/project");
-    const { directory } = this.workspace;
-    const common = { bundle: true, platform: "node", format: "cjs", packages: "external" } as const;
-    mkdirSync(join(directory, "program"), { recursive: true });
-    writeFileSync(join(directory, "program", "package.json"), '{ "main": "index.js" }');
-    const entries = {
-      "tests/unit/stripe/support/program.ts": "index.js",
-      "components/stripe-provider.ts": "dist/stripe-provider.js",
-    };
-    for (const [entry, outfile] of Object.entries(entries)) {
-      buildSync({
-        ...common,
-        entryPoints: [join(root, entry)],
-        outfile: join(directory, "program", outfile),
-      });
-    }
+    const named = { PULUMI_STACK: "dev" };
+    this.workspace = new Workspace(engine, "../../../tests/unit/stripe/support/project", named);
+    cpSync(this.made("program", makeProgram), join(this.workspace.directory, "program"), { recursive: true });
     this.wanted = {
       ...{ apiUrl: standIn.url, mode: "live", account: "stop", description: "of a test", stack: "shop/live" },
       url: "https://shop.example.com/api/business/wallet/webhook",
@@ -44,9 +34,17 @@ export class StripeStack {
     };
   }
 
+  /** Makes the stack with its key: the first one of an engine's bundle, of which the others are copies. */
   async init(): Promise<void> {
-    await this.workspace.succeed("stack init dev");
-    await this.secret("key", KEY);
+    const { directory } = this.workspace;
+    const kept = this.made("stack", (folder) => mkdirSync(folder));
+    if (readdirSync(kept).length === 0) {
+      await this.workspace.succeed("stack init dev");
+      await this.secret("key", KEY);
+      for (const name of STACK_FILES) cpSync(join(directory, name), join(kept, name), { recursive: true });
+    } else {
+      cpSync(kept, directory, { recursive: true });
+    }
   }
 
   async secret(key: string, value: string): Promise<void> {
@@ -99,4 +97,23 @@ export class StripeStack {
   remove(): void {
     this.workspace.remove();
   }
+
+  /** What is made once beside the engine's bundle, and goes with it. */
+  private made(name: string, make: (folder: string) => void): string {
+    const folder = join(dirname(this.engine.entry), `stripe-${name}`);
+    if (!existsSync(folder)) make(folder);
+    return folder;
+  }
+}
+
+/** The program and its provider, as the program's folder has them. */
+function makeProgram(folder: string): void {
+  const common = { bundle: true, platform: "node", format: "cjs", packages: "external" } as const;
+  const entries = {
+    "tests/unit/stripe/support/program.ts": "index.js",
+    "components/stripe-provider.ts": "dist/stripe-provider.js",
+  };
+  for (const [entry, outfile] of Object.entries(entries))
+    buildSync({ ...common, entryPoints: [join(root, entry)], outfile: join(folder, outfile) });
+  writeFileSync(join(folder, "package.json"), '{ "main": "index.js" }');
 }
