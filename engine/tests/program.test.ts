@@ -1,3 +1,5 @@
+import { assign } from "../workspace/assignments";
+import { openSession, Stack } from "../workspace/session";
 import { ended, EngineBundle, until, Workspace } from "./harness";
 
 jest.setTimeout(600_000);
@@ -82,6 +84,25 @@ it("tells all that is wrong with a stack's config before it runs anything", asyn
     expect(end.stderr).toContain(fault);
   }
   expect(end.stdout).toBe("");
+});
+
+it("has its config set from within another program, too, as `config set` does it", async () => {
+  const stack = await Stack.open(openSession({ cwd: workspace.directory }, workspace.variables), {
+    stack: "dev",
+  });
+  await assign(stack, [
+    { key: "names[1]", text: "a=b", path: true },
+    { key: "more.count", text: "2", path: true },
+    { key: "more.key", text: "canary-of-many", path: true, secret: true },
+    { key: "count", text: "7" },
+  ]);
+  expect(JSON.parse(await workspace.succeed("config --json --show-secrets"))).toMatchObject({
+    "typescript:names": { objectValue: ["one", "a=b"], secret: false },
+    "typescript:more": { objectValue: { count: 2, key: "canary-of-many" }, secret: true },
+    "typescript:count": { value: "7", secret: false },
+    "typescript:token": { value: "canary-of-program", secret: true },
+  });
+  expect(workspace.text("Pulumi.dev.yaml")).not.toContain("canary-of-many");
 });
 
 it("finds its project from below, and from elsewhere", async () => {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
@@ -46,6 +46,14 @@ beforeAll(async () => {
     standIn = await StripeStandIn.start({ key: KEY, mock });
   };
   [world] = await allDone([TestWorld.create("stripe-rotation", { application: "next" }), startStripe()]);
+  await world.source.addTag("v0.9.9", (source) => {
+    // Its types are no part of what is tried, and each colour's build would check them.
+    const file = join(source, "next.config.mjs");
+    const text = readFileSync(file, "utf8");
+    const edited = text.replace("poweredByHeader: false,", "$& typescript: { ignoreBuildErrors: true },");
+    expect(edited).not.toBe(text);
+    writeFileSync(file, edited);
+  });
   const postgresDirectory = mkdtempSync(join(tmpdir(), "stripe-rotation-postgres-"));
   postgres = await SandboxPostgres.start(worldNamed(), {
     directory: postgresDirectory,
