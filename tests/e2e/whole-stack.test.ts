@@ -33,7 +33,7 @@ let watched: WatchedSite;
 /** Keys of a user who publishes in the place of the machine's role. */
 let publisher: AwsKeys;
 
-/** Periods that an alarm of a test needs not wait a minute for; the longest time without a word is three of them in any case. */
+/** Periods that a test need not wait a minute for. One without a word is enough: an alarm looks two further back, and all three are silent. */
 const MONITORING = {
   "monitoring.intervalSeconds": "2",
   "monitoring.page.emails[0]": "oncall@example.com",
@@ -53,8 +53,8 @@ beforeAll(async () => {
 }, SLOW_MS);
 
 afterAll(async () => {
-  watched.close();
   await takeDown(world);
+  watched.close();
 });
 
 /** Which version answers a visitor at an address. */
