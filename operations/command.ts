@@ -8,6 +8,8 @@ export interface OpsOptions {
   readonly cwd?: string;
   readonly stack?: string;
   readonly json?: boolean;
+  /** `ops abort`. */
+  readonly reason?: string;
   /** `ops restore`. */
   readonly backup?: string;
   readonly yes?: boolean;

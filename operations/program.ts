@@ -3,6 +3,8 @@ import type { askHost } from "../components/ask-host";
 import { ConfigError } from "../config/faults";
 import type { Machine } from "../config/keys";
 import type { OpsCommand, OpsOptions, Outcome, Paint, Session } from "./command";
+import { abort } from "./commands/abort";
+import { ack } from "./commands/ack";
 import { backup } from "./commands/backup";
 import { db } from "./commands/db";
 import { restore } from "./commands/restore";
@@ -28,7 +30,7 @@ export interface Surroundings {
   readonly now: () => Date;
 }
 
-const COMMANDS: readonly OpsCommand[] = [status, db, backup, restore];
+const COMMANDS: readonly OpsCommand[] = [status, abort, ack, db, backup, restore];
 
 const EXIT_CODES = `Exit codes, the same for every command:
   0  done

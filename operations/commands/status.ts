@@ -1,8 +1,9 @@
-import { COLOURS, type CertificateStatus, type Colour, type SiteStatus } from "../../host/conductor/protocol";
+import type { CertificateStatus } from "../../host/conductor/protocol";
 import type { DatabaseStatusResult } from "../../host/database/protocol";
 import { databaseStatus, siteStatus } from "../answers";
 import type { OpsCommand, Paint } from "../command";
 import { OpsError } from "../faults";
+import { siteText } from "../site-text";
 import { ago, aligned, bytes, printable, span } from "../text";
 
 /** Days left of a certificate from which on it is pointed out. */
@@ -31,11 +32,8 @@ export const status: OpsCommand = {
     ]);
     const fault = database instanceof OpsError ? database : null;
     const known = database instanceof OpsError ? null : database;
-    const title = paint("bold", `${at.app} on ${at.where}`);
     const screen = [
-      title,
-      aligned(siteRows(site, paint)),
-      aligned(colourRows(site, paint)),
+      siteText(at, site, paint),
       aligned([...certificateRows(site.certificate, now(), paint), ...databaseRows(known, now(), paint)]),
     ];
     return {
@@ -50,54 +48,6 @@ export const status: OpsCommand = {
 function asFault(error: unknown): OpsError {
   if (error instanceof OpsError) return error;
   throw error;
-}
-
-function siteRows(site: SiteStatus, paint: Paint): string[][] {
-  const { traffic, effectiveWeight, aborted } = site;
-  const differs = effectiveWeight !== traffic.weight;
-  const effective = `${String(effectiveWeight)} % in effect`;
-  return [
-    ["site", site.closed ? paint("red", closedText(site)) : paint("green", "open")],
-    ["stable", traffic.stable],
-    [
-      "canary weight",
-      `${String(traffic.weight)} % asked, ${differs ? paint("yellow", effective) : effective}`,
-    ],
-    [
-      "aborted",
-      aborted === null
-        ? "no"
-        : paint("red", `${aborted.colour}, since ${aborted.at}: ${printable(aborted.reason)}`),
-    ],
-    ["under way", site.underWay === null ? "nothing" : paint("yellow", printable(site.underWay))],
-  ];
-}
-
-function closedText({ maintenance }: SiteStatus): string {
-  return maintenance ? "CLOSED: maintenance" : "CLOSED: a change in place";
-}
-
-function colourRows(site: SiteStatus, paint: Paint): string[][] {
-  return [
-    ["", "VERSION", "COMMIT", "SHARE", "HEALTH", "USERS", "ENVIRONMENT"],
-    ...COLOURS.map((colour) => colourRow(site, colour, paint)),
-  ];
-}
-
-function colourRow(site: SiteStatus, colour: Colour, paint: Paint): string[] {
-  const { version, commit, healthy, admitted, pendingEnvironment } = site.colours[colour];
-  if (version === null) return [colour, "retired", "", "", "", "", ""];
-  const isStable = site.traffic.stable === colour;
-  const share = isStable ? 100 - site.effectiveWeight : site.effectiveWeight;
-  return [
-    colour,
-    printable(version),
-    printable(commit ?? "").slice(0, 12),
-    `${String(share)} %`,
-    healthy ? paint("green", "healthy") : paint("red", "NOT healthy"),
-    admitted || share > 0 ? "admitted" : "testers only",
-    pendingEnvironment === null ? "current" : paint("yellow", "old until its next release"),
-  ];
 }
 
 function certificateRows(certificate: CertificateStatus | null, now: Date, paint: Paint): string[][] {

@@ -10,6 +10,7 @@ import { startLoad } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
 import { repositoryRoot } from "../../sandbox/repository";
 import { worldNamed } from "../../sandbox/world";
+import { block } from "../support/document-blocks";
 import { argumentsDuring } from "./support/argument-watch";
 import { startUp } from "./support/running-up";
 import { killed } from "./support/victims";
@@ -247,7 +248,8 @@ test("a restore brings every row back, keeps users out meanwhile, and lets them 
   await ops(["backup"]);
   query("delete from public.notes");
 
-  const asked = await ops(["restore", "--backup", "latest"], { check: false });
+  const [, ...words] = block("docs/production.md", "restore").split(" ");
+  const asked = await ops(words, { check: false });
   expect(asked.exitCode).toBe(3);
   expect(query("select count(*) from public.notes")).toBe("0");
 

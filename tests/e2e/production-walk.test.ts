@@ -58,9 +58,14 @@ test("the first up serves the version that is named", async () => {
   expect(await live()).toEqual({ ...STABLE, green: null });
 });
 
-test("the first release comes to testers, then to some users; and back", async () => {
+test("the first release comes to testers, then to some users; and back, at once and by an up", async () => {
   await run("first-release");
   expect(await live()).toEqual({ ...STABLE, weight: 5, green: "v1.0.0" });
+  await run("abort");
+  expect(await live()).toEqual({ ...STABLE, green: "v1.0.0" });
+  expect((await world.status()).aborted).toMatchObject({ colour: "green", reason: "payments fail" });
+  await run("ack");
+  expect((await world.status()).aborted).toBeNull();
   await run("rollback");
   expect(await live()).toEqual({ ...STABLE, green: "v1.0.0" });
 });

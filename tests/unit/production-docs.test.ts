@@ -39,6 +39,48 @@ test("a block without a mark, and one whose mark is for another line, would be f
   expect(() => blocksIn(["```sh", "x"])).toThrow("without an end");
 });
 
+/** Commands within a sentence: no test runs them. */
+function inlineCommands(text: string): string[] {
+  const prose = text.replace(/^ *(`{3,})[^]*?^ *\1$/gm, "");
+  const spans = [...prose.matchAll(/`([^`]+)`/g)].map(([, span = ""]) => span.replace(/\s+/g, " "));
+  return spans.filter((span) => /^(bin\/\w|(pulumi|aws|ssh|scp|git|npm|openssl|sudo|curl) )/.test(span));
+}
+
+/** Only a name may stand in a sentence: whoever copies options, files and quotes wants them to be right. */
+const isName = (command: string) => /^[\w/-]+( [a-z0-9][\w-]*)*$/i.test(command);
+
+test("a command within a sentence is a name: what somebody copies stands in a block", () => {
+  const inline = inlineCommands(read(PAGE));
+  expect(inline.length).toBeGreaterThan(5);
+  for (const command of inline) expect([command, isName(command)]).toEqual([command, true]);
+});
+
+test("a command within a sentence that no test runs would be found", () => {
+  const found = (text: string) => inlineCommands(text).filter((command) => !isName(command));
+  expect(found('as root (`ssh admin@$(pulumi stack output address) sudo x abort "y"`)')).toHaveLength(1);
+  expect(found("then `pulumi preview\n--refresh` shows")).toEqual(["pulumi preview --refresh"]);
+  expect(found("`bin/ops status`, `npm ci`, `pulumi stack output address`, `--refresh`")).toEqual([]);
+  expect(found("```sh\nx `aws y --z`\n```\nand")).toEqual([]);
+});
+
+test("words of bin/ops and outputs of the stack that the page names are there", () => {
+  const words = [...read(PAGE).matchAll(/bin\/ops (\w+)/g)].map(([, word = ""]) => word);
+  expect(words).toEqual(expect.arrayContaining(["status", "abort", "ack", "restore"]));
+  for (const word of words) {
+    const file = join(repositoryRoot(), "operations", "commands", `${word}.ts`);
+    expect([word, existsSync(file)]).toEqual([word, true]);
+  }
+  const outputs = [...read(PAGE).matchAll(/pulumi stack output (\w+)/g)].map(([, name = ""]) => name);
+  expect(outputs).toContain("address");
+  const exports = [...read("index.ts").matchAll(/^export const (\w+|\{.*?\}) =/gm)].map(
+    ([, names = ""]) => names,
+  );
+  for (const name of outputs) {
+    const isExported = exports.some((names) => new RegExp(`\\b${name}\\b(?!:)`).test(names));
+    expect([name, isExported]).toEqual([name, true]);
+  }
+});
+
 const { config } = parse(read("Pulumi.yaml")) as { config: Record<string, unknown> };
 
 test("keys, programs, files and workflows that the page names are there", () => {

@@ -2,12 +2,14 @@ import { changed, settings } from "../../../tests/unit/support/configuration";
 import { database, manifest, noDatabase, plan, site } from "./support/answers";
 import { KEY_LINES, ops, type Given, type Reply } from "./support/surroundings";
 
-const WORDS = ["status", "db", "backup", "restore"];
+const WORDS = ["status", "abort", "ack", "db", "backup", "restore"];
 const well: Given = { host: { status: { result: site }, "database-status": { result: database } } };
 
 /** A command line of each command that gets as far as the host. */
 const LINES: readonly (readonly [argv: string[], act: string])[] = [
   [["status"], "status"],
+  [["abort", "--reason", "payments fail"], "abort"],
+  [["ack"], "ack"],
   [["db"], "database-status"],
   [["backup"], "backup"],
   [["restore", "--backup", "latest", "--yes", "--i-accept-data-loss"], "restore"],
@@ -47,6 +49,8 @@ describe("a wrong call", () => {
     ["of a command that is none", ["rollout"], /unknown command 'rollout'/],
     ["with an option that is none", ["status", "--weight"], /unknown option '--weight'/],
     ["with an argument too many", ["db", "now"], /too many arguments/],
+    ["of abort with more than a line", ["abort", "--reason", "a\nb"], /one line/],
+    ["of abort with a reason that is none", ["abort", "--reason", ""], /one line/],
     ["of restore without a backup", ["restore"], /required option '--backup <name>' not specified/],
     [
       "of restore with a name that is none",
@@ -213,6 +217,8 @@ describe("no output holds a secret", () => {
     },
     host: {
       status: { result: site },
+      abort: { result: site },
+      ack: { result: site },
       "database-status": { result: { ...database, url: "postgres://u:pw-secret@db/x" } },
       backup: { result: { backup: manifest } },
       restore: { result: plan },
