@@ -62,7 +62,7 @@ function addStackSteps(program: Command, job: Job): void {
     .option("--wait-minutes <number>", "longest wait for another run at the same stack", wholeNumber, 30)
     .action((options: StepOptions) => deployStep(job, stackOf(options), options.approved, lockWait(options)));
   step(program, "rollback", "applies the config that a stack had at a commit")
-    .requiredOption("--ref <ref>", "a commit of this branch")
+    .option("--ref <ref>", "a commit of this branch; empty: the one before the last change of the config", "")
     .option("--wait-minutes <number>", "longest wait for another run at the same stack", wholeNumber, 30)
     .action((options: StepOptions) => rollbackStep(job, stackOf(options), options.ref, lockWait(options)));
   step(program, "drift", "fails, and keeps an issue open, while a stack is not as its config says").action(

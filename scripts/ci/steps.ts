@@ -41,16 +41,23 @@ export async function deployStep(job: Job, of: StackOf, approved: string, wait: 
   summarise(job, `\`${of.stack}\` is up to date: ${headline(plan)}.`);
 }
 
-/** Applies the config that a stack had at a commit. No preview and no approval: the way back is short. */
+/**
+ * Applies the config that a stack had at a commit. No preview and no approval: the way back is short.
+ * @param ref The commit; empty for the one before the last change of the config.
+ */
 export async function rollbackStep(job: Job, of: StackOf, ref: string, wait: LockWait): Promise<void> {
-  const { commit, unchanged } = await restorePriorConfig(of.directory, of.stack, ref);
+  const { commit, undone, unchanged } = await restorePriorConfig(of.directory, of.stack, ref);
   const short = commit.slice(0, 12);
+  const change = undone?.slice(0, 12);
+  if (change !== undefined) {
+    job.log(`no commit was named: the config of ${short}, before ${change} changed Pulumi.${of.stack}.yaml`);
+  }
   if (unchanged) job.log(`Pulumi.${of.stack}.yaml is the same at ${short} and now; applied all the same`);
   await up(job, of, `rollback to the config of ${short}, run ${runName(job)}`, wait);
   summarise(
     job,
     [
-      `\`${of.stack}\` has the config of ${short} again. The branch still says something else, which the next deployment would bring back. To keep the site as it is now, merge:`,
+      `\`${of.stack}\` has the config of ${short} again${change === undefined ? "" : `, as it was before ${change} changed it`}. The branch still says something else, which the next deployment would bring back. To keep the site as it is now, merge:`,
       "",
       "```sh",
       `git checkout ${short} -- Pulumi.${of.stack}.yaml`,

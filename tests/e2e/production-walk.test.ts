@@ -75,6 +75,8 @@ test("it is promoted, and the prior config takes it all back in one up", async (
   await run("promotion");
   expect(await live()).toEqual({ stable: "green", weight: 0, blue: "v0.9.9", green: "v1.0.0" });
   commitConfig();
+  // Of anything else: the config's last change is further back.
+  git("commit", "--quiet", "--allow-empty", "-m", "another change");
   await run("prior-config");
   expect(await live()).toEqual({ ...STABLE, green: "v1.0.0" });
 });

@@ -173,6 +173,50 @@ describe("a rollback", () => {
     expect(config()).toContain("level");
   });
 
+  describe("without a commit", () => {
+    const short = () => before.slice(0, 12);
+
+    test("goes to before the last change of the config, however many other commits came since", async () => {
+      const changing = git("rev-parse", "--short=12", "HEAD");
+      rows({ first: "echo one", newer: "echo two" });
+      git("commit", "--quiet", "-a", "-m", "three");
+      git("commit", "--quiet", "--allow-empty", "-m", "four");
+      expect(await step("rollback", "--ref", "")).toBe(0);
+      expect(config()).not.toContain("level");
+      expect(job.logged).toContain(`no commit was named: the config of ${short()}, before ${changing}`);
+      expect(job.written("summary")).toContain(
+        `has the config of ${short()} again, as it was before ${changing} changed it`,
+      );
+      expect(job.written("summary")).toContain(`git checkout ${short()} -- Pulumi.production.yaml`);
+      expect(pulumi("stack", "--stack", "production")).toContain("newer");
+    });
+
+    test("takes a merged branch for one change: what lay between its commits was never deployed", async () => {
+      git("checkout", "--quiet", "-b", "rollout");
+      for (const level of ["6", "7"]) {
+        pulumi("config", "set", "--stack", "production", "level", level);
+        git("commit", "--quiet", "-a", "-m", `level ${level}`);
+      }
+      git("checkout", "--quiet", "main");
+      git("commit", "--quiet", "--allow-empty", "-m", "meanwhile");
+      git("merge", "--quiet", "--no-ff", "-m", "merged", "rollout");
+      expect(config()).toContain('level: "7"');
+      expect(await step("rollback")).toBe(0);
+      expect(config()).toContain('level: "5"');
+    });
+
+    test("says that there is none before the first one", async () => {
+      git("checkout", "--quiet", "--orphan", "new");
+      git("commit", "--quiet", "-m", "all at once");
+      expect(await step("rollback")).toBe(1);
+      expect(job.logged).toContain("Pulumi.production.yaml was never changed on this branch since");
+      git("rm", "--quiet", "--cached", "Pulumi.production.yaml");
+      git("commit", "--quiet", "--amend", "-m", "without it");
+      expect(await step("rollback")).toBe(1);
+      expect(job.logged).toContain("no commit of this branch holds Pulumi.production.yaml");
+    });
+  });
+
   test("to what is there already is applied all the same", async () => {
     expect(await step("rollback", "--ref", "main")).toBe(0);
     expect(job.logged).toContain("is the same at");
