@@ -15,7 +15,7 @@ export interface Window {
   readonly periods: number;
 }
 
-/** When each alarm goes off. The defaults are the guide's, in `config/monitoring-schema.ts`. */
+/** When each alarm goes off. The defaults are the guide's, in `config/schema/monitoring.ts`. */
 export interface AlarmLimits {
   readonly applicationDown: Window;
   readonly databaseUnreachable: Window;
@@ -111,8 +111,8 @@ const IS_SILENT = {
 } as const;
 
 /** Says how users leave a release that is at fault. */
-const wayBack = ({ app }: AlarmSite): string =>
-  `\`pulumi config set canaryWeight 0\` and \`pulumi up\`, or at once on the host \`sudo ${app}-conductor abort "reason"\``;
+const WAY_BACK =
+  '`pulumi config set canaryWeight 0` and `pulumi up`, or at once `bin/ops abort --reason "why"`';
 
 /** The guide's alarms that page, in its order, and the one that nothing else could tell. */
 const PAGES: readonly Definition[] = [
@@ -125,7 +125,7 @@ const PAGES: readonly Definition[] = [
     ),
     wrong: "The health path does not answer through the front door: users get errors, or nothing.",
     remedy: (site) =>
-      `Look at \`bin/ops status\`. Where a release went out last, take users off it: ${wayBack(site)}; after a promotion, bring back ` +
+      `Look at \`bin/ops status\`. Where a release went out last, take users off it: ${WAY_BACK}; after a promotion, bring back ` +
       `the prior config and run \`pulumi up\`. Else read the last lines of ${site.logs}/application and ${site.logs}/error.`,
   },
   {
@@ -150,7 +150,7 @@ const PAGES: readonly Definition[] = [
     ),
     wrong: "More of the users' requests than the limit are answered by an error (5xx).",
     remedy: (site) =>
-      `See on the dashboard whose colour it is. If the candidate's: ${wayBack(site)}. If both colours': read ${site.logs}/application ` +
+      `See on the dashboard whose colour it is. If the candidate's: ${WAY_BACK}. If both colours': read ${site.logs}/application ` +
       `for what they share, the database or Stripe. A site that is closed for maintenance answers 503, and counts.`,
   },
   {
@@ -162,7 +162,7 @@ const PAGES: readonly Definition[] = [
     ),
     wrong: "One of twenty users' requests takes longer than the limit.",
     remedy: (site) =>
-      `Compare the colours on the dashboard. If only the candidate is slow: ${wayBack(site)}. Else look for long queries and locks ` +
+      `Compare the colours on the dashboard. If only the candidate is slow: ${WAY_BACK}. Else look for long queries and locks ` +
       `(\`bin/ops db\`), and at CPU and memory of the host.`,
   },
   {
@@ -175,7 +175,7 @@ const PAGES: readonly Definition[] = [
     wrong: "More payments than the limit failed.",
     remedy: (site) =>
       `See at Stripe (Developers, Webhooks; Payments, Failed) whether cards are declined, keys are refused or events are not ` +
-      `answered, and read ${site.logs}/application. If it began with a release: ${wayBack(site)}. Stripe repeats its events for three days.`,
+      `answered, and read ${site.logs}/application. If it began with a release: ${WAY_BACK}. Stripe repeats its events for three days.`,
   },
   {
     ...{ name: "host-silent", severity: "page", of: "site", ...IS_SILENT },
@@ -203,7 +203,7 @@ const WARNINGS: readonly Definition[] = [
     wrong: "Some of the users' requests are answered by an error (5xx).",
     remedy: (site) =>
       `Raise no weight. See on the dashboard whose colour it is, and read ${site.logs}/application; if the candidate's, think about ` +
-      `the way back: ${wayBack(site)}.`,
+      `the way back: ${WAY_BACK}.`,
   },
   {
     ...{ name: "response-time-warning", severity: "warn", of: "site", ...IS_SLOW },

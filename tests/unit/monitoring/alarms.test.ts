@@ -73,7 +73,7 @@ it("says what to do in words that CloudWatch takes, of programs that there are",
       expect(readFileSync(file, "utf8")).toContain("export");
     }
   }
-  expect(named("error-rate").description).toContain('`sudo garage-conductor abort "reason"`');
+  expect(named("error-rate").description).toContain('`bin/ops abort --reason "why"`');
   expect(named("application-down").description).toContain("/garage/live/application");
 });
 
