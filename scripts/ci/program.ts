@@ -17,6 +17,7 @@ interface StepOptions {
   readonly pullRequest: number;
   readonly approved: string;
   readonly ref: string;
+  readonly refresh?: string;
   readonly minutes: number;
   readonly waitMinutes: number;
   readonly for: Purpose;
@@ -50,6 +51,7 @@ function addStackSteps(program: Command, job: Job): void {
     });
   step(program, "preview", "previews a stack; sets the outputs `digest` and `changes`")
     .option("--markdown <file>", "also write it there, for `ci comment`")
+    .addOption(refreshOption())
     .action((options: StepOptions) => previewStep(job, stackOf(options), options.markdown));
   step(program, "comment", "shows a preview on a pull request, in the place of the last one")
     .requiredOption("--pull-request <number>", "its number", wholeNumber)
@@ -59,10 +61,12 @@ function addStackSteps(program: Command, job: Job): void {
     );
   step(program, "deploy", "carries out a preview that was approved, and nothing else")
     .requiredOption("--approved <digest>", "the output `digest` of `ci preview`")
+    .addOption(refreshOption())
     .option("--wait-minutes <number>", "longest wait for another run at the same stack", wholeNumber, 30)
     .action((options: StepOptions) => deployStep(job, stackOf(options), options.approved, lockWait(options)));
   step(program, "rollback", "applies the config that a stack had at a commit")
     .option("--ref <ref>", "a commit of this branch; empty: the one before the last change of the config", "")
+    .addOption(refreshOption())
     .option("--wait-minutes <number>", "longest wait for another run at the same stack", wholeNumber, 30)
     .action((options: StepOptions) => rollbackStep(job, stackOf(options), options.ref, lockWait(options)));
   step(program, "drift", "fails, and keeps an issue open, while a stack is not as its config says").action(
@@ -98,8 +102,16 @@ function step(program: Command, name: string, description: string): Command {
     .option("-C, --cwd <directory>", "the Pulumi project's directory", ".");
 }
 
-function stackOf({ cwd, stack }: StepOptions): StackOf {
-  return { directory: cwd, stack };
+/** With a value, for a workflow hands its input on as a text; empty where nobody was asked. */
+function refreshOption(): Option {
+  return new Option(
+    "--refresh <boolean>",
+    "look first at what there is: makes a host that was lost anew",
+  ).choices(["true", "false", ""]);
+}
+
+function stackOf({ cwd, stack, refresh }: StepOptions): StackOf {
+  return { directory: cwd, stack, refresh: refresh === "true" };
 }
 
 function lockWait({ waitMinutes }: StepOptions) {

@@ -13,6 +13,8 @@ export interface StackOf {
   readonly stack: string;
   /** Directory of the project. */
   readonly directory: string;
+  /** Look first at what there is, by `--refresh`: without it an `up` refuses a host that was lost. Default: false. */
+  readonly refresh?: boolean;
 }
 
 /** Runs `pulumi preview` and reads what it found. */
@@ -54,9 +56,10 @@ export async function up(job: Job, of: StackOf, message: string, wait: LockWait)
   }
 }
 
-function command(word: string, { stack, directory }: StackOf, options: readonly string[]): string[] {
+function command(word: string, { stack, directory, refresh }: StackOf, options: readonly string[]): string[] {
   const program = join(repositoryRoot(), "bin", "pulumi");
-  return [program, word, "--cwd", directory, "--stack", stack, "--non-interactive", ...options];
+  const look = refresh === true ? ["--refresh"] : [];
+  return [program, word, "--cwd", directory, "--stack", stack, "--non-interactive", ...look, ...options];
 }
 
 async function runAloud(
