@@ -9,7 +9,13 @@ import { faultAt, isSet, type RawConfig, soundAt } from "./validation";
 /** Checks what a bucket that is made needs beside its own keys. */
 export function bucketFaults(raw: RawConfig): Fault[] {
   if (!isSet(raw, ["backups", "create"])) return [];
-  return [...nameFaults(raw), ...prefixFaults(raw), ...ageFaults(raw), ...lockFaults(raw)];
+  return [
+    ...nameFaults(raw),
+    ...prefixFaults(raw),
+    ...ageFaults(raw),
+    ...lockFaults(raw),
+    ...databaseFaults(raw),
+  ];
 }
 
 function nameFaults(raw: RawConfig): Fault[] {
@@ -48,6 +54,20 @@ function lockFaults(raw: RawConfig): Fault[] {
   const rule =
     "set where environment is production: mode (governance or compliance), and days that no backup can be deleted for";
   return [faultAt(raw, path, rule)];
+}
+
+/** One line that was forgotten must not ship code behind no backup. Nothing is shipped as long as no colour has a version. */
+function databaseFaults(raw: RawConfig): Fault[] {
+  const path: Path = ["databaseUrl"];
+  if (soundAt(raw, ["environment"]) !== "production" || isSet(raw, path)) return [];
+  if (!isSet(raw, ["blueVersion"]) && !isSet(raw, ["greenVersion"])) return [];
+  const rule =
+    "the database's URL where environment is production and backups.create makes a bucket: else code is shipped without a backup, " +
+    "a rehearsal or migrations";
+  const remedy =
+    `${configCommand("set --secret", path)} < url-file; for a site without a database: ` +
+    configCommand("rm", ["backups", "create"]);
+  return [faultAt(raw, path, rule, remedy)];
 }
 
 /** What the component is given; null where the bucket is there already, or nothing is backed up. */

@@ -230,9 +230,41 @@ describe("a bucket that the stack makes", () => {
         rule: expect.stringContaining("environment is production"),
         remedy: expect.stringContaining("objectLock: { mode: governance, days: 30 }"),
       }),
+      expect.objectContaining({ key: "vehicleservice:databaseUrl" }),
     ]);
-    const locked = changed(values, ["backups", "create", "objectLock"], { mode: "compliance", days: "90" });
+    const locked = changed(both(), ["backups", "create", "objectLock"], { mode: "compliance", days: "90" });
     expect(load(locked).bucket?.objectLock).toEqual({ mode: "compliance", days: 90 });
+  });
+
+  describe("without a database in production", () => {
+    const values = changed({ ...both(), environment: "production" }, ["backups", "create", "objectLock"], {
+      ...{ mode: "compliance", days: "90" },
+    });
+
+    test("is refused: code would go out without backup, rehearsal or migrations", () => {
+      expect(faultsOf(values)).toEqual([
+        {
+          key: "vehicleservice:databaseUrl",
+          value: "(not set)",
+          rule: expect.stringMatching(
+            /environment is production.*without a backup, a rehearsal or migrations/,
+          ),
+          remedy:
+            "pulumi config set --secret databaseUrl < url-file; for a site without a database: " +
+            "pulumi config rm --path backups.create",
+        },
+      ]);
+      // What it has to be, and what stands beside it, is another rule's.
+      const url = "postgres://owner:x@db.example.com:5432/postgres";
+      expect(keysOf({ ...values, databaseUrl: url })).not.toContain("vehicleservice:databaseUrl");
+    });
+
+    test("is not where a site has none on purpose, elsewhere, or as long as nothing is shipped", () => {
+      expect(faultsOf(changed(values, ["backups", "create"], undefined))).toEqual([]);
+      expect(faultsOf({ ...values, environment: "staging" })).toEqual([]);
+      const none = { stable: "blue", canaryWeight: "0", blueVersion: "", greenVersion: "" };
+      expect(keysOf({ ...values, ...none })).not.toContain("vehicleservice:databaseUrl");
+    });
   });
 });
 
@@ -279,7 +311,7 @@ test("all that is wrong is named together", () => {
     [
       ...["host.address", "host.hostKey", "host.privateKeyFile", "host.ec2.sshFrom[0]", "host.ec2.imageId"],
       ...["host.ec2.availabilityZone", "backups.bucket", "backups.prefix", "backups.region"],
-      "backups.create.objectLock",
+      ...["backups.create.objectLock", "databaseUrl"],
     ]
       .map((key) => `vehicleservice:${key}`)
       .sort(),

@@ -108,6 +108,7 @@ describe("stack files", () => {
       expect.objectContaining({ key: "vehicleservice:monitoring.page.emails[0]", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:monitoring.warn.emails[0]", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:host.privateKeyFile", value: "(not set)" }),
+      expect.objectContaining({ key: "vehicleservice:databaseUrl", value: "(not set)" }),
       expect.objectContaining({ key: "vehicleservice:supabaseSmtpPassword", value: "(not set)" }),
       expect.objectContaining({ key: "vehicleservice:supabaseAccessToken", value: "(not set)" }),
       ...["NEXT_PUBLIC_SITE_URL"].map(mine(expect.stringContaining("in place of a placeholder"))),
