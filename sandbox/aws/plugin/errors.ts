@@ -45,4 +45,8 @@ const REMEDIES: readonly (readonly [readonly string[], string])[] = [
     ],
     "aws:accessKey and aws:secretKey are not those of a user of this emulator: run bin/sandbox up again",
   ],
+  [
+    ["ExpiredToken", "ExpiredTokenException", "RequestExpired"],
+    "the credentials that Pulumi was started with have ended: log in to AWS again (`aws sso login`), and run the same command again",
+  ],
 ];
