@@ -25,6 +25,8 @@ export interface AlarmLimits {
   readonly responseTime: Window & { readonly milliseconds: number };
   /** More than so many in the periods, of the business metric of that name. */
   readonly paymentFailures: Window & { readonly count: number; readonly metric: string };
+  /** More than so many of Stripe's events refused, one after the other. */
+  readonly webhookRefused: Window & { readonly count: number };
   /** Nothing is published at all. */
   readonly hostSilent: Window;
   readonly errorRateWarning: Window & { readonly percent: number };
@@ -45,7 +47,7 @@ export interface Alarm {
   /** Whose requests it is about; null for a metric that is not by colour. */
   readonly audience: Audience | null;
   /** How the values of one period become one. */
-  readonly statistic: "Average" | "Maximum" | "Sum" | "SampleCount";
+  readonly statistic: "Average" | "Minimum" | "Maximum" | "Sum" | "SampleCount";
   readonly comparison: "GreaterThanThreshold" | "LessThanThreshold";
   /** In the metric's own unit. */
   readonly threshold: number;
@@ -68,6 +70,8 @@ export interface AlarmSite {
   readonly logs: string;
   /** Whether the site has a database; without one nothing is published of it. */
   readonly hasDatabase: boolean;
+  /** Path that Stripe sends its events to; null for a site without Stripe. */
+  readonly webhookPath: string | null;
   /** Seconds between two publications. */
   readonly intervalSeconds: number;
 }
@@ -76,7 +80,7 @@ export interface AlarmSite {
 interface Definition {
   readonly name: string;
   readonly severity: Severity;
-  readonly of: "site" | "database";
+  readonly of: "site" | "database" | "webhook";
   readonly watches: (limits: AlarmLimits) => Watched;
   readonly statistic: Alarm["statistic"];
   readonly comparison: Alarm["comparison"];
@@ -102,6 +106,8 @@ const watching =
 /** A metric that is 1 where all is well: below that in a whole period. */
 const IS_DOWN = { statistic: "Maximum", comparison: "LessThanThreshold", missing: "ignore" } as const;
 const IS_ABOVE = { statistic: "Average", comparison: "GreaterThanThreshold", missing: "ignore" } as const;
+/** A number that is counted on from interval to interval: above the limit from the beginning of a period to its end. */
+const STAYS_ABOVE = { ...IS_ABOVE, statistic: "Minimum" } as const;
 /** Without any request there is no time of an answer, and nobody waits. */
 const IS_SLOW = { ...IS_ABOVE, missing: "notBreaching" } as const;
 const IS_SILENT = {
@@ -176,6 +182,21 @@ const PAGES: readonly Definition[] = [
     remedy: (site) =>
       `See at Stripe (Developers, Webhooks; Payments, Failed) whether cards are declined, keys are refused or events are not ` +
       `answered, and read ${site.logs}/application. If it began with a release: ${WAY_BACK}. Stripe repeats its events for three days.`,
+  },
+  {
+    ...{ name: "webhook-refused", severity: "page", of: "webhook", ...STAYS_ABOVE },
+    watches: watching(
+      METRICS.webhooksRefusedInARow,
+      (limits) => limits.webhookRefused,
+      (limits) => limits.webhookRefused.count,
+    ),
+    wrong:
+      "Stripe's events are refused: more than the limit, one after the other, were answered by something else than 2xx, and none was " +
+      "accepted between them. What was paid reaches no wallet. (Counted is what carries a Stripe-Signature: a probe without one is not.)",
+    remedy: (site) =>
+      `See at Stripe (Developers, Webhooks) what it is told. 400: the release does not know the secret that Stripe signs by; after a ` +
+      `rotation it has to take any of the secrets in STRIPE_WEBHOOK_SECRET, which has commas between them. 3xx: the path moved, or a login ` +
+      `stands before it. If it began with a release: ${wayBack(site)}. Stripe repeats its events for three days: mended in time, nothing is lost.`,
   },
   {
     ...{ name: "host-silent", severity: "page", of: "site", ...IS_SILENT },
@@ -260,6 +281,10 @@ const WARNINGS: readonly Definition[] = [
     },
     { part: "request-figures", metric: METRICS.requests, of: "site", wrong: "Requests are not counted." },
     {
+      ...{ part: "webhook-figures", metric: METRICS.webhooksRefusedInARow, of: "webhook" },
+      wrong: "Nobody can tell whether Stripe's events are accepted.",
+    },
+    {
       ...{ part: "database-figures", metric: METRICS.databaseReachable, of: "database" },
       wrong: "Nobody can tell whether the database is reached.",
     },
@@ -307,10 +332,17 @@ function inShortPeriods(window: Window, intervalSeconds: number): Window {
   return window;
 }
 
+/** Whether a site has what an alarm is about. */
+const IS_THERE: Readonly<Record<Definition["of"], (site: AlarmSite) => boolean>> = {
+  site: () => true,
+  database: ({ hasDatabase }) => hasDatabase,
+  webhook: ({ webhookPath }) => webhookPath !== null,
+};
+
 /** The alarms of a site, those that page first. */
 export function alarmsOf(limits: AlarmLimits, site: AlarmSite): readonly Alarm[] {
   return [...PAGES, ...WARNINGS]
-    .filter(({ of }) => of === "site" || site.hasDatabase)
+    .filter(({ of }) => IS_THERE[of](site))
     .map(({ watches, wrong, remedy, name, severity, statistic, comparison, missing: ifMissing }) => {
       const { metric, threshold, window: wanted } = watches(limits);
       const window = ifMissing === "breaching" ? inShortPeriods(wanted, site.intervalSeconds) : wanted;

@@ -13,6 +13,8 @@ export interface DashboardArgs {
   readonly business: readonly string[];
   /** Whether the site has a database. */
   readonly hasDatabase: boolean;
+  /** Whether Stripe sends the site its events. */
+  readonly hasWebhook: boolean;
   /** Limits of the alarms, which are drawn as lines. */
   readonly limits: {
     /** In percent of the requests. */
@@ -22,6 +24,8 @@ export interface DashboardArgs {
     readonly cpu: number;
     readonly memory: number;
     readonly disk: number;
+    /** In events in a row. */
+    readonly webhookRefused: number;
   };
 }
 
@@ -71,9 +75,13 @@ export function dashboardBody(args: DashboardArgs): string {
 }
 
 /** What is looked at first stands at the top. */
-function rowsOf({ business, hasDatabase, limits }: DashboardArgs): readonly (readonly Graph[])[] {
+function rowsOf({ business, hasDatabase, hasWebhook, limits }: DashboardArgs): readonly (readonly Graph[])[] {
   const rows = [requestGraphs(limits.errorRate), AUDIENCES.map((of) => latencies(of, limits.responseTime))];
-  if (business.length > 0) rows.push([businessGraph(business)]);
+  const money = [
+    ...(business.length > 0 ? [businessGraph(business)] : []),
+    ...(hasWebhook ? [webhookGraph(limits.webhookRefused)] : []),
+  ];
+  if (money.length > 0) rows.push(money);
   rows.push(siteGraphs(), loadGraphs(limits), trafficGraphs());
   if (hasDatabase) rows.push(databaseGraphs());
   return rows;
@@ -112,6 +120,17 @@ function latencies(audience: Audience, limits: Limits): Graph {
 function businessGraph(names: readonly string[]): Graph {
   const lines = names.map((name) => ({ metric: { name } }));
   return { title: "Business (in 5 minutes)", statistic: "Sum", periodSeconds: 300, lines };
+}
+
+function webhookGraph(limit: number): Graph {
+  return {
+    ...{ title: "Stripe's events that were refused", statistic: "Maximum" },
+    lines: [
+      { metric: METRICS.webhooksRefused, label: "in an interval" },
+      { metric: METRICS.webhooksRefusedInARow, label: "in a row" },
+    ],
+    limits: [{ label: "pages", value: limit }],
+  };
 }
 
 function siteGraphs(): Graph[] {

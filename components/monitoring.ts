@@ -41,6 +41,8 @@ export interface MonitoringSpec {
   readonly business: Readonly<Record<string, string>>;
   /** Whether the site has a database. */
   readonly hasDatabase: boolean;
+  /** Path that Stripe sends its events to; null for a site without Stripe. */
+  readonly webhookPath: string | null;
   /** Who is told, by severity. */
   readonly recipients: Readonly<Record<Severity, Recipients>>;
   /** When each alarm goes off. */
@@ -65,9 +67,11 @@ export interface MonitoringArgs {
 
 /** What the host is told, but for its keys. */
 export function monitoringSettings(spec: MonitoringSpec): Omit<MonitoringSettings, "credentials"> {
-  const { namespace, stack, intervalSeconds, region, endpoint, authority, business, logs } = spec;
+  const { namespace, stack, intervalSeconds, region, endpoint, authority, business, webhookPath, logs } =
+    spec;
   const logGroups = Object.fromEntries(LOG_STREAMS.map((stream) => [stream, `${logs}/${stream}`]));
-  return { namespace, stack, intervalSeconds, region, endpoint, authority, business, logGroups };
+  const webhook = webhookPath === null ? {} : { webhookPath };
+  return { namespace, stack, intervalSeconds, region, endpoint, authority, business, ...webhook, logGroups };
 }
 
 const result: z.ZodType<MonitoringResult> = z.object({ publishing: z.boolean() });
@@ -200,9 +204,16 @@ export class Monitoring extends pulumi.ComponentResource {
   }
 
   private makeDashboard(spec: MonitoringSpec): void {
-    const { prefix, region, namespace, stack, business, hasDatabase, limits } = spec;
+    const { prefix, region, namespace, stack, business, hasDatabase, webhookPath, limits } = spec;
     const body = dashboardBody({
-      ...{ region, namespace, stack, hasDatabase, business: Object.keys(business) },
+      ...{
+        region,
+        namespace,
+        stack,
+        hasDatabase,
+        hasWebhook: webhookPath !== null,
+        business: Object.keys(business),
+      },
       limits: {
         errorRate: { warn: limits.errorRateWarning.percent, page: limits.errorRate.percent },
         responseTime: {
@@ -210,6 +221,7 @@ export class Monitoring extends pulumi.ComponentResource {
           page: limits.responseTime.milliseconds,
         },
         ...{ cpu: limits.cpu.percent, memory: limits.memory.percent, disk: limits.disk.percent },
+        webhookRefused: limits.webhookRefused.count,
       },
     });
     const args = { dashboardName: prefix, region, dashboardBody: body };

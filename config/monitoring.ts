@@ -149,6 +149,7 @@ export function monitoringSpec(
     credentials: accessKeyId === "" ? null : { accessKeyId, secretAccessKey },
     business: hasDatabase ? businessQueries(wanted.business) : {},
     hasDatabase,
+    webhookPath: values.stripe.webhook?.path ?? null,
     recipients: { page: recipientsOf(wanted.page), warn: recipientsOf(wanted.warn) },
     limits: wanted.alarms satisfies AlarmLimits,
     logs: `/${name}/${stack}`,

@@ -136,6 +136,10 @@ const alarms = z.strictObject({
       ...over(300, 1),
     })
     .prefault({}),
+  /** Page: so many of Stripe's events and one more, one after the other, were refused, and none was accepted. */
+  webhookRefused: z
+    .strictObject({ count: integer(0, 1_000_000, "refused events in a row", 5).default(5), ...over(60, 2) })
+    .prefault({}),
   /** Page: nothing is published. */
   hostSilent: z.strictObject(over(60, 3)).prefault({}),
   errorRateWarning: z.strictObject({ percent: percent(1), ...over(60, 5) }).prefault({}),

@@ -42,6 +42,8 @@ export interface Paths {
   readonly siteConfiguration: string;
   /** Nginx's main configuration, which includes the site's: the one of the host software ({@link Paths.njs}). */
   readonly nginxMain: string;
+  /** Nginx's log of the requests that carry a signature as Stripe's do; the signature is not in it. */
+  readonly signedRequests: string;
   /** Directory of what the site's Nginx configuration includes or reads. */
   readonly nginxFiles: string;
   /** Traffic state that Nginx starts with. */
@@ -90,6 +92,7 @@ export function pathsOf(app: string): Paths {
     pm2Software: "/usr/local/lib/pm2/node_modules/pm2",
     siteConfiguration: `/etc/nginx/conf.d/${app}.conf`,
     nginxMain: "/etc/nginx/nginx.conf",
+    signedRequests: "/var/log/nginx/webhooks.json",
     nginxFiles: `/etc/nginx/${app}`,
     trafficFallback: `/etc/nginx/${app}/traffic-fallback`,
     certificates: `${state}/certificates`,

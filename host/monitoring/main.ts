@@ -48,7 +48,7 @@ async function main(app: string, settings: MonitoringSettings): Promise<void> {
   });
   const monitor = new Monitor({
     intervalSeconds: settings.intervalSeconds,
-    sources: sourcesOfHost(app, paths, settings.business, complaints),
+    sources: sourcesOfHost(app, paths, settings, complaints),
     spool,
     publisher: new Publisher(settings, spool, complaints),
     shipper,

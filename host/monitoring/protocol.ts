@@ -48,6 +48,10 @@ export const METRICS = {
   diskWrite: metric("DiskWriteBytes", "Bytes"),
   networkIn: metric("NetworkInBytes", "Bytes"),
   networkOut: metric("NetworkOutBytes", "Bytes"),
+  /** Requests with Stripe's signature on the webhook's path that were not answered by 2xx; no value for a site without webhook. */
+  webhooksRefused: metric("WebhooksRefused", "Count"),
+  /** The same at the end of the interval, since the last one that was answered by 2xx. */
+  webhooksRefusedInARow: metric("WebhooksRefusedInARow", "Count"),
   /** Restarts of instances that PM2 counted. */
   restarts: metric("ProcessRestarts", "Count"),
   /** 1 where the database answers, 0 where it does not; no value for a site without one. */
@@ -93,6 +97,8 @@ export interface MonitoringSettings {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
   /** Metric name -> a query that gives one number; it sees `$1`, the beginning of the interval (timestamptz). */
   readonly business: Readonly<Record<string, string>>;
+  /** Path that Stripe sends its events to; absent where nobody does. */
+  readonly webhookPath?: string;
   /** Log group's name by one of {@link LOG_STREAMS}; what has none is not shipped. */
   readonly logGroups: Readonly<Partial<Record<(typeof LOG_STREAMS)[number], string>>>;
 }

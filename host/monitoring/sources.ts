@@ -5,11 +5,13 @@ import { readIfThere } from "../conductor/system/durable-file";
 import { requestUnix } from "../conductor/system/unix-http";
 import { DatabaseStore } from "../database/state";
 import type { Complaints } from "./complaints";
+import type { MonitoringSettings } from "./protocol";
 import { databaseFigures } from "./figures/database";
 import { parseFrontDoor } from "./figures/front-door";
 import type { Sources } from "./figures/measure";
 import { readRestarts } from "./figures/restarts";
 import { readSystem, usageFigures } from "./figures/system";
+import { webhookFigures } from "./figures/webhooks";
 
 const CONTROL_TIMEOUT_MS = 2000;
 
@@ -26,7 +28,7 @@ export async function readSite(paths: Pick<Paths, "site">): Promise<Site | null>
 export function sourcesOfHost(
   app: string,
   paths: Paths,
-  business: Readonly<Record<string, string>>,
+  { business, webhookPath }: Pick<MonitoringSettings, "business" | "webhookPath">,
   complaints: Complaints,
 ): Sources {
   const store = new DatabaseStore(paths.database);
@@ -45,6 +47,8 @@ export function sourcesOfHost(
     system: readSystem,
     usage: () => usageFigures(["/", paths.releases, paths.logs, paths.records, "/var/log/nginx"]),
     restarts: () => readRestarts(paths),
+    webhooks: async (before) =>
+      webhookPath === undefined ? null : webhookFigures(paths.signedRequests, webhookPath, before),
     database: async (since) => {
       const settings = await store.settings();
       if (settings === null) return null;

@@ -61,6 +61,7 @@ const LIMITED: MonitoringSpec = {
   credentials: null,
   business: GUIDE_QUERIES,
   hasDatabase: true,
+  webhookPath: "/api/hook",
   recipients: {
     page: { emails: ["oncall@example.com"], webhooks: [], slack: null },
     warn: {
@@ -106,12 +107,18 @@ const WELL = {
     ErrorRate: 0,
     LatencyP95: 80,
   },
-  ...{ CpuUtilization: 10, MemoryUtilization: 40, DiskUtilization: 30, PaymentsFailed: 0 },
+  ...{
+    CpuUtilization: 10,
+    MemoryUtilization: 40,
+    DiskUtilization: 30,
+    PaymentsFailed: 0,
+    WebhooksRefusedInARow: 0,
+  },
 };
 /** As much as the guide allows, and not more: "more than 5 %" is not 5 %. */
 const BORDER = {
   ...{ ...WELL, ErrorRate: 1, LatencyP95: 2000, CpuUtilization: 80, MemoryUtilization: 85 },
-  ...{ DiskUtilization: 90, PaymentsFailed: 1 },
+  ...{ DiskUtilization: 90, PaymentsFailed: 1, WebhooksRefusedInARow: 5 },
 };
 const ILL = {
   ...{
@@ -122,7 +129,13 @@ const ILL = {
     ErrorRate: 5.5,
     LatencyP95: 5001,
   },
-  ...{ CpuUtilization: 81, MemoryUtilization: 86, DiskUtilization: 91, PaymentsFailed: 2 },
+  ...{
+    CpuUtilization: 81,
+    MemoryUtilization: 86,
+    DiskUtilization: 91,
+    PaymentsFailed: 2,
+    WebhooksRefusedInARow: 6,
+  },
 };
 
 /** Settings of the host of a stack, with the keys that it has. */
@@ -242,7 +255,7 @@ const messages = (stack: Stack, state: (name: string) => string | null): string[
 
 test("what is ill pages and warns, each of the alarms once and by its own topic", async () => {
   const wanted = messages("ill", (name) => (/missing|silent/.test(name) ? "OK" : "ALARM"));
-  expect(wanted.filter((line) => line.includes("-page:") && line.endsWith("ALARM"))).toHaveLength(5);
+  expect(wanted.filter((line) => line.includes("-page:") && line.endsWith("ALARM"))).toHaveLength(6);
   expect(wanted.filter((line) => line.includes("-warn:") && line.endsWith("ALARM"))).toHaveLength(5);
   expect(await told("ill", wanted.length)).toEqual(wanted);
 });
@@ -271,7 +284,7 @@ test("its end is told to whom its beginning was, and nobody was told anything tw
   const ended = before.filter((line) => line.endsWith("ALARM")).map((line) => line.replace("ALARM", "OK"));
   const known = messages("silent", (name) => (/missing|silent|response-time/.test(name) ? null : "OK"));
   const all = [...before, ...ended, ...known].sort();
-  // Of 15 alarms each state was told: meanwhile all of them were evaluated again, those of the other stacks, too.
+  // Of 17 alarms each state was told: meanwhile all of them were evaluated again, those of the other stacks, too.
   expect(await told("silent", all.length)).toEqual(all);
   for (const { alarm, topic, state } of subscriber.messages) {
     const same = subscriber.messages.filter(
@@ -286,7 +299,7 @@ test("whoever is told reads what to do", async () => {
   const { MetricAlarms = [] } = await cloudwatch.send(
     new DescribeAlarmsCommand({ AlarmNamePrefix: "garage-ill-" }),
   );
-  expect(MetricAlarms).toHaveLength(15);
+  expect(MetricAlarms).toHaveLength(17);
   for (const { AlarmDescription } of MetricAlarms) expect(AlarmDescription).toContain("What to do: ");
   const { DashboardBody } = await cloudwatch.send(new GetDashboardCommand({ DashboardName: "garage-ill" }));
   expect(DashboardBody).toContain('"ErrorRate"');

@@ -24,6 +24,7 @@ const GROUPS = {
 const PUBLISHER = /vehicleservice\/monitoring\.js/;
 const CONDUCTOR = /vehicleservice\/conductor\.js/;
 const WAIT_SECONDS = 60;
+const WEBHOOK = "/api/business/wallet/webhook";
 const SECRET = "not-for-any-log-1234";
 
 let world: TestWorld;
@@ -59,7 +60,7 @@ const BUSINESS = {
 };
 
 function settings(change: Partial<MonitoringSettings> = {}): MonitoringSettings {
-  return cloud.settings({ business: BUSINESS, logGroups: GROUPS, ...change });
+  return cloud.settings({ business: BUSINESS, logGroups: GROUPS, webhookPath: WEBHOOK, ...change });
 }
 
 async function act(wanted: MonitoringSettings | null, check = true): Promise<CommandResult> {
@@ -274,6 +275,21 @@ test("a reboot: it publishes again, and a site that does not answer is down", as
   await world.host.exec(["systemctl", "stop", "nginx"]);
   await waitFor("the site to be down", WAIT_SECONDS, () => upSince(0));
   await world.host.exec(["systemctl", "start", "nginx"]);
+});
+
+test("events of Stripe's that are refused are counted in a row, and probes without a signature are not", async () => {
+  const url = `https://${world.domain}${WEBHOOK}`;
+  const post = ["curl", "-sk", "-o", "/dev/null", "--resolve", `${world.domain}:443:127.0.0.1`, "-d", "{}"];
+  const signed = ["-H", "stripe-signature: t=1,v1=0"];
+  for (let n = 0; n < 3; n++) await world.host.exec([...post, ...signed, url]);
+  await world.host.exec([...post, url]);
+  // Another path, as signed as it is, is no event.
+  await world.host.exec([...post, ...signed, `https://${world.domain}/api/health`]);
+  await waitFor("the refused events", WAIT_SECONDS, async () =>
+    (await cloud.sum("WebhooksRefused")) >= 3 ? true : undefined,
+  );
+  expect(await cloud.sum("WebhooksRefused")).toBe(3);
+  expect((await cloud.points("WebhooksRefusedInARow")).at(-1)?.sum).toBe(3);
 });
 
 test("the metadata service is for root alone", async () => {

@@ -92,6 +92,14 @@ map $http_upgrade $app_connection {
     "" "";
 }
 
+# What is signed as Stripe does it, few requests: the host counts what becomes of them without a look at all others.
+map $http_stripe_signature $app_signed {
+    default 1;
+    "" "";
+}
+log_format app_signed escape=json '{"time":"$time_iso8601","method":"$request_method","uri":"$uri","status":$status,'
+    '"request":"$request_id"}';
+
 log_format app_requests escape=json '{"time":"$time_iso8601","colour":"$app_ended","method":"$request_method",'
     '"uri":"$uri","status":$status,"seconds":$request_time,"bytes":$bytes_sent,"protocol":"$server_protocol",'
     '"upstream":"$upstream_addr","upstream_status":"$upstream_status","upstream_seconds":"$upstream_response_time",'
@@ -172,6 +180,7 @@ function renderSite(settings: SiteSettings, paths: Paths): string {
     ssl_certificate ${certificate};
     ssl_certificate_key ${key};
     access_log /var/log/nginx/access.json app_requests buffer=64k flush=1s;
+    access_log ${paths.signedRequests} app_signed buffer=4k flush=1s if=$app_signed;
 
     keepalive_timeout ${settings.keepaliveSeconds}s;
     keepalive_requests ${settings.keepaliveRequests};

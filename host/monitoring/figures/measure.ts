@@ -7,6 +7,7 @@ import { figure, type Figure, type Interval } from "./figure";
 import { countedSince, requestFigures, type FrontDoorCounts } from "./front-door";
 import { restartFigures, type Restarts } from "./restarts";
 import { systemFigures, type SystemCounts } from "./system";
+import type { WebhookCounts, WebhookFigures } from "./webhooks";
 
 /** Where an interval begins: the counts at its beginning. Null for what could not be had yet. */
 export interface Baseline {
@@ -15,6 +16,8 @@ export interface Baseline {
   readonly frontDoor: FrontDoorCounts | null;
   readonly system: SystemCounts | null;
   readonly restarts: Restarts | null;
+  /** Of the events that came in; absent in what a publisher of before kept. */
+  readonly webhooks?: WebhookCounts | null;
   /** The database's own time of the last interval. */
   readonly databaseClock: string | null;
 }
@@ -29,6 +32,8 @@ export interface Sources {
   system(): Promise<SystemCounts>;
   usage(): Promise<Figure[]>;
   restarts(): Promise<Restarts>;
+  /** Null for a site without a webhook. */
+  webhooks(before: WebhookCounts | null): Promise<WebhookFigures | null>;
   /** Null for a site without a database. */
   database(since: string): Promise<DatabaseFigures | null>;
 }
@@ -58,12 +63,13 @@ export async function measure(
       return null;
     }
   };
-  const [site, frontDoor, system, usage, restarts, database] = await Promise.all([
+  const [site, frontDoor, system, usage, restarts, webhooks, database] = await Promise.all([
     attempt("the site's state", () => siteNow(sources)),
     attempt("the front door's counts", () => sources.frontDoor()),
     attempt("this host's counts", () => sources.system()),
     attempt("memory and disk", () => sources.usage()),
     attempt("PM2", () => sources.restarts()),
+    attempt("the webhook's requests", () => sources.webhooks(base?.webhooks ?? null)),
     attempt("the database's figures", () => sources.database(since)),
   ]);
   const figures = [
@@ -75,6 +81,7 @@ export async function measure(
     ...(system === null || base?.system == null ? [] : systemFigures(system, base.system)),
     ...(usage ?? []),
     ...(restarts === null || base?.restarts == null ? [] : restartFigures(restarts, base.restarts)),
+    ...(webhooks?.figures ?? []),
     ...(database?.figures ?? []),
   ];
   const baseline = {
@@ -82,6 +89,7 @@ export async function measure(
     frontDoor: frontDoor ?? base?.frontDoor ?? null,
     system: system ?? base?.system ?? null,
     restarts: restarts ?? base?.restarts ?? null,
+    webhooks: webhooks?.counts ?? base?.webhooks ?? null,
     databaseClock: database?.clock ?? base?.databaseClock ?? null,
   };
   return { interval: { at, figures }, baseline };

@@ -76,6 +76,24 @@ describe("the site's configuration", () => {
     expect(site).toContain("server_name shop.example.com *.shop.example.com;");
   });
 
+  it("writes what is signed as Stripe does it to a log of its own, without the signature, beside the log of all", () => {
+    const site = block(render().slice(render().indexOf("listen 443") - 20), "server");
+    expect(site.match(/access_log .*;/g)).toEqual([
+      "access_log /var/log/nginx/access.json app_requests buffer=64k flush=1s;",
+      "access_log /var/log/nginx/webhooks.json app_signed buffer=4k flush=1s if=$app_signed;",
+    ]);
+    expect(block(render(), "map $http_stripe_signature $app_signed")).toMatch(/default 1;\s+"" "";/);
+    const [, format = ""] = /log_format app_signed ([^;]*);/.exec(render()) ?? [];
+    // Nothing of it runs njs: the counts are the other log's.
+    expect(format.match(/\$\w+/g)).toEqual([
+      "$time_iso8601",
+      "$request_method",
+      "$uri",
+      "$status",
+      "$request_id",
+    ]);
+  });
+
   it("leaves plain HTTP at once", () => {
     expect(render()).toContain("return 308 https://$host$request_uri;");
   });

@@ -8,7 +8,13 @@ import { repositoryRoot } from "../../../sandbox/repository";
 /* The guide's alarms, each with its own value: whom it tells, of what, from when on. */
 
 const LIMITS: AlarmLimits = monitoring.parse({}).alarms;
-const SITE = { app: "garage", logs: "/garage/live", hasDatabase: true, intervalSeconds: 60 };
+const SITE = {
+  app: "garage",
+  logs: "/garage/live",
+  hasDatabase: true,
+  webhookPath: "/hook",
+  intervalSeconds: 60,
+};
 const alarms = alarmsOf(LIMITS, SITE);
 
 function named(name: string): Alarm {
@@ -27,6 +33,7 @@ it.each([
   ["error-rate", "page", "ErrorRate", "Average", above, 5, [60, 3], "ignore"],
   ["response-time", "page", "LatencyP95", "Average", above, 5000, [60, 3], "notBreaching"],
   ["payment-failures", "page", "PaymentsFailed", "Sum", above, 5, [300, 1], "ignore"],
+  ["webhook-refused", "page", "WebhooksRefusedInARow", "Minimum", above, 5, [60, 2], "ignore"],
   ["host-silent", "page", "HostPublishes", "SampleCount", below, 1, [60, 3], "breaching"],
   ["error-rate-warning", "warn", "ErrorRate", "Average", above, 1, [60, 5], "ignore"],
   ["response-time-warning", "warn", "LatencyP95", "Average", above, 2000, [60, 5], "notBreaching"],
@@ -35,6 +42,16 @@ it.each([
   ["disk", "warn", "DiskUtilization", "Maximum", above, 90, [300, 1], "ignore"],
   ["host-figures-missing", "warn", "CpuUtilization", "SampleCount", below, 1, [60, 15], "breaching"],
   ["request-figures-missing", "warn", "Requests", "SampleCount", below, 1, [60, 15], "breaching"],
+  [
+    "webhook-figures-missing",
+    "warn",
+    "WebhooksRefusedInARow",
+    "SampleCount",
+    below,
+    1,
+    [60, 15],
+    "breaching",
+  ],
   ["database-figures-missing", "warn", "DatabaseReachable", "SampleCount", below, 1, [60, 15], "breaching"],
   ["payment-figures-missing", "warn", "PaymentsFailed", "SampleCount", below, 1, [60, 15], "breaching"],
 ])(
@@ -49,8 +66,8 @@ it.each([
 );
 
 it("has no other alarm, and none twice", () => {
-  expect(alarms.map(({ name }) => name)).toHaveLength(15);
-  expect(new Set(alarms.map(({ name }) => name)).size).toBe(15);
+  expect(alarms.map(({ name }) => name)).toHaveLength(17);
+  expect(new Set(alarms.map(({ name }) => name)).size).toBe(17);
 });
 
 it("watches what the host publishes, with the dimensions that it has there", () => {
@@ -90,7 +107,7 @@ it("takes every limit from the config", () => {
   const inMinutes = { periodSeconds: 60, periods: 14 };
   for (const alarm of found) expect(alarm).toMatchObject(alarm.missing === "breaching" ? inMinutes : window);
   expect(found.map(({ threshold }) => threshold)).toEqual([
-    1, 1, 42, 4242, 4, 1, 42, 4242, 42, 42, 42, 1, 1, 1, 1,
+    1, 1, 42, 4242, 4, 4, 1, 42, 4242, 42, 42, 42, 1, 1, 1, 1, 1,
   ]);
   expect(found.filter(({ metric }) => metric === "Failures").map(({ name }) => name)).toEqual([
     "payment-failures",
@@ -129,5 +146,13 @@ it("has none about the database of a site without one", () => {
     "payment-failures",
     "database-figures-missing",
     "payment-figures-missing",
+  ]);
+});
+
+it("has none about events of Stripe's of a site that gets none", () => {
+  const names = alarmsOf(LIMITS, { ...SITE, webhookPath: null }).map(({ name }) => name);
+  expect(alarms.map(({ name }) => name).filter((name) => !names.includes(name))).toEqual([
+    "webhook-refused",
+    "webhook-figures-missing",
   ]);
 });

@@ -35,6 +35,7 @@ const SPEC: MonitoringSpec = {
   credentials: null,
   business: GUIDE_QUERIES,
   hasDatabase: true,
+  webhookPath: null,
   recipients: {
     page: { ...nobody, emails: ["oncall@example.com"] },
     warn: { ...nobody, emails: ["team@example.com"] },
@@ -162,6 +163,18 @@ class Schema extends pulumi.CustomResource {
     super("test:index:Schema", name, {});
   }
 }
+
+it("tells the host where Stripe sends its events, and watches what becomes of them", async () => {
+  const site = await registered({ spec: { webhookPath: "/api/hook" } });
+  expect(actIn(site.named("monitoring-act").inputs)).toMatchObject({
+    settings: { webhookPath: "/api/hook" },
+  });
+  expect(site.named("monitoring-webhook-refused").inputs).toMatchObject({
+    metricName: "WebhooksRefusedInARow",
+    alarmActions: ["arn:aws:sns:eu-central-1:123456789012:monitoring-page"],
+  });
+  expect(site.named("monitoring-dashboard").inputs.dashboardBody).toContain("WebhooksRefused");
+});
 
 it("waits for the schema, which the queries are about", async () => {
   const { registrations } = await registrationsOf(() => {

@@ -56,6 +56,7 @@ it("has the guide's values as defaults", () => {
     credentials: null,
     business: GUIDE_QUERIES,
     hasDatabase: true,
+    webhookPath: null,
     recipients: {
       page: { emails: ["oncall@example.com"], webhooks: [], slack: null },
       warn: { emails: ["team@example.com"], webhooks: [], slack: null },

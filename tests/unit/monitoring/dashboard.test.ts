@@ -9,12 +9,14 @@ const ARGS: DashboardArgs = {
   stack: "live",
   business: ["PaymentsProcessed", "OAuthConnections"],
   hasDatabase: true,
+  hasWebhook: true,
   limits: {
     errorRate: { warn: 1, page: 5 },
     responseTime: { warn: 2000, page: 5000 },
     cpu: 80,
     memory: 85,
     disk: 90,
+    webhookRefused: 5,
   },
 };
 
@@ -72,6 +74,7 @@ it.each([
   ["CPU (percent)", [80]],
   ["Memory (percent)", [85]],
   ["Disk, the fullest (percent)", [90]],
+  ["Stripe's events that were refused", [5]],
 ])("%s has the alarms' limits %p as lines", (title, values) => {
   const found = widgetsOf().find(({ properties }) => properties.title === title);
   expect(found?.properties.annotations?.horizontal.map(({ value }) => value)).toEqual(values);
@@ -83,6 +86,9 @@ it("has no graph of what the site has not", () => {
   const all = titles({});
   expect(all.filter((title) => !titles({ business: [] }).includes(title))).toEqual([
     "Business (in 5 minutes)",
+  ]);
+  expect(all.filter((title) => !titles({ hasWebhook: false }).includes(title))).toEqual([
+    "Stripe's events that were refused",
   ]);
   const gone = all.filter((title) => !titles({ hasDatabase: false }).includes(title));
   expect(gone).toHaveLength(3);

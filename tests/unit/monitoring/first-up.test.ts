@@ -40,7 +40,13 @@ function statesOf(alarm: Alarm, from: number, to: number, values: readonly numbe
 }
 
 function silenceOf(limits: AlarmLimits, intervalSeconds: number): Alarm[] {
-  const site = { app: "garage", logs: "/garage/live", hasDatabase: true, intervalSeconds };
+  const site = {
+    app: "garage",
+    logs: "/garage/live",
+    hasDatabase: true,
+    webhookPath: "/hook",
+    intervalSeconds,
+  };
   return alarmsOf(limits, site).filter(({ missing }) => missing === "breaching");
 }
 

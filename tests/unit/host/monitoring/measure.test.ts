@@ -29,6 +29,7 @@ function sources(change: Partial<Sources> = {}): Sources {
       }),
     usage: () => Promise.resolve([figure(METRICS.disk, 50)]),
     restarts: () => Promise.resolve({ blue: 0 }),
+    webhooks: () => Promise.resolve(null),
     database: () => Promise.resolve(null),
     ...change,
   };
@@ -91,6 +92,30 @@ describe("an interval", () => {
     expect(told).toEqual(["the front door's counts: connect ENOENT"]);
     const third = await run({ frontDoor: () => Promise.resolve(door(25)) }, second.baseline, AT + 120_000);
     expect(valueOf(third.figures, "Requests", "all")).toBe(15);
+  });
+
+  it("goes on in the webhook's log where the last one that could be read ended", async () => {
+    const asked: unknown[] = [];
+    const counts = { position: null, refusedInARow: 3 };
+    const webhooks: Sources["webhooks"] = (before) => {
+      asked.push(before);
+      return Promise.resolve({ figures: [figure(METRICS.webhooksRefusedInARow, 3)], counts });
+    };
+    const { figures, baseline } = await run({ webhooks }, null);
+    expect(valueOf(figures, "WebhooksRefusedInARow")).toBe(3);
+    const away = await run({ webhooks: () => Promise.reject(new Error("no log")) }, baseline, AT + 60_000);
+    expect(valueOf(away.figures, "WebhooksRefusedInARow")).toBeUndefined();
+    await run({ webhooks }, away.baseline, AT + 120_000);
+    expect(asked).toEqual([null, counts]);
+  });
+
+  it("begins anew behind what a publisher of before kept, which knew no webhook", async () => {
+    const asked: unknown[] = [];
+    const { at, frontDoor, system, restarts, databaseClock } = (await run({}, null)).baseline;
+    const before = { at, frontDoor, system, restarts, databaseClock };
+    const webhooks = (from: unknown) => Promise.resolve(void asked.push(from)).then(() => null);
+    await run({ webhooks }, before, AT + 60_000);
+    expect(asked).toEqual([null]);
   });
 
   it("after a long time does not hold it all", async () => {

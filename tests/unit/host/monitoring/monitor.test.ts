@@ -25,6 +25,7 @@ const sources: Sources = {
   ...{ isUp: nothing, frontDoor: nothing, system: nothing, restarts: nothing },
   site: () => Promise.resolve(null),
   usage: () => Promise.resolve([{ name: "DiskUtilization", unit: "Percent", value: 1, colour: null }]),
+  webhooks: () => Promise.resolve(null),
   database: () => Promise.resolve(null),
 };
 
