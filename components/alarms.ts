@@ -25,6 +25,8 @@ export interface AlarmLimits {
   readonly responseTime: Window & { readonly milliseconds: number };
   /** More than so many in the periods, of the business metric of that name. */
   readonly paymentFailures: Window & { readonly count: number; readonly metric: string };
+  /** More than so many failed while none of the metric `processed` went through. */
+  readonly paymentsAllFailed: Window & { readonly count: number; readonly processed: string };
   /** More than so many of Stripe's events refused, one after the other. */
   readonly webhookRefused: Window & { readonly count: number };
   /** Nothing is published at all. */
@@ -184,6 +186,21 @@ const PAGES: readonly Definition[] = [
       `answered, and read ${site.logs}/application. If it began with a release: ${WAY_BACK}. Stripe repeats its events for three days.`,
   },
   {
+    ...{ name: "payments-all-failed", severity: "page", of: "database", ...STAYS_ABOVE },
+    watches: watching(
+      METRICS.paymentsFailedInARow,
+      (limits) => limits.paymentsAllFailed,
+      (limits) => limits.paymentsAllFailed.count,
+    ),
+    wrong:
+      "Each payment fails: more than the limit since the last one that went through, and none has for a while. Few payments are " +
+      "enough for it.",
+    remedy: (site) =>
+      `Pay once. See at Stripe (Payments, Failed; Developers, Logs) whether they have a reason in common: keys that were rolled, an ` +
+      `account that is restricted, an outage (status.stripe.com). Read ${site.logs}/application. If it began with a release: ` +
+      `${wayBack(site)}. On a quiet night it may be one visitor with a bad card.`,
+  },
+  {
     ...{ name: "webhook-refused", severity: "page", of: "webhook", ...STAYS_ABOVE },
     watches: watching(
       METRICS.webhooksRefusedInARow,
@@ -292,11 +309,9 @@ const WARNINGS: readonly Definition[] = [
   missingFigures(
     "payment-figures",
     "database",
-    "Failed payments are not counted.",
-    ({ paymentFailures }) => ({
-      name: paymentFailures.metric,
-      byColour: false,
-    }),
+    "Payments that fail, or those that go through, are not counted.",
+    // Missing where any of the two queries that it is made of has no value.
+    () => METRICS.paymentsFailedInARow,
   ),
 ];
 

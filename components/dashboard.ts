@@ -24,6 +24,8 @@ export interface DashboardArgs {
     readonly cpu: number;
     readonly memory: number;
     readonly disk: number;
+    /** In payments in a row. */
+    readonly paymentsAllFailed: number;
     /** In events in a row. */
     readonly webhookRefused: number;
   };
@@ -79,6 +81,7 @@ function rowsOf({ business, hasDatabase, hasWebhook, limits }: DashboardArgs): r
   const rows = [requestGraphs(limits.errorRate), AUDIENCES.map((of) => latencies(of, limits.responseTime))];
   const money = [
     ...(business.length > 0 ? [businessGraph(business)] : []),
+    ...(hasDatabase ? [paymentGraph(limits.paymentsAllFailed)] : []),
     ...(hasWebhook ? [webhookGraph(limits.webhookRefused)] : []),
   ];
   if (money.length > 0) rows.push(money);
@@ -120,6 +123,14 @@ function latencies(audience: Audience, limits: Limits): Graph {
 function businessGraph(names: readonly string[]): Graph {
   const lines = names.map((name) => ({ metric: { name } }));
   return { title: "Business (in 5 minutes)", statistic: "Sum", periodSeconds: 300, lines };
+}
+
+function paymentGraph(limit: number): Graph {
+  return {
+    ...{ title: "Payments that failed in a row", statistic: "Maximum" },
+    lines: [{ metric: METRICS.paymentsFailedInARow }],
+    limits: [{ label: "pages", value: limit }],
+  };
 }
 
 function webhookGraph(limit: number): Graph {

@@ -67,11 +67,15 @@ export interface MonitoringArgs {
 
 /** What the host is told, but for its keys. */
 export function monitoringSettings(spec: MonitoringSpec): Omit<MonitoringSettings, "credentials"> {
-  const { namespace, stack, intervalSeconds, region, endpoint, authority, business, webhookPath, logs } =
-    spec;
+  const { namespace, stack, intervalSeconds, region, endpoint, authority, business, logs } = spec;
+  const { webhookPath, hasDatabase, limits } = spec;
   const logGroups = Object.fromEntries(LOG_STREAMS.map((stream) => [stream, `${logs}/${stream}`]));
-  const webhook = webhookPath === null ? {} : { webhookPath };
-  return { namespace, stack, intervalSeconds, region, endpoint, authority, business, ...webhook, logGroups };
+  const { metric: failed } = limits.paymentFailures;
+  const watched = {
+    ...(hasDatabase ? { payments: { failed, processed: limits.paymentsAllFailed.processed } } : {}),
+    ...(webhookPath === null ? {} : { webhookPath }),
+  };
+  return { namespace, stack, intervalSeconds, region, endpoint, authority, business, ...watched, logGroups };
 }
 
 const result: z.ZodType<MonitoringResult> = z.object({ publishing: z.boolean() });
@@ -221,6 +225,7 @@ export class Monitoring extends pulumi.ComponentResource {
           page: limits.responseTime.milliseconds,
         },
         ...{ cpu: limits.cpu.percent, memory: limits.memory.percent, disk: limits.disk.percent },
+        paymentsAllFailed: limits.paymentsAllFailed.count,
         webhookRefused: limits.webhookRefused.count,
       },
     });

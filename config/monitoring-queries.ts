@@ -18,5 +18,8 @@ export const GUIDE_QUERIES: Readonly<Record<string, string>> = {
     "where r.created_at > $1",
 };
 
+/** The query of the payments that went through. */
+export const PROCESSED_PAYMENTS = "PaymentsProcessed";
+
 /** The query that the alarm about failed payments counts. */
 export const FAILED_PAYMENTS = "PaymentsFailed";

@@ -85,7 +85,7 @@ function periodFaults(raw: RawConfig): Fault[] {
   });
 }
 
-/** Without the query that it counts the alarm about payments would never tell anything. */
+/** Without the queries that they count the alarms about payments would never tell anything. */
 function queryFaults(raw: RawConfig): Fault[] {
   const own = soundAt(raw, ["monitoring", "business"]) as Readonly<Record<string, string>> | undefined;
   if (own === undefined || givenText(raw, ["databaseUrl"]) === undefined) return [];
@@ -96,9 +96,13 @@ function queryFaults(raw: RawConfig): Fault[] {
     const rule = `at most ${String(MOST_QUERIES)} queries, the guide's that are not taken away among them`;
     faults.push(faultAt(raw, ["monitoring", "business"], rule));
   }
-  const path = ["monitoring", "alarms", "paymentFailures", "metric"];
-  const counted = soundAt(raw, path) as string | undefined;
-  if (counted !== undefined && !names.includes(counted)) {
+  for (const key of [
+    ["paymentFailures", "metric"],
+    ["paymentsAllFailed", "processed"],
+  ]) {
+    const path = ["monitoring", "alarms", ...key];
+    const counted = soundAt(raw, path) as string | undefined;
+    if (counted === undefined || names.includes(counted)) continue;
     const rule = `the name of a query of monitoring.business, for its values are what the alarm counts; there are ${names.join(", ")}`;
     faults.push(faultAt(raw, path, rule));
   }

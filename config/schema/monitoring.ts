@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { METRICS } from "../../host/monitoring/protocol";
-import { FAILED_PAYMENTS, GUIDE_QUERIES } from "../monitoring-queries";
+import { FAILED_PAYMENTS, GUIDE_QUERIES, PROCESSED_PAYMENTS } from "../monitoring-queries";
 import { accessKeyOrNone, endpointOrNone } from "../rules/database";
 import { localFile } from "../rules/host";
 import { flag, integer, placeholderIn, ruled } from "../rules/rule";
@@ -134,6 +134,15 @@ const alarms = z.strictObject({
       /** The query of `business` that counts them. */
       metric: businessName().default(FAILED_PAYMENTS),
       ...over(300, 1),
+    })
+    .prefault({}),
+  /** Page: so many payments and one more failed since one went through, and none has for the time of all periods. */
+  paymentsAllFailed: z
+    .strictObject({
+      count: integer(0, 1_000_000, "failed payments", 5).default(5),
+      /** The query of `business` that counts the payments that went through; `paymentFailures.metric` counts those that failed. */
+      processed: businessName().default(PROCESSED_PAYMENTS),
+      ...over(300, 2),
     })
     .prefault({}),
   /** Page: so many of Stripe's events and one more, one after the other, were refused, and none was accepted. */

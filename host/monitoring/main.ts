@@ -48,6 +48,7 @@ async function main(app: string, settings: MonitoringSettings): Promise<void> {
   });
   const monitor = new Monitor({
     intervalSeconds: settings.intervalSeconds,
+    payments: settings.payments,
     sources: sourcesOfHost(app, paths, settings, complaints),
     spool,
     publisher: new Publisher(settings, spool, complaints),

@@ -2,7 +2,7 @@ import { waitUntil } from "../conductor/system/wait";
 import type { ApiFailure } from "./api-failure";
 import type { Complaints } from "./complaints";
 import { measure, type Sources } from "./figures/measure";
-import type { MonitoringStatus } from "./protocol";
+import type { MonitoringSettings, MonitoringStatus } from "./protocol";
 import type { Publisher } from "./publisher";
 import { endNear, untilNext } from "./schedule";
 import type { Spool } from "./spool";
@@ -18,6 +18,8 @@ export interface LogShipper {
 /** What a {@link Monitor} works with. */
 export interface MonitorParts {
   readonly intervalSeconds: number;
+  /** See {@link MonitoringSettings}; absent where nobody wants them. */
+  readonly payments?: MonitoringSettings["payments"] | undefined;
   readonly sources: Sources;
   readonly spool: Spool;
   readonly publisher: Publisher;
@@ -76,10 +78,10 @@ export class Monitor {
 
   /** Measures the interval that ends at `at`, and keeps it. */
   async measure(at: number): Promise<void> {
-    const { sources, spool, complaints, intervalSeconds } = this.parts;
+    const { sources, spool, complaints, intervalSeconds, payments } = this.parts;
     const { interval, baseline } = await measure(
       sources,
-      { at, before: spool.baseline, intervalSeconds },
+      { at, before: spool.baseline, intervalSeconds, payments },
       complaints,
     );
     await spool.add(interval, baseline);

@@ -52,6 +52,8 @@ export const METRICS = {
   webhooksRefused: metric("WebhooksRefused", "Count"),
   /** The same at the end of the interval, since the last one that was answered by 2xx. */
   webhooksRefusedInARow: metric("WebhooksRefusedInARow", "Count"),
+  /** Payments that failed since the last interval in which one went through; no value where one of the two queries has none. */
+  paymentsFailedInARow: metric("PaymentsFailedInARow", "Count"),
   /** Restarts of instances that PM2 counted. */
   restarts: metric("ProcessRestarts", "Count"),
   /** 1 where the database answers, 0 where it does not; no value for a site without one. */
@@ -97,6 +99,8 @@ export interface MonitoringSettings {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
   /** Metric name -> a query that gives one number; it sees `$1`, the beginning of the interval (timestamptz). */
   readonly business: Readonly<Record<string, string>>;
+  /** Names in `business` of what counts the payments that failed, and those that went through; absent where nobody wants both. */
+  readonly payments?: { readonly failed: string; readonly processed: string };
   /** Path that Stripe sends its events to; absent where nobody does. */
   readonly webhookPath?: string;
   /** Log group's name by one of {@link LOG_STREAMS}; what has none is not shipped. */

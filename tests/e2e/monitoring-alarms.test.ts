@@ -112,13 +112,14 @@ const WELL = {
     MemoryUtilization: 40,
     DiskUtilization: 30,
     PaymentsFailed: 0,
+    PaymentsFailedInARow: 0,
     WebhooksRefusedInARow: 0,
   },
 };
 /** As much as the guide allows, and not more: "more than 5 %" is not 5 %. */
 const BORDER = {
   ...{ ...WELL, ErrorRate: 1, LatencyP95: 2000, CpuUtilization: 80, MemoryUtilization: 85 },
-  ...{ DiskUtilization: 90, PaymentsFailed: 1, WebhooksRefusedInARow: 5 },
+  ...{ DiskUtilization: 90, PaymentsFailed: 1, PaymentsFailedInARow: 5, WebhooksRefusedInARow: 5 },
 };
 const ILL = {
   ...{
@@ -134,6 +135,7 @@ const ILL = {
     MemoryUtilization: 86,
     DiskUtilization: 91,
     PaymentsFailed: 2,
+    PaymentsFailedInARow: 6,
     WebhooksRefusedInARow: 6,
   },
 };
@@ -255,7 +257,7 @@ const messages = (stack: Stack, state: (name: string) => string | null): string[
 
 test("what is ill pages and warns, each of the alarms once and by its own topic", async () => {
   const wanted = messages("ill", (name) => (/missing|silent/.test(name) ? "OK" : "ALARM"));
-  expect(wanted.filter((line) => line.includes("-page:") && line.endsWith("ALARM"))).toHaveLength(6);
+  expect(wanted.filter((line) => line.includes("-page:") && line.endsWith("ALARM"))).toHaveLength(7);
   expect(wanted.filter((line) => line.includes("-warn:") && line.endsWith("ALARM"))).toHaveLength(5);
   expect(await told("ill", wanted.length)).toEqual(wanted);
 });
@@ -284,7 +286,7 @@ test("its end is told to whom its beginning was, and nobody was told anything tw
   const ended = before.filter((line) => line.endsWith("ALARM")).map((line) => line.replace("ALARM", "OK"));
   const known = messages("silent", (name) => (/missing|silent|response-time/.test(name) ? null : "OK"));
   const all = [...before, ...ended, ...known].sort();
-  // Of 17 alarms each state was told: meanwhile all of them were evaluated again, those of the other stacks, too.
+  // Of 18 alarms each state was told: meanwhile all of them were evaluated again, those of the other stacks, too.
   expect(await told("silent", all.length)).toEqual(all);
   for (const { alarm, topic, state } of subscriber.messages) {
     const same = subscriber.messages.filter(
@@ -299,7 +301,7 @@ test("whoever is told reads what to do", async () => {
   const { MetricAlarms = [] } = await cloudwatch.send(
     new DescribeAlarmsCommand({ AlarmNamePrefix: "garage-ill-" }),
   );
-  expect(MetricAlarms).toHaveLength(17);
+  expect(MetricAlarms).toHaveLength(18);
   for (const { AlarmDescription } of MetricAlarms) expect(AlarmDescription).toContain("What to do: ");
   const { DashboardBody } = await cloudwatch.send(new GetDashboardCommand({ DashboardName: "garage-ill" }));
   expect(DashboardBody).toContain('"ErrorRate"');

@@ -143,6 +143,7 @@ function validAt(path: Path): string {
     "monitoring.page.slack.channelId": "C01234567",
     "monitoring.page.slack.region": "us-east-2",
     "monitoring.alarms.paymentFailures.metric": "PaymentsFailed",
+    "monitoring.alarms.paymentsAllFailed.processed": "PaymentsProcessed",
     testerSecret: "0123456789abcdef",
     blueVersion: "v0.9.9",
     greenVersion: "v1.0.0",

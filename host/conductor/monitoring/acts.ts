@@ -37,6 +37,7 @@ const settings = z.strictObject({
         .regex(/^[^\0]*$/),
     )
     .refine((queries) => Object.keys(queries).length <= 50),
+  payments: z.strictObject({ failed: line, processed: line }).exactOptional(),
   webhookPath: line.regex(/^\/[^?#]*$/).exactOptional(),
   logGroups: z.strictObject({
     access: logGroup.exactOptional(),

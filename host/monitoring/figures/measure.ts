@@ -4,6 +4,7 @@ import type { Complaints } from "../complaints";
 import { METRICS } from "../protocol";
 import type { DatabaseFigures } from "./database";
 import { figure, type Figure, type Interval } from "./figure";
+import { failedInARow, type PaymentMetrics } from "./payments";
 import { countedSince, requestFigures, type FrontDoorCounts } from "./front-door";
 import { restartFigures, type Restarts } from "./restarts";
 import { systemFigures, type SystemCounts } from "./system";
@@ -18,6 +19,8 @@ export interface Baseline {
   readonly restarts: Restarts | null;
   /** Of the events that came in; absent in what a publisher of before kept. */
   readonly webhooks?: WebhookCounts | null;
+  /** Payments that failed since one went through; absent in what a publisher of before kept. */
+  readonly paymentsFailedInARow?: number;
   /** The database's own time of the last interval. */
   readonly databaseClock: string | null;
 }
@@ -48,7 +51,12 @@ const OLDEST_BASELINE_MS = 15 * 60 * 1000;
  */
 export async function measure(
   sources: Sources,
-  { at, before, intervalSeconds }: { at: number; before: Baseline | null; intervalSeconds: number },
+  {
+    at,
+    before,
+    intervalSeconds,
+    payments,
+  }: { at: number; before: Baseline | null; intervalSeconds: number; payments?: PaymentMetrics | undefined },
   complaints: Complaints,
 ): Promise<{ interval: Interval; baseline: Baseline }> {
   const base = before !== null && Math.abs(at - before.at) <= OLDEST_BASELINE_MS ? before : null;
@@ -72,6 +80,11 @@ export async function measure(
     attempt("the webhook's requests", () => sources.webhooks(base?.webhooks ?? null)),
     attempt("the database's figures", () => sources.database(since)),
   ]);
+  const failedBefore = base?.paymentsFailedInARow ?? 0;
+  const failed =
+    payments === undefined || database === null
+      ? null
+      : failedInARow(database.figures, payments, failedBefore);
   const figures = [
     figure(METRICS.publishes, 1),
     ...(site?.figures ?? []),
@@ -83,6 +96,7 @@ export async function measure(
     ...(restarts === null || base?.restarts == null ? [] : restartFigures(restarts, base.restarts)),
     ...(webhooks?.figures ?? []),
     ...(database?.figures ?? []),
+    ...(failed === null ? [] : [failed]),
   ];
   const baseline = {
     at,
@@ -90,6 +104,7 @@ export async function measure(
     system: system ?? base?.system ?? null,
     restarts: restarts ?? base?.restarts ?? null,
     webhooks: webhooks?.counts ?? base?.webhooks ?? null,
+    paymentsFailedInARow: failed?.value ?? failedBefore,
     databaseClock: database?.clock ?? base?.databaseClock ?? null,
   };
   return { interval: { at, figures }, baseline };

@@ -33,6 +33,7 @@ it.each([
   ["error-rate", "page", "ErrorRate", "Average", above, 5, [60, 3], "ignore"],
   ["response-time", "page", "LatencyP95", "Average", above, 5000, [60, 3], "notBreaching"],
   ["payment-failures", "page", "PaymentsFailed", "Sum", above, 5, [300, 1], "ignore"],
+  ["payments-all-failed", "page", "PaymentsFailedInARow", "Minimum", above, 5, [300, 2], "ignore"],
   ["webhook-refused", "page", "WebhooksRefusedInARow", "Minimum", above, 5, [60, 2], "ignore"],
   ["host-silent", "page", "HostPublishes", "SampleCount", below, 1, [60, 3], "breaching"],
   ["error-rate-warning", "warn", "ErrorRate", "Average", above, 1, [60, 5], "ignore"],
@@ -53,7 +54,7 @@ it.each([
     "breaching",
   ],
   ["database-figures-missing", "warn", "DatabaseReachable", "SampleCount", below, 1, [60, 15], "breaching"],
-  ["payment-figures-missing", "warn", "PaymentsFailed", "SampleCount", below, 1, [60, 15], "breaching"],
+  ["payment-figures-missing", "warn", "PaymentsFailedInARow", "SampleCount", below, 1, [60, 15], "breaching"],
 ])(
   "%s tells %s: %s by %s, %s %d",
   (name, severity, metric, statistic, comparison, threshold, [periodSeconds, periods], missing) => {
@@ -66,8 +67,8 @@ it.each([
 );
 
 it("has no other alarm, and none twice", () => {
-  expect(alarms.map(({ name }) => name)).toHaveLength(17);
-  expect(new Set(alarms.map(({ name }) => name)).size).toBe(17);
+  expect(alarms.map(({ name }) => name)).toHaveLength(18);
+  expect(new Set(alarms.map(({ name }) => name)).size).toBe(18);
 });
 
 it("watches what the host publishes, with the dimensions that it has there", () => {
@@ -98,7 +99,7 @@ it("takes every limit from the config", () => {
   const window = { periodSeconds: 120, periods: 7 };
   const changed = Object.fromEntries(
     Object.entries(LIMITS).map(([name, limit]: [string, object]) => {
-      const value = { percent: 42, milliseconds: 4242, count: 4, metric: "Failures" };
+      const value = { percent: 42, milliseconds: 4242, count: 4, metric: "Failures", processed: "Sales" };
       const own = Object.entries(value).filter(([key]) => key in limit);
       return [name, { ...Object.fromEntries(own), ...window }];
     }),
@@ -107,11 +108,10 @@ it("takes every limit from the config", () => {
   const inMinutes = { periodSeconds: 60, periods: 14 };
   for (const alarm of found) expect(alarm).toMatchObject(alarm.missing === "breaching" ? inMinutes : window);
   expect(found.map(({ threshold }) => threshold)).toEqual([
-    1, 1, 42, 4242, 4, 4, 1, 42, 4242, 42, 42, 42, 1, 1, 1, 1, 1,
+    1, 1, 42, 4242, 4, 4, 4, 1, 42, 4242, 42, 42, 42, 1, 1, 1, 1, 1,
   ]);
   expect(found.filter(({ metric }) => metric === "Failures").map(({ name }) => name)).toEqual([
     "payment-failures",
-    "payment-figures-missing",
   ]);
 });
 
@@ -144,6 +144,7 @@ it("has none about the database of a site without one", () => {
   expect(alarms.map(({ name }) => name).filter((name) => !names.includes(name))).toEqual([
     "database-unreachable",
     "payment-failures",
+    "payments-all-failed",
     "database-figures-missing",
     "payment-figures-missing",
   ]);

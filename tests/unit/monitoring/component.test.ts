@@ -148,6 +148,7 @@ it("has the host publish once it is there, may do so, and has somewhere to write
     settings: {
       ...{ namespace: "Garage", stack: "live", intervalSeconds: 60, region: "eu-central-1" },
       ...{ endpoint: null, authority: null, credentials: null, business: GUIDE_QUERIES },
+      payments: { failed: "PaymentsFailed", processed: "PaymentsProcessed" },
       logGroups: Object.fromEntries(GROUPS.map((stream) => [stream, `/garage/live/${stream}`])),
     },
     // A period that the first values are in, and as long as Amazon's may take to know them.

@@ -159,6 +159,12 @@ describe("is refused", () => {
       "alarms.paymentFailures.metric",
     ],
     [
+      "an alarm about payments that go through, whose query is taken away",
+      ["business"],
+      { PaymentsProcessed: "" },
+      "alarms.paymentsAllFailed.processed",
+    ],
+    [
       "more queries than the host takes",
       ["business"],
       Object.fromEntries(Array.from({ length: 48 }, (_, n) => [`Q${String(n)}`, "select 1"])),

@@ -16,6 +16,7 @@ const ARGS: DashboardArgs = {
     cpu: 80,
     memory: 85,
     disk: 90,
+    paymentsAllFailed: 4,
     webhookRefused: 5,
   },
 };
@@ -74,6 +75,7 @@ it.each([
   ["CPU (percent)", [80]],
   ["Memory (percent)", [85]],
   ["Disk, the fullest (percent)", [90]],
+  ["Payments that failed in a row", [4]],
   ["Stripe's events that were refused", [5]],
 ])("%s has the alarms' limits %p as lines", (title, values) => {
   const found = widgetsOf().find(({ properties }) => properties.title === title);
@@ -91,8 +93,8 @@ it("has no graph of what the site has not", () => {
     "Stripe's events that were refused",
   ]);
   const gone = all.filter((title) => !titles({ hasDatabase: false }).includes(title));
-  expect(gone).toHaveLength(3);
-  for (const title of gone) expect(title).toMatch(/^Database: /);
+  expect(gone).toHaveLength(4);
+  for (const title of gone) expect(title).toMatch(/^(Database: |Payments that failed)/);
 });
 
 it("lets no two graphs overlap, and none leave CloudWatch's 24 columns", () => {

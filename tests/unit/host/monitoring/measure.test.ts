@@ -43,10 +43,11 @@ async function run(
   some: Partial<Sources>,
   before: Baseline | null,
   at = AT,
+  payments?: { failed: string; processed: string },
 ): Promise<{ figures: readonly Figure[]; baseline: Baseline }> {
   const { interval, baseline } = await measure(
     sources(some),
-    { at, before, intervalSeconds: 60 },
+    { at, before, intervalSeconds: 60, payments },
     complaints(),
   );
   return { figures: interval.figures, baseline };
@@ -116,6 +117,33 @@ describe("an interval", () => {
     const webhooks = (from: unknown) => Promise.resolve(void asked.push(from)).then(() => null);
     await run({ webhooks }, before, AT + 60_000);
     expect(asked).toEqual([null]);
+  });
+
+  it("counts payments on that fail, at any rate, until one goes through", async () => {
+    const payments = { failed: "Failures", processed: "Sales" };
+    const count = (name: string, value: number): Figure => ({ name, unit: "Count", value, colour: null });
+    let before: Baseline | null = null;
+    const minute = async (found: readonly Figure[] | null): Promise<number | undefined> => {
+      const database = (): ReturnType<Sources["database"]> =>
+        found === null ? Promise.reject(new Error("away")) : Promise.resolve({ figures: found, clock: null });
+      const { figures, baseline } = await run({ database }, before, (before?.at ?? AT) + 60_000, payments);
+      before = baseline;
+      return valueOf(figures, "PaymentsFailedInARow");
+    };
+    expect(await minute([count("Failures", 1), count("Sales", 0)])).toBe(1);
+    expect(await minute([count("Failures", 2), count("Sales", 0)])).toBe(3);
+    expect(await minute([count("Failures", 0), count("Sales", 0)])).toBe(3);
+    // Who cannot tell whether one went through says nothing, and forgets nothing.
+    expect(await minute([count("Failures", 1)])).toBeUndefined();
+    expect(await minute([count("Sales", 0)])).toBeUndefined();
+    expect(await minute(null)).toBeUndefined();
+    expect(await minute([count("Failures", 1), count("Sales", 0)])).toBe(4);
+    expect(await minute([count("Failures", 5), count("Sales", 1)])).toBe(0);
+  });
+
+  it("counts no payments that nobody wants counted", async () => {
+    const database = () => Promise.resolve({ figures: [figure(METRICS.databaseReachable, 1)], clock: null });
+    expect(valueOf((await run({ database }, null)).figures, "PaymentsFailedInARow")).toBeUndefined();
   });
 
   it("after a long time does not hold it all", async () => {
