@@ -225,7 +225,10 @@ function siteSettings(values: StackValues, texts: Texts): SiteSettings {
     health,
     releasesKept,
     builds: { assets: assets.directory, cache: buildCache, minFreeMegabytes },
-    smokeTests: smokeTests.map(({ contains = null, ...test }) => ({ ...test, contains })),
+    smokeTests: smokeTests.map(({ contains = null, signedWith, ...test }) => ({
+      ...{ ...test, contains },
+      ...(signedWith === undefined ? {} : { signedWith }),
+    })),
   };
 }
 

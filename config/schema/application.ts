@@ -5,7 +5,7 @@ import { bodyText, statuses, urlPath, urlPathOrNone } from "../rules/web";
 
 /** The group `application`: how a release is built, run and proven. */
 
-const smokeTest = z.strictObject({
+const smokeTestFields = z.strictObject({
   /** What is tested. */
   name: smokeTestName("wallet"),
   /** Path that is asked for. */
@@ -16,7 +16,18 @@ const smokeTest = z.strictObject({
   status: statuses("200").default([200]),
   /** Text that the body has to hold. */
   contains: bodyText("Wallet").optional(),
+  /**
+   * Variable with signing secrets, commas between them: by each of them a harmless event is signed as Stripe signs, and sent. Only for
+   * a POST; default none, and `{}` is sent unsigned.
+   */
+  signedWith: variableName().optional(),
 });
+
+const smokeTest = ruled(
+  smokeTestFields.refine(({ method, signedWith }) => signedWith === undefined || method === "POST"),
+  "method: POST beside signedWith, for what is signed is a body",
+  "{ name: signed-webhook, path: /api/business/wallet/webhook, method: POST, signedWith: STRIPE_WEBHOOK_SECRET }",
+);
 
 /** What a page behind a login answers someone who is not logged in. */
 const PAGE_OR_LOGIN = [200, 302, 303, 307, 308];

@@ -132,13 +132,16 @@ const domains = z
   .array(z.string().regex(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/))
   .min(1);
 
-const smokeTest = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
-  path: urlPath,
-  method: z.enum(["GET", "HEAD", "POST"]),
-  status: z.array(z.number().int().min(100).max(599)).min(1).max(20),
-  contains: argument.nullable(),
-});
+const smokeTest = z
+  .strictObject({
+    name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
+    path: urlPath,
+    method: z.enum(["GET", "HEAD", "POST"]),
+    status: z.array(z.number().int().min(100).max(599)).min(1).max(20),
+    contains: argument.nullable(),
+    signedWith: variableName.exactOptional(),
+  })
+  .refine(({ method, signedWith }) => signedWith === undefined || method === "POST");
 
 const settings = z
   .strictObject({

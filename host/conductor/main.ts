@@ -59,7 +59,7 @@ async function main(app: string): Promise<void> {
   const enclosure = systemdScope(`${app}-build`, account);
   const pm2 = pm2OfColours(paths, systemdScope(`${app}-pm2`, account));
   const processes = systemdProcesses(app, paths, pm2);
-  const smokeTests = httpSmokeTests(paths);
+  const smokeTests = httpSmokeTests(paths, environments);
   const releases = releasesOnDisk(app, { paths, account, enclosure, environments });
   const inspector = inspectorOf(thisHost(app, paths, account, frontDoor, pm2));
   const certificates = new CertificateKeeper(

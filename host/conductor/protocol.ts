@@ -165,6 +165,11 @@ export interface SmokeTest {
   readonly status: readonly number[];
   /** Text that the body has to hold; null for any body. */
   readonly contains: string | null;
+  /**
+   * Variable of the release's environment with signing secrets, commas between them: a harmless event is sent once by each, signed as
+   * Stripe signs. Only for a POST; absent for a request that nobody signs.
+   */
+  readonly signedWith?: string;
 }
 
 /** Where the site's certificate comes from: files that somebody else keeps, or an ACME server. */

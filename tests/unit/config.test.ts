@@ -81,6 +81,11 @@ describe("a valid configuration", () => {
       [{ name: "home", path: "/", status: 204 }],
     ],
     ["no smoke test", ["application", "smokeTests"], []],
+    [
+      "a smoke test that is signed",
+      ["application", "smokeTests"],
+      [{ name: "signed", path: "/hook", method: "POST", signedWith: "STRIPE_WEBHOOK_SECRET" }],
+    ],
     ["arguments that a shell would act on", ["application", "args"], ["start", "$(id)", "a b"]],
   ])("may have %s", (_, path, value) => {
     expect(faultsOf(changed(settings(), path, value))).toEqual([]);
@@ -264,6 +269,16 @@ describe("a hostile or mistaken value is refused", () => {
     ["a smoke test with a query", ["application", "smokeTests"], [{ name: "home", path: "/?x" }]],
     ["a smoke test without a name", ["application", "smokeTests"], [{ path: "/" }]],
     ["a status that is none", ["application", "smokeTests"], [{ name: "home", path: "/", status: 99 }]],
+    [
+      "a signature without a body",
+      ["application", "smokeTests"],
+      [{ name: "x", path: "/", signedWith: "STRIPE_WEBHOOK_SECRET" }],
+    ],
+    [
+      "a secret in the place of a variable's name",
+      ["application", "smokeTests"],
+      [{ name: "x", path: "/", method: "POST", signedWith: "a-b" }],
+    ],
     [
       "a method that changes things",
       ["application", "smokeTests"],

@@ -13,6 +13,8 @@ import {
   type SmokeTest,
 } from "../protocol";
 import type { RunningRelease, Site } from "../site";
+import type { Environments } from "./environments";
+import { secretsIn, signedEvent, type SignedEvent } from "./signed-event";
 
 /** Asks a release, as users would, whether it does what it is for. */
 export interface SmokeTests {
@@ -23,8 +25,15 @@ export interface SmokeTests {
     settings: SiteSettings,
     progress: (line: string) => void,
   ): Promise<SmokeResult>;
-  /** Asks the front door, as a new user: whatever colour that user gets. */
-  ofSite(settings: SiteSettings, progress: (line: string) => void): Promise<SmokeResult>;
+  /**
+   * Asks the front door, as a new user: whatever colour that user gets. What is signed is signed by the secrets of `stable`, the release
+   * that serves who brings no cookie along; null for none.
+   */
+  ofSite(
+    stable: RunningRelease | null,
+    settings: SiteSettings,
+    progress: (line: string) => void,
+  ): Promise<SmokeResult>;
 }
 
 /** Where a smoke test is sent. */
@@ -41,7 +50,21 @@ const TIMEOUT_MS = 10_000;
 const BODY_LIMIT = 4 * 1024 * 1024;
 
 /** Smoke tests by HTTP. */
-export function httpSmokeTests(paths: Paths): SmokeTests {
+export function httpSmokeTests(paths: Paths, environments: Pick<Environments, "read">): SmokeTests {
+  const run = async (
+    release: RunningRelease | null,
+    ...rest: [
+      settings: SiteSettings,
+      doors: readonly Door[],
+      target: string,
+      progress: (line: string) => void,
+    ]
+  ): Promise<SmokeResult> => {
+    const [settings] = rest;
+    const signs = settings.smokeTests.some(({ signedWith }) => signedWith !== undefined);
+    const variables = signs && release !== null ? await environments.read(release.intent.environment) : {};
+    return runSmokeTests(variables, ...rest);
+  };
   return {
     ofColour(colour, release, settings, progress) {
       const instances = Array.from({ length: release.instances }, (_, instance) => ({
@@ -50,13 +73,13 @@ export function httpSmokeTests(paths: Paths): SmokeTests {
       }));
       const port = settings.ports[colour];
       const doors = [...instances, { name: `port ${port}`, options: { host: "127.0.0.1", port } }];
-      return runSmokeTests(settings, doors, colour, progress);
+      return run(release, settings, doors, colour, progress);
     },
-    ofSite(settings, progress) {
+    ofSite(stable, settings, progress) {
       const servername = domainOf(settings);
       // The connection does not leave this machine; whether the certificate is good is asked elsewhere.
       const options = { host: "127.0.0.1", port: 443, servername, rejectUnauthorized: false };
-      return runSmokeTests(settings, [{ name: "port 443", options, secure: true }], "site", progress);
+      return run(stable, settings, [{ name: "port 443", options, secure: true }], "site", progress);
     },
   };
 }
@@ -87,7 +110,8 @@ export async function smoke(
     throw new Refused("the site has no settings yet; send `configure` first");
   }
   if (target === "site") {
-    return tests.ofSite(settings, progress);
+    const { traffic } = site;
+    return tests.ofSite(traffic === null ? null : site.colours[traffic.stable].release, settings, progress);
   }
   const { release } = site.colours[target];
   if (release === null) {
@@ -98,6 +122,7 @@ export async function smoke(
 }
 
 async function runSmokeTests(
+  variables: Readonly<Record<string, string>>,
   settings: SiteSettings,
   doors: readonly Door[],
   target: string,
@@ -105,7 +130,7 @@ async function runSmokeTests(
 ): Promise<SmokeResult> {
   const checks: SmokeCheck[] = [];
   for (const test of settings.smokeTests) {
-    const check = await runSmokeTest(test, doors, domainOf(settings));
+    const check = await runSmokeTest(test, bodiesOf(test, variables), doors, domainOf(settings));
     progress(`${target}: smoke test ${test.name} ${check.passed ? "passed" : "FAILED"}: ${check.detail}`);
     checks.push(check);
   }
@@ -122,16 +147,50 @@ async function runSmokeTests(
   return { passed: failed.length === 0, checks };
 }
 
-async function runSmokeTest(test: SmokeTest, doors: readonly Door[], domain: string): Promise<SmokeCheck> {
-  const answers = await Promise.all(doors.map((door) => answerOf(test, door, domain)));
+/** What a test sends. What is said of it names no secret. */
+interface Sent {
+  readonly what: string;
+  readonly event: SignedEvent | null;
+}
+
+/** Everything that is sent to each door, one after the other; nothing where there is no secret to sign by. */
+function bodiesOf({ signedWith }: SmokeTest, variables: Readonly<Record<string, string>>): readonly Sent[] {
+  if (signedWith === undefined) return [{ what: "", event: null }];
+  const secrets = secretsIn(variables[signedWith] ?? "");
+  return secrets.map((secret, index) => ({
+    what: `, signed by secret ${index + 1} of ${secrets.length} in ${signedWith},`,
+    event: signedEvent(secret, Date.now()),
+  }));
+}
+
+async function runSmokeTest(
+  test: SmokeTest,
+  bodies: readonly Sent[],
+  doors: readonly Door[],
+  domain: string,
+): Promise<SmokeCheck> {
+  const { name, signedWith } = test;
+  if (bodies.length === 0) {
+    const detail = `there is nothing to sign by: the release's environment has no ${String(signedWith)}, or an empty one`;
+    return { name, passed: false, detail, milliseconds: 0 };
+  }
+  const answers: Answer[] = [];
+  for (const sent of bodies) {
+    answers.push(...(await Promise.all(doors.map((door) => answerOf(test, sent, door, domain)))));
+  }
   const wrong = answers.find(({ fault }) => fault !== null);
   const statuses = [...new Set(answers.map(({ status }) => status))].join(", ");
   return {
-    name: test.name,
+    name,
     passed: wrong === undefined,
-    detail: wrong?.fault ?? `${test.method} ${test.path} answered ${statuses}`,
+    detail:
+      wrong?.fault ?? `${test.method} ${test.path}${signedBy(test, bodies.length)} answered ${statuses}`,
     milliseconds: Math.round(Math.max(...answers.map(({ milliseconds }) => milliseconds))),
   };
+}
+
+function signedBy({ signedWith }: SmokeTest, secrets: number): string {
+  return signedWith === undefined ? "" : `, signed by each of ${secrets} secrets in ${signedWith},`;
 }
 
 interface Answer {
@@ -140,10 +199,10 @@ interface Answer {
   readonly fault: string | null;
 }
 
-async function answerOf(test: SmokeTest, door: Door, domain: string): Promise<Answer> {
+async function answerOf(test: SmokeTest, sent: Sent, door: Door, domain: string): Promise<Answer> {
   const started = performance.now();
-  const what = `${test.method} ${test.path} at ${door.name}`;
-  const { status, fault } = await ask(test, door, domain).then(
+  const what = `${test.method} ${test.path} at ${door.name}${sent.what}`;
+  const { status, fault } = await ask(test, sent, door, domain).then(
     ({ status: code, body }) => ({ status: code, fault: faultOf(test, code, body) }),
     (error: unknown) => ({ status: 0, fault: `got no answer: ${(error as Error).message}` }),
   );
@@ -160,12 +219,18 @@ function faultOf({ status, contains }: SmokeTest, answered: number, body: string
     : `answered ${answered} without ${JSON.stringify(contains)} in the body`;
 }
 
-function ask(test: SmokeTest, door: Door, domain: string): Promise<{ status: number; body: string }> {
-  const body = test.method === "POST" ? "{}" : "";
+function ask(
+  test: SmokeTest,
+  { event }: Sent,
+  door: Door,
+  domain: string,
+): Promise<{ status: number; body: string }> {
+  const body = event?.body ?? (test.method === "POST" ? "{}" : "");
   const headers = {
     host: domain,
     connection: "close",
     "user-agent": "conductor-smoke-test",
+    ...event?.headers,
     ...(body === "" ? {} : { "content-type": "application/json", "content-length": body.length }),
     // As the front door sends it, which is not to be told by a client.
     ...(door.secure === true ? {} : { "x-forwarded-proto": "https", "x-forwarded-host": domain }),

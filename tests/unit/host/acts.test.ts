@@ -77,6 +77,10 @@ const SOUND: readonly Act[] = [
       builds: { assets: "dist/public", cache: [], minFreeMegabytes: 1024 },
       smokeTests: [
         { name: "unsigned-hook", path: "/hook", method: "POST", status: [400, 401], contains: "<b>no</b>" },
+        {
+          ...{ name: "signed-hook", path: "/hook", method: "POST" as const, status: [200], contains: null },
+          signedWith: "HOOK_SECRET",
+        },
       ],
     },
   },

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import Stripe from "stripe";
 import { Failed, Refused } from "../../../host/conductor/faults";
 import type { SmokeTest } from "../../../host/conductor/protocol";
 import { httpSmokeTests, requireSmoke, smoke } from "../../../host/conductor/releases/smoke";
@@ -37,6 +38,7 @@ const test = (change: Partial<SmokeTest> = {}): SmokeTest => ({
 async function run(
   listeners: readonly [RequestListener, RequestListener, RequestListener],
   smokeTests: readonly SmokeTest[],
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<{ passed: boolean; details: string[]; progress: string[] }> {
   const paths = pathsUnder(temporaryDirectory());
   const sockets = join(paths.health, "green");
@@ -53,8 +55,11 @@ async function run(
   const port = (onPort!.address() as AddressInfo).port;
   const settings = { ...SETTINGS, ports: { blue: 1, green: port }, smokeTests };
   const progress: string[] = [];
-  const result = await httpSmokeTests(paths).ofColour("green", runningOf("v1"), settings, (line) =>
-    progress.push(line),
+  const result = await httpSmokeTests(paths, { read: () => Promise.resolve({ ...variables }) }).ofColour(
+    "green",
+    runningOf("v1"),
+    settings,
+    (line) => progress.push(line),
   );
   const details = result.checks.map(({ detail }) => detail.replace(String(port), "PORT"));
   return { passed: result.passed, details, progress };
@@ -124,6 +129,79 @@ it("comes as the front door does: the site's name, over HTTPS, and a POST with a
   );
 });
 
+describe("a test that is signed", () => {
+  const SECRETS = ["the-newer-secret-of-the-two", "the-older-secret-of-the-two"] as const;
+  const signed = test({ name: "signed", path: "/hook", method: "POST", signedWith: "HOOK_SECRET" });
+
+  /** An application that verifies by Stripe's own library, and knows these secrets. */
+  const knowing =
+    (known: readonly string[], events: Stripe.Event[] = []): RequestListener =>
+    (request, response) => {
+      let body = "";
+      request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+      request.on("end", () => {
+        const header = String(request.headers["stripe-signature"]);
+        for (const secret of known) {
+          try {
+            events.push(Stripe.webhooks.constructEvent(body, header, secret));
+            return void response.writeHead(200).end();
+          } catch {
+            // The next one may fit.
+          }
+        }
+        // As badly as an application can answer: what it was told stands in it.
+        return void response.writeHead(400).end(`${header} ${known.join()}`);
+      });
+    };
+
+  it("sends each instance one event by each secret, as Stripe's own library takes it", async () => {
+    const events: Stripe.Event[] = [];
+    const app = knowing(SECRETS, events);
+    const { passed, details } = await run([app, app, app], [signed], { HOOK_SECRET: SECRETS.join(", ") });
+    expect(details).toEqual(["POST /hook, signed by each of 2 secrets in HOOK_SECRET, answered 200"]);
+    expect(passed).toBe(true);
+    expect(events).toHaveLength(6);
+    // Always the same one, of a type that Stripe never sends.
+    expect(new Set(events.map(({ id, type }) => `${id} ${type}`))).toEqual(
+      new Set(["evt_smoke_test smoke_test.ping"]),
+    );
+  });
+
+  it.each([
+    ["the newer alone", [SECRETS[0]], 2],
+    ["the older alone", [SECRETS[1]], 1],
+    ["the whole text for one secret", [SECRETS.join()], 1],
+  ])("fails for an application that takes %s", async (_, known, first) => {
+    const app = knowing(known);
+    const { passed, details, progress } = await run([app, app, app], [signed], {
+      HOOK_SECRET: SECRETS.join(),
+    });
+    expect(passed).toBe(false);
+    expect(details).toEqual([
+      `POST /hook at instance 0, signed by secret ${first} of 2 in HOOK_SECRET, answered 400, not 200`,
+    ]);
+    expect(JSON.stringify([details, progress])).not.toMatch(/secret-of-the-two|v1=/);
+  });
+
+  it.each([
+    ["no such variable", {}],
+    ["an empty one", { HOOK_SECRET: " , " }],
+  ])("fails where the environment has %s", async (_, variables) => {
+    const { passed, details } = await run([well, well, well], [signed], variables);
+    expect(passed).toBe(false);
+    expect(details[0]).toMatch(/nothing to sign by: .* no HOOK_SECRET/);
+  });
+
+  it("says nothing of a secret where nobody answers", async () => {
+    const deaf: RequestListener = (request) => request.socket.destroy();
+    const { details, progress } = await run([deaf, deaf, deaf], [signed], { HOOK_SECRET: SECRETS[0] });
+    expect(details[0]).toMatch(
+      /^POST \/hook at instance 0, signed by secret 1 of 1 in HOOK_SECRET, got no answer: /,
+    );
+    expect(JSON.stringify([details, progress])).not.toMatch(/secret-of-the-two|v1=/);
+  });
+});
+
 it("does not call nothing a pass of all", async () => {
   const { progress } = await run([well, well, well], []);
   expect(progress).toEqual(["green: no smoke tests are configured"]);
@@ -141,7 +219,7 @@ it("names what failed as the release's fault, with the way out", () => {
 });
 
 describe("on demand", () => {
-  const none = httpSmokeTests(pathsUnder("/nowhere"));
+  const none = httpSmokeTests(pathsUnder("/nowhere"), { read: () => Promise.resolve({}) });
   it.each([
     ["a site without settings", emptySite("0"), "configure"],
     ["a colour that runs nothing", siteOf({ blue: serving("v1") }), "green runs nothing; what runs is blue"],
