@@ -72,9 +72,10 @@ export class AlarmTopic extends pulumi.ComponentResource {
     const { region, recipients } = this.args;
     const to = { topic: topic.arn, region };
     const opts = { parent: this };
-    const emails = recipients.emails.map((endpoint) => {
+    const emails = recipients.emails.map((endpoint, index) => {
       const args = { ...to, protocol: "email", endpoint };
-      return new sns.TopicSubscription(`${this.name}-email-${nameOf(endpoint)}`, args, opts);
+      const name = `${this.name}-email-${nameOf(endpoint)}`;
+      return this.warnUnheard(new sns.TopicSubscription(name, args, opts), `emails[${String(index)}]`);
     });
     const webhooks = recipients.webhooks.map((endpoint, index) => {
       const args = {
@@ -82,9 +83,26 @@ export class AlarmTopic extends pulumi.ComponentResource {
         ...{ endpointAutoConfirms: true, confirmationTimeoutInMinutes: CONFIRMATION_MINUTES },
       };
       // By its place, for its text is a secret. Another one in that place replaces the subscription.
-      return new sns.TopicSubscription(`${this.name}-webhook-${String(index + 1)}`, args, opts);
+      const name = `${this.name}-webhook-${String(index + 1)}`;
+      return this.warnUnheard(new sns.TopicSubscription(name, args, opts), `webhooks[${String(index)}]`);
     });
     return [...emails, ...webhooks];
+  }
+
+  /**
+   * Warns of an address that has not said yes, in each `up` and preview that knows it; that of one that is new does not. The address is
+   * named by its place in the config: it may be a secret there, and a log is none.
+   */
+  private warnUnheard(subscription: sns.TopicSubscription, place: string): sns.TopicSubscription {
+    subscription.pendingConfirmation.apply((isPending) => {
+      if (!isPending) return;
+      const text =
+        `nobody hears the alarms of ${this.args.topic} at ${place}: that address has not confirmed its subscription. Open the mail of AWS ` +
+        `Notifications and its link, which is good for some days; or let SNS send another one (console of SNS, Subscriptions, Request ` +
+        "confirmation). What is known is of the last look: once it is done, `pulumi up --refresh` says no more";
+      void pulumi.log.warn(text, this);
+    });
+    return subscription;
   }
 
   private tellSlack(topic: sns.Topic): pulumi.Resource[] {

@@ -293,6 +293,47 @@ describe("who is told", () => {
     ]);
   });
 
+  describe("and has not said yes", () => {
+    const warnings = jest.spyOn(pulumi.log, "warn").mockResolvedValue();
+    beforeEach(() => warnings.mockClear());
+    afterAll(() => warnings.mockRestore());
+
+    const warned = async (around: Circumstances): Promise<string[]> => {
+      await registered({ spec: { recipients } }, around);
+      return warnings.mock.calls.map(([text]) => text);
+    };
+    const pending = (isPending: (protocol: unknown) => boolean | undefined): Circumstances => ({
+      made: (type, _, { protocol }) =>
+        type.endsWith(":TopicSubscription") ? { outputs: { pendingConfirmation: isPending(protocol) } } : {},
+    });
+
+    it("is warned of: each by topic and place, without its address, and with what to do", async () => {
+      const told = await warned(pending(() => true));
+      const places = told.map(
+        (text) => /alarms of (\S+ at \S+): .*Request confirmation.*--refresh/.exec(text)?.[1],
+      );
+      expect(places.sort()).toEqual([
+        "garage-live-page at emails[0]",
+        "garage-live-page at emails[1]",
+        "garage-live-page at webhooks[0]",
+        "garage-live-warn at emails[0]",
+      ]);
+      expect(told.join()).not.toMatch(/example\.com|a-key-in-it/);
+    });
+
+    it("is warned of alone", async () => {
+      expect(await warned(pending((protocol) => protocol === "https"))).toHaveLength(1);
+    });
+
+    it.each([
+      ["all have said yes", pending(() => false)],
+      ["the provider does not tell", pending(() => undefined)],
+      ["it is not known yet, in the preview of new ones", { ...pending(() => true), preview: true }],
+    ])("is no word said of where %s", async (_, around) => {
+      expect(await warned(around)).toEqual([]);
+    });
+  });
+
   it("without a URL's key in clear text, a name or an output", async () => {
     const { registrations } = await registered({ spec: { recipients } });
     const open = registrations.map(({ name, inputs }) => [
