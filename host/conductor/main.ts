@@ -14,7 +14,7 @@ import { DatabaseStore } from "../database/state";
 import { DatabaseJobs } from "./database/database-jobs";
 import { workerProcess } from "./database/worker-process";
 import { inspectorOf } from "./drift/drift";
-import { systemdScope } from "./releases/enclosure";
+import { systemdScope, wallsOf } from "./releases/enclosure";
 import { environmentsOnDisk } from "./releases/environments";
 import { nginxFrontDoor } from "./front-door/front-door";
 import { HealthWatch } from "./processes/health-watch";
@@ -56,7 +56,7 @@ async function main(app: string): Promise<void> {
   const account = { uid: id("-u"), gid: id("-g") };
   const environments = environmentsOnDisk(paths, account);
   const prober = launcherProber(paths, environments);
-  const enclosure = systemdScope(`${app}-build`, account);
+  const enclosure = systemdScope(`${app}-build`, account, wallsOf(paths));
   const pm2 = pm2OfColours(paths, systemdScope(`${app}-pm2`, account));
   const processes = systemdProcesses(app, paths, pm2);
   const smokeTests = httpSmokeTests(paths, environments);

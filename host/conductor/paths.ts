@@ -1,5 +1,9 @@
 /** Where everything of one application lives on a host. */
 export interface Paths {
+  /** All that the conductor keeps, and the homes of what it runs. */
+  readonly state: string;
+  /** All sockets. */
+  readonly runtime: string;
   /** What the host knows of the database: settings, staged migrations, the last backup. Root only. */
   readonly database: string;
   /** Where dumps are restored to for a while. */
@@ -24,6 +28,12 @@ export interface Paths {
   readonly environments: string;
   /** HOME of installs and builds. */
   readonly home: string;
+  /** HOME of fetches, out of the reach of installs and builds: what Git finds in it names programs that it runs. Root's. */
+  readonly fetchHome: string;
+  /** Is `/tmp` for an install or a build while it runs. */
+  readonly temporary: string;
+  /** Program that runs installs and builds where they meet nothing that serves. */
+  readonly enclose: string;
   /** Parent of the release directories. */
   readonly releases: string;
   /** Unix socket that acts come in by, for hosts without socket activation. */
@@ -76,17 +86,23 @@ export interface Paths {
 export function pathsOf(app: string): Paths {
   const software = `/usr/local/lib/${app}`;
   const state = `/var/lib/${app}`;
+  const runtime = `/run/${app}`;
   return {
+    state,
+    runtime,
     site: `${state}/site.json`,
     journal: `${state}/journal.json`,
     source: `${state}/build/source.git`,
     records: `${state}/releases`,
     environments: `${state}/environments`,
     home: `${state}/build/home`,
+    fetchHome: `${state}/fetch-home`,
+    temporary: `${state}/build-temporary`,
+    enclose: `${software}/bin/enclose`,
     releases: "/var/www",
-    socket: `/run/${app}/conductor.sock`,
-    frontDoor: `/run/${app}/front-door/control.sock`,
-    health: `/run/${app}/health`,
+    socket: `${runtime}/conductor.sock`,
+    frontDoor: `${runtime}/front-door/control.sock`,
+    health: `${runtime}/health`,
     logs: `/var/log/${app}`,
     pm2: `${state}/pm2`,
     pm2Software: "/usr/local/lib/pm2/node_modules/pm2",

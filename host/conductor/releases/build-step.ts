@@ -22,6 +22,8 @@ export interface Step {
   readonly name: string;
   readonly argv: readonly string[];
   readonly cwd?: string;
+  /** The directory that a stranger makes; it writes into no other one of the releases. */
+  readonly writes?: string;
   /** Longest run, in seconds. */
   readonly timeoutSeconds: number;
   /** What an operator can do where it fails. */
@@ -30,7 +32,8 @@ export interface Step {
   readonly quiet?: boolean;
   /**
    * Who runs it. `builder`: the user of the releases. `stranger`: the same user, for programs of the application's
-   * choice: enclosed, so that nothing of them stays, and with the build's variables. `conductor`: the conductor's own
+   * choice, and for work on files where one of theirs may lead elsewhere: enclosed, so that nothing of them stays, nor
+   * meets what serves, and with the build's variables. `conductor`: the conductor's own
    * user, for files out of the builder's reach.
    */
   readonly as: "builder" | "stranger" | "conductor";
@@ -91,17 +94,25 @@ export class StepRunner {
     }
   }
 
-  private start({ as, argv, cwd, timeoutSeconds }: Step): Promise<string> {
+  private start({ as, argv, cwd, writes, timeoutSeconds }: Step): Promise<string> {
     const { paths, account, enclosure } = this.builder;
     const command = { argv, timeoutSeconds, ...(cwd === undefined ? {} : { cwd }) };
-    const env = buildEnvironment(paths);
     switch (as) {
       case "conductor":
         return runCommand({ ...command, argv: atLowPriority(argv) });
       case "builder":
-        return runCommand({ ...command, ...account, argv: atLowPriority(argv), env });
+        return runCommand({
+          ...command,
+          ...account,
+          argv: atLowPriority(argv),
+          env: ownEnvironment(paths.fetchHome),
+        });
       case "stranger":
-        return enclosure.run({ ...command, env: { ...this.variables, ...env } });
+        return enclosure.run({
+          ...command,
+          env: { ...this.variables, ...ownEnvironment(paths.home) },
+          ...(writes === undefined ? {} : { writes }),
+        });
     }
   }
 }
@@ -117,12 +128,12 @@ function diskFull(paths: Paths): string {
   );
 }
 
-/** What installs and builds see: no secret of the conductor's, and nothing that asks a question. */
-function buildEnvironment(paths: Paths): Record<string, string> {
+/** What fetches, installs and builds see: no secret of the conductor's, and nothing that asks a question. */
+function ownEnvironment(home: string): Record<string, string> {
   const certificates = process.env["NODE_EXTRA_CA_CERTS"];
   return {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    HOME: paths.home,
+    HOME: home,
     LANG: "C.UTF-8",
     CI: "true",
     GIT_TERMINAL_PROMPT: "0",

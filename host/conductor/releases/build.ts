@@ -13,6 +13,7 @@ import type { DependencyStore, Sharing } from "./dependency-store";
 import type { ReleaseIntent } from "../protocol";
 import { finishedReleases, isThere, removeRecord } from "./records";
 import { ReleaseSource } from "./source";
+import { wayOutOf } from "./way-out";
 
 /** A release to build. */
 export interface BuildOrder {
@@ -130,14 +131,6 @@ async function install(
   return dependencies === null ? null : store.keep(dependencies, directory, steps, asked);
 }
 
-const WAYS_OUT = {
-  install: "the install has to pass in a clean clone of the tag, with no more than a network",
-  build:
-    "the build has to pass in a clean clone of the tag; it sees no secrets and no DATABASE_URL, " +
-    "for the schema and the data are no business of a build",
-  prune: "see application.prune; an empty list leaves it out",
-} as const;
-
 async function runCommandOf(
   { intent, directory }: BuildOrder,
   which: "install" | "build" | "prune",
@@ -149,8 +142,9 @@ async function runCommandOf(
       name: `${which} (${argv.join(" ")})`,
       argv,
       cwd: directory,
+      writes: directory,
       timeoutSeconds: BUILD_TIMEOUT_SECONDS,
-      wayOut: () => WAYS_OUT[which],
+      wayOut: (output) => wayOutOf(which, output),
       as: "stranger",
     });
   }
@@ -173,9 +167,11 @@ async function takeCacheOver(
         name: `take ${path} over`,
         argv: ["cp", "-a", "--reflink=auto", "--parents", "--", path, directory],
         cwd: newest ?? "",
+        writes: directory,
         timeoutSeconds: FETCH_TIMEOUT_SECONDS,
         wayOut: () => "the build goes on without it",
-        as: "builder",
+        // The install may have put a link in the way, to what serves.
+        as: "stranger",
       });
     } catch (error) {
       // The release that it is taken from may be running, and changing it.
