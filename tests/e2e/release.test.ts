@@ -150,13 +150,21 @@ describe("a release whose code is broken", () => {
         "build.js",
         '\nif (process.env.DATABASE_URL === undefined) throw new Error("cannot migrate: no DATABASE_URL");\n',
       ),
-      [/v2\.0\.4: build .*ended/, /cannot migrate: no DATABASE_URL/, /sees no secrets and no DATABASE_URL/],
+      [
+        /v2\.0\.4: build .*ended/,
+        /cannot migrate: no DATABASE_URL/,
+        /sees no secrets and no DATABASE_URL, neither/,
+      ],
     ],
     [
       "the build calls a network that does not answer",
       "v2.0.5",
       append("build.js", '\nrequire("node:http").get("http://127.0.0.1:9/fonts.css");\n'),
-      [/v2\.0\.5: build .*ended/, /ECONNREFUSED/],
+      [
+        /v2\.0\.5: build .*ended/,
+        /ECONNREFUSED/,
+        /Way out: the network did not answer: 127\.0\.0\.1:9, which is this host itself/,
+      ],
     ],
     [
       "it starts and is not healthy",
