@@ -46,6 +46,7 @@ export const siteStatus: z.ZodType<SiteStatus> = z.object({
   colours: z.object({ blue: colourStatus, green: colourStatus }),
   certificate: certificate.nullable(),
   underWay: orNull,
+  unrecorded: text.exactOptional(),
 });
 
 const manifest: z.ZodType<BackupManifest> = z.object({

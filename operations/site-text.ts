@@ -31,6 +31,14 @@ function siteRows(site: SiteStatus, paint: Paint): string[][] {
         : paint("red", `${aborted.colour}, since ${aborted.at}: ${printable(aborted.reason)}`),
     ],
     ["under way", site.underWay === null ? "nothing" : paint("yellow", printable(site.underWay))],
+    ...(site.unrecorded === undefined
+      ? []
+      : [
+          [
+            "NOT recorded",
+            paint("red", `a restart would undo what is in force: ${printable(site.unrecorded)}`),
+          ],
+        ]),
   ];
 }
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { Refused } from "./faults";
+import { NotRecorded, Refused } from "./faults";
 import { ActQueue, type Progress } from "./act-queue";
 import type { CertificateKeeper } from "./certificates/keeper";
 import type { DatabaseActs } from "../database/protocol";
@@ -64,7 +64,15 @@ export class Conductor {
    */
   async recover(log: Progress): Promise<void> {
     const { store, frontDoor } = this.host;
-    const routed = this.acts.run(() => frontDoor.set(store.site));
+    const routed = this.acts.run(async () => {
+      try {
+        await frontDoor.set(store.site);
+      } catch (error) {
+        // Acts are taken all the same: one of them may be an abort. The health watch tries again.
+        if (!(error instanceof NotRecorded)) throw error;
+        log(error.message);
+      }
+    });
     await Promise.all([
       routed,
       this.monitoring.recover(),
@@ -126,7 +134,18 @@ export class Conductor {
     const beside = this.certificates.isTrying ? "certify" : null;
     const underWay = this.acts.underWay ?? this.database.underWay ?? beside;
     const monitoring = this.monitoring.status;
-    return { ...statusOf(site, underWay, certificate), ...(monitoring === null ? {} : { monitoring }) };
+    const { unrecorded } = this;
+    return {
+      ...statusOf(site, underWay, certificate),
+      ...(monitoring === null ? {} : { monitoring }),
+      ...(unrecorded === null ? {} : { unrecorded }),
+    };
+  }
+
+  /** Why what is in force is not on the disk; null where it is. */
+  private get unrecorded(): string | null {
+    const { store, frontDoor } = this.host;
+    return store.unrecorded ?? frontDoor.unrecorded;
   }
 
   private async drift({ desired }: DriftAct): Promise<DriftResult> {
@@ -178,17 +197,32 @@ export class Conductor {
     return this.certificates.certify({ domains, tls }, progress);
   }
 
-  /** What cannot wait for a build to end: one step in the truth, one in the front door. */
+  /**
+   * What cannot wait for a build to end: one step in the truth, one in the front door. An abort does not wait for a disk either:
+   * the way back is always open.
+   * @throws NotRecorded where it is in force, and a restart would undo it.
+   */
   private async intervene(act: AbortAct | AckAct, progress: Progress): Promise<SiteStatus> {
     const { store, frontDoor } = this.host;
     const at = new Date().toISOString();
-    const saved = await store.update((site) =>
-      act.act === "abort" ? withAbort(site, act.reason, at) : withAck(site),
-    );
-    await frontDoor.set(saved);
+    const saved = await (act.act === "abort"
+      ? store.enforce((site) => withAbort(site, act.reason, at))
+      : store.update(withAck));
+    try {
+      await frontDoor.set(saved);
+    } catch (error) {
+      // Told below, with what the truth has to say.
+      if (!(error instanceof NotRecorded)) throw error;
+    }
     progress(
       saved.aborted === null ? "no colour is aborted" : `${saved.aborted.colour} gets no users until \`ack\``,
     );
+    if (this.unrecorded !== null) {
+      throw new NotRecorded(
+        `in force, not recorded: ${this.unrecorded}\nThis holds until Nginx or the conductor restarts; make room on the host ` +
+          `(\`df -h\`) and ${act.act} again`,
+      );
+    }
     return this.status();
   }
 

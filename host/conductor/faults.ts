@@ -6,3 +6,6 @@ export class Refused extends Error {}
 
 /** The act was begun and failed. What served before still serves. */
 export class Failed extends Error {}
+
+/** What was asked for is in force, and the disk did not take it: it holds until Nginx, or the conductor, starts anew. */
+export class NotRecorded extends Failed {}

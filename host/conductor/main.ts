@@ -3,6 +3,7 @@
  * acts come in by as file descriptor 3.
  */
 import { execFileSync } from "node:child_process";
+import { dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { nginxCertificateDoor } from "./certificates/door";
 import { CertificateKeeper } from "./certificates/keeper";
@@ -17,6 +18,7 @@ import { inspectorOf } from "./drift/drift";
 import { systemdScope, wallsOf } from "./releases/enclosure";
 import { environmentsOnDisk } from "./releases/environments";
 import { nginxFrontDoor } from "./front-door/front-door";
+import { nginxIsStarting } from "./front-door/nginx-unit";
 import { HealthWatch } from "./processes/health-watch";
 import { thisHost } from "./drift/host-view";
 import { MonitoringStore } from "../monitoring/state";
@@ -30,9 +32,17 @@ import { systemdProcesses } from "./processes/processes";
 import { createConductorServer, createRefusingServer } from "./server";
 import { httpSmokeTests } from "./releases/smoke";
 import { openStore } from "./store";
+import { Reserve } from "./system/reserve";
 
 /** systemd's socket activation passes the first socket as this file descriptor. */
 const ACTIVATED_SOCKET = 3;
+
+/**
+ * Writes that a full disk takes still, until somebody has made room: of the truth with its journal, which hold an operator's pages
+ * and snippets, and of the route, which is one line.
+ */
+const TRUTH_RESERVE = { files: 8, bytes: 256 * 1024 };
+const ROUTE_RESERVE = { files: 8, bytes: 4096 };
 
 /** It keeps little, and a host may be small: megabytes of what lives long, and of what does not. */
 const PUBLISHER_LIMITS = ["--max-old-space-size=96", "--max-semi-space-size=2", "--optimize-for-size"];
@@ -41,7 +51,12 @@ async function main(app: string): Promise<void> {
   // Goes to the journal, which adds the time.
   const log = (line: string): void => console.log(line);
   const paths = pathsOf(app);
-  const store = await openStore(paths.site, paths.journal).catch((error: unknown) => {
+  const reserves = [
+    new Reserve(dirname(paths.site), TRUTH_RESERVE),
+    new Reserve(dirname(paths.trafficFallback), ROUTE_RESERVE),
+  ] as const;
+  const [truthReserve, routeReserve] = reserves;
+  const store = await openStore(paths.site, paths.journal, truthReserve.write).catch((error: unknown) => {
     // Every act is answered with the fault and the way out; a conductor that ended here would leave callers waiting.
     const fault = error instanceof Error ? error.message : String(error);
     log(fault);
@@ -51,7 +66,7 @@ async function main(app: string): Promise<void> {
   if (store === null) {
     return;
   }
-  const frontDoor = nginxFrontDoor(paths);
+  const frontDoor = nginxFrontDoor(paths, nginxIsStarting, routeReserve.write);
   const id = (flag: string): number => Number(execFileSync("id", [flag, paths.user], { encoding: "utf8" }));
   const account = { uid: id("-u"), gid: id("-g") };
   const environments = environmentsOnDisk(paths, account);
@@ -82,6 +97,9 @@ async function main(app: string): Promise<void> {
   const server = createConductorServer(conductor, log);
   server.listen({ fd: ACTIVATED_SOCKET });
   log(`conducting ${app}, generation ${store.site.generation}`);
+  for (const missing of await Promise.all(reserves.map((reserve) => reserve.fill()))) {
+    if (missing !== null) log(`no reserve for a full disk: ${missing}`);
+  }
   // At once: what is finished first may be built for an hour, and users are served meanwhile.
   await Promise.all([
     recovered,

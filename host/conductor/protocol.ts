@@ -379,6 +379,8 @@ export interface SiteStatus {
   readonly underWay: string | null;
   /** How publishing goes; absent where the host publishes nothing. */
   readonly monitoring?: MonitoringStatus;
+  /** Why the disk does not hold what is in force, which a restart would undo; absent where it does. */
+  readonly unrecorded?: string;
 }
 
 /** The certificate that users see. */

@@ -2,6 +2,7 @@ import { request } from "node:https";
 import split from "../../nginx/split.js";
 import { Failed } from "../faults";
 import { Lane } from "../system/lane";
+import type { WriteDurably } from "../system/reserve";
 import type { Paths } from "../paths";
 import { COLOURS, otherColour, type Colour, type SiteSettings } from "../protocol";
 import { encodeRoute, routeOf, shareOf, type Route, type Site } from "../site";
@@ -18,8 +19,11 @@ export interface FrontDoor {
    * Puts the truth's route in force: in the file that Nginx starts with and in the running Nginx, read back. A site
    * without traffic has no route, and nothing is touched.
    * Resolves to false where no Nginx runs that could be told; it reads the file when it starts.
+   * @throws NotRecorded where the running Nginx has it, and the file cannot be written.
    */
   set(site: Site): Promise<boolean>;
+  /** Why the file that Nginx starts with does not hold what was set last; null where it does. */
+  readonly unrecorded: string | null;
   /** The route that is in force, as njs has it; null where no Nginx answers. */
   read(): Promise<string | null>;
   /**
@@ -44,8 +48,9 @@ export function routeFileText(site: Site): string | null {
 /**
  * Speaks to the Nginx of this host.
  * @param isStarting tells whether a Nginx runs that does not listen yet
+ * @param write writes the file that Nginx starts with: a reserve's, so that a full disk does not keep it from it
  */
-export function nginxFrontDoor(paths: Paths, isStarting = nginxIsStarting): FrontDoor {
+export function nginxFrontDoor(paths: Paths, isStarting = nginxIsStarting, write?: WriteDurably): FrontDoor {
   const control: Control = (path, body) =>
     requestUnix({
       socket: paths.frontDoor,
@@ -53,7 +58,7 @@ export function nginxFrontDoor(paths: Paths, isStarting = nginxIsStarting): Fron
       timeoutMs: CONTROL_TIMEOUT_MS,
       ...(body === undefined ? {} : { method: "PUT", body }),
     });
-  const inNginx = new NginxRoute(control, paths.trafficFallback, isStarting);
+  const inNginx = new NginxRoute(control, paths.trafficFallback, isStarting, write);
   const set = async (site: Site): Promise<boolean> => {
     const file = routeFileText(site);
     // Where nobody has said who serves: what serves now, if anything, is not ours to change.
@@ -63,6 +68,9 @@ export function nginxFrontDoor(paths: Paths, isStarting = nginxIsStarting): Fron
   const lane = new Lane();
   return {
     set: (site) => lane.run(() => set(site)),
+    get unrecorded() {
+      return inNginx.unrecorded;
+    },
     async read() {
       try {
         return await inNginx.read();

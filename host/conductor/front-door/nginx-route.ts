@@ -1,5 +1,6 @@
-import { Failed } from "../faults";
-import { writeDurably } from "../system/durable-file";
+import { Failed, NotRecorded } from "../faults";
+import { readIfThere, writeDurably } from "../system/durable-file";
+import type { WriteDurably } from "../system/reserve";
 import type { UnixAnswer } from "../system/unix-http";
 import { waitUntil } from "../system/wait";
 
@@ -19,15 +20,24 @@ export function absentAsNull(error: NodeJS.ErrnoException): null {
 
 /** The route in its two places: in the running Nginx, and in the file that it starts with. */
 export class NginxRoute {
+  private fault: string | null = null;
+
   /**
    * @param file what Nginx's configuration includes
    * @param isStarting tells whether a Nginx runs that does not listen yet
+   * @param write writes that file
    */
   constructor(
     private readonly control: Control,
     private readonly file: string,
     private readonly isStarting: () => Promise<boolean>,
+    private readonly write: WriteDurably = writeDurably,
   ) {}
+
+  /** Why the file is not as it was set last; null where it is. */
+  get unrecorded(): string | null {
+    return this.fault;
+  }
 
   /** The route that is in force; null where nobody listens. */
   async read(): Promise<string | null> {
@@ -39,10 +49,11 @@ export class NginxRoute {
    * @param text the file's content, with the route in it
    * @returns false where no Nginx runs that could be told; it reads the file when it starts.
    * @throws Failed where Nginx does something else than it was told.
+   * @throws NotRecorded where it does what it was told, if it runs, and the file cannot be written.
    */
   async set(route: string, text: string): Promise<boolean> {
     // At once: users need not wait for a disk. Whether it was heard is asked below.
-    await Promise.all([this.tell(route).catch(() => false), writeDurably(this.file, text, 0o644)]);
+    await Promise.all([this.tell(route).catch(() => false), this.keep(text)]);
     // A Nginx that starts from here on reads this file. One that started meanwhile may have read the one before it, and
     // was not there to be told.
     let found: string | null | undefined;
@@ -54,7 +65,25 @@ export class NginxRoute {
       const seconds = START_DEADLINE_MS / 1000;
       throw new Failed(`Nginx has been starting for ${seconds} s; see \`systemctl status nginx\``);
     }
-    return found === route || (await this.tell(route));
+    const isTold = found === route || (await this.tell(route));
+    if (this.fault !== null) {
+      throw new NotRecorded(
+        `the file that Nginx starts with cannot be written, the route before may come back with a restart: ${this.fault}`,
+      );
+    }
+    return isTold;
+  }
+
+  /** Writes the file. Where that fails it is told by {@link NginxRoute.unrecorded}: what runs is to be told all the same. */
+  private async keep(text: string): Promise<void> {
+    try {
+      await this.write(this.file, text, 0o644);
+      this.fault = null;
+    } catch (error) {
+      // What it holds already needs no room.
+      const found = await readIfThere(this.file).catch(() => null);
+      this.fault = found === text ? null : (error as Error).message;
+    }
   }
 
   /** False where nobody listens. */

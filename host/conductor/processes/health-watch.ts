@@ -1,7 +1,8 @@
+import { NotRecorded } from "../faults";
 import type { FrontDoor } from "../front-door/front-door";
 import type { Prober } from "./prober";
 import { COLOURS, type Colour } from "../protocol";
-import { withColour } from "../site";
+import { withColour, type Site } from "../site";
 import type { Store } from "../store";
 
 /** Consecutive results of a colour's probes. */
@@ -37,12 +38,14 @@ export function judgeHealth(
 
 /**
  * Probes every colour that runs something, for ever, and keeps its health in the truth: a colour that falls sick loses
- * its share to the other one within moments, and gets it back when it is well.
+ * its share to the other one within moments, and gets it back when it is well. A full disk keeps it from neither; what
+ * could not be recorded, by it or by an abort, it records once there is room.
  */
 export class HealthWatch {
   private readonly streaks: Record<Colour, Streak> = { blue: NO_STREAK, green: NO_STREAK };
   private readonly startedAt = performance.now();
   private stopped = false;
+  private told: string | null = null;
 
   constructor(
     private readonly store: Store,
@@ -76,7 +79,7 @@ export class HealthWatch {
     this.streaks[colour] = streak;
     const startingUp = performance.now() - this.startedAt < settings.health.deadlineSeconds * 1000;
     const seen = this.store.site;
-    const saved = await this.store.update((site) => {
+    const saved = await this.store.enforce((site) => {
       const now = site.colours[colour];
       // The colour was changed while the probe was under way: the result is about something else.
       return now.release !== release || now.before !== null
@@ -85,9 +88,30 @@ export class HealthWatch {
             healthy: judgeHealth(now.healthy, streak, settings.health, startingUp),
           });
     });
-    if (saved.colours[colour].healthy !== seen.colours[colour].healthy) {
+    const isChanged = saved.colours[colour].healthy !== seen.colours[colour].healthy;
+    if (isChanged) {
       this.log(`${colour} is ${saved.colours[colour].healthy ? "healthy" : `not healthy: ${fault ?? ""}`}`);
-      await this.frontDoor.set(saved);
     }
+    if (isChanged || this.frontDoor.unrecorded !== null) {
+      await this.setRoute(saved);
+    }
+    this.tellRecord();
+  }
+
+  private async setRoute(site: Site): Promise<void> {
+    try {
+      await this.frontDoor.set(site);
+    } catch (error) {
+      // The running Nginx has it. A conductor that ended here would forget what is not recorded.
+      if (!(error instanceof NotRecorded)) throw error;
+    }
+  }
+
+  /** Tells once that what is in force is not recorded, and why, and once that it is again. */
+  private tellRecord(): void {
+    const unrecorded = this.store.unrecorded ?? this.frontDoor.unrecorded;
+    if (unrecorded === this.told) return;
+    this.told = unrecorded;
+    this.log(unrecorded === null ? "what is in force is recorded" : `in force, not recorded: ${unrecorded}`);
   }
 }

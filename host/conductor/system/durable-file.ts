@@ -8,13 +8,20 @@ export async function writeDurably(path: string, text: string, mode = 0o600): Pr
   await syncDirectory(dirname(path));
 }
 
+/** Where the new text of `path` is until it is whole. */
+export function temporaryOf(path: string): string {
+  return `${path}.new`;
+}
+
 /** As {@link writeDurably}, but for that a power cut may bring the old text back, whole (write, fsync, rename). */
 export async function writeWhole(path: string, text: string, mode = 0o600): Promise<void> {
-  const temporary = `${path}.new`;
-  const file = await open(temporary, "w", mode);
+  const temporary = temporaryOf(path);
+  // What is there already is overwritten and cut, not emptied first: on a full disk its room would be lost.
+  const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT, mode);
   try {
     await file.chmod(mode);
     await file.writeFile(text);
+    await file.truncate(Buffer.byteLength(text));
     await file.sync();
   } finally {
     await file.close();

@@ -68,6 +68,11 @@ it.each<[string, Partial<SiteStatus>, string]>([
   ["a share that is not what was asked", { effectiveWeight: 0 }, "5 % asked, <yellow>0 % in effect</>"],
   ["maintenance", { closed: true, maintenance: true }, "<red>CLOSED: maintenance</>"],
   ["a change in place", { closed: true }, "<red>CLOSED: a change in place</>"],
+  [
+    "an abort that the disk did not take",
+    { unrecorded: "ENOSPC: no space left" },
+    "<red>a restart would undo what is in force: ENOSPC: no space left</>",
+  ],
   ["an act under way", { underWay: "restore" }, "<yellow>restore</>"],
   [
     "a sick colour",

@@ -2,8 +2,11 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { dirname } from "node:path";
 import { nginxFrontDoor, type FrontDoor } from "../../../host/conductor/front-door/front-door";
+import { NotRecorded } from "../../../host/conductor/faults";
 import type { Paths } from "../../../host/conductor/paths";
 import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
+import { writeDurably } from "../../../host/conductor/system/durable-file";
+import type { WriteDurably } from "../../../host/conductor/system/reserve";
 import { pathsUnder, removeDirectories, serving, siteOf, temporaryDirectory } from "./support/fixtures";
 import { UnixServers } from "./support/unix-server";
 
@@ -89,6 +92,30 @@ it("writes the file where no Nginx runs, and says that nobody was told", async (
   expect(await frontDoor.set(canary(5))).toBe(false);
   expect(fallback()).toContain(route(canary(5)));
   expect(await frontDoor.read()).toBeNull();
+});
+
+it("tells the running Nginx what its file has no room for, says so, and writes it as soon as it can", async () => {
+  const paths = pathsUnder(temporaryDirectory());
+  const control = new Control();
+  mkdirSync(dirname(paths.trafficFallback), { recursive: true });
+  await control.listen(paths.frontDoor);
+  let write: WriteDurably = writeDurably;
+  const frontDoor = nginxFrontDoor(
+    paths,
+    () => Promise.resolve(false),
+    (...file) => write(...file),
+  );
+  await frontDoor.set(canary(50));
+  write = () => Promise.reject(new Error("ENOSPC: no space left on device, write"));
+  await expect(frontDoor.set(canary(5))).rejects.toThrow(NotRecorded);
+  expect(control.state).toBe(route(canary(5)));
+  expect(frontDoor.unrecorded).toMatch("ENOSPC");
+  // The file holds this one already.
+  expect(await frontDoor.set(canary(50))).toBe(true);
+  expect(frontDoor.unrecorded).toBeNull();
+  write = writeDurably;
+  expect(await frontDoor.set(canary(5))).toBe(true);
+  expect(readFileSync(paths.trafficFallback, "utf8")).toContain(route(canary(5)));
 });
 
 it("tells a Nginx that read the file before, and does not listen yet", async () => {

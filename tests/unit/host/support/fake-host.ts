@@ -8,7 +8,7 @@ import type { StartPublisher } from "../../../../host/conductor/monitoring/publi
 import { MonitoringStore } from "../../../../host/monitoring/state";
 import type { DatabaseWorker } from "../../../../host/conductor/database/worker-process";
 import { DatabaseStore } from "../../../../host/database/state";
-import { Failed, Refused } from "../../../../host/conductor/faults";
+import { Failed, NotRecorded, Refused } from "../../../../host/conductor/faults";
 import type { Inspector, SitePart } from "../../../../host/conductor/drift/drift";
 import type { Environments } from "../../../../host/conductor/releases/environments";
 import type { FrontDoor } from "../../../../host/conductor/front-door/front-door";
@@ -20,6 +20,8 @@ import type { ReleaseHost } from "../../../../host/conductor/releases/release";
 import { encodeRoute, routeOf, shareOf, type Site } from "../../../../host/conductor/site";
 import type { SmokeTests } from "../../../../host/conductor/releases/smoke";
 import { openStore, type Store } from "../../../../host/conductor/store";
+import { writeDurably } from "../../../../host/conductor/system/durable-file";
+import type { WriteDurably } from "../../../../host/conductor/system/reserve";
 import { fakeCertificateHost } from "./fake-certificates";
 import { pathsUnder, runningOf, temporaryDirectory } from "./fixtures";
 
@@ -50,15 +52,20 @@ export class FakeHost {
   readonly drift = new Map<SitePart, string>();
   /** Requests under way, by colour. */
   readonly inFlight: Record<Colour, number> = { blue: 0, green: 0 };
+  /** Why the file that the front door starts with cannot be written; null while it can. */
+  fileFault: string | null = null;
+  /** How the truth is written. */
+  write: WriteDurably = writeDurably;
   /** Route that the front door has; null while it is down. */
   route: string | null = "blue 0 0 0 0 0";
   hook: Hook = () => undefined;
   private live: Site | null = null;
+  private unrecorded: string | null = null;
 
   /** Opens the truth anew, as a conductor that starts does. */
   async start(): Promise<{ conductor: Conductor; store: Store; host: ReleaseHost }> {
     const [site, journal] = [join(this.directory, "site.json"), join(this.directory, "journal.json")];
-    const store = this.hooked(await openStore(site, journal));
+    const store = this.hooked(await openStore(site, journal, (...file) => this.write(...file)));
     const host: ReleaseHost = {
       store,
       frontDoor: this.frontDoor,
@@ -126,7 +133,7 @@ export class FakeHost {
     }
   }
 
-  readonly frontDoor: FrontDoor = {
+  readonly frontDoor: FrontDoor = unrecordedIs(() => this.unrecorded, {
     set: async (site) => {
       await this.step(`route ${COLOURS.map((c) => `${c} ${shareOf(routeOf(site), c)}`).join(" ")}`);
       this.live = site;
@@ -134,6 +141,10 @@ export class FakeHost {
         return false;
       }
       this.route = encodeRoute(routeOf(site));
+      this.unrecorded = this.fileFault;
+      if (this.unrecorded !== null) {
+        throw new NotRecorded(this.unrecorded);
+      }
       return true;
     },
     read: () => Promise.resolve(this.route),
@@ -152,7 +163,7 @@ export class FakeHost {
         }
       }
     },
-  };
+  });
 
   private readonly processes: Processes = {
     swap: async (colour, release) => {
@@ -240,6 +251,14 @@ export class FakeHost {
   private hooked(store: Store): Store {
     const step = (name: string): Promise<void> => this.step(name);
     let told = store.site.generation;
+    const tell = async (changing: Promise<Site>): Promise<Site> => {
+      const site = await changing;
+      if (site.generation !== told) {
+        told = site.generation;
+        await step("saved");
+      }
+      return site;
+    };
     return {
       get site() {
         return store.site;
@@ -247,14 +266,11 @@ export class FakeHost {
       get unfinished() {
         return store.unfinished;
       },
-      async update(change) {
-        const site = await store.update(change);
-        if (site.generation !== told) {
-          told = site.generation;
-          await step("saved");
-        }
-        return site;
+      get unrecorded() {
+        return store.unrecorded;
       },
+      update: (change) => tell(store.update(change)),
+      enforce: (change) => tell(store.enforce(change)),
       async begin(act: Act) {
         await store.begin(act);
         await step("begin");
@@ -265,6 +281,11 @@ export class FakeHost {
       },
     };
   }
+}
+
+/** A front door with a fault that is asked for whenever it is read. */
+function unrecordedIs(fault: () => string | null, door: Omit<FrontDoor, "unrecorded">): FrontDoor {
+  return Object.defineProperty({ ...door, unrecorded: null }, "unrecorded", { get: fault });
 }
 
 /** What happened, without bookkeeping and repetition: the order that matters. */
