@@ -207,6 +207,32 @@ test("an API that is away is told once, and gets everything with its own times",
   expect(points.length).toBeGreaterThanOrEqual(3);
 });
 
+test("logs are rotated once an hour, and what the application writes from then on is in the new file", async () => {
+  const shown = ["--property=ActiveState", "--property=TimersCalendar", "--property=Result"];
+  const { stdout: timer } = await world.host.exec(["systemctl", "show", "logrotate.timer", ...shown]);
+  expect(timer).toMatch(/^ActiveState=active$/m);
+  expect(timer).toMatch(/^Result=success$/m);
+  // The only one: the distribution's `daily` is none beside it.
+  expect(timer.match(/OnCalendar=[^;]*/g)).toEqual(["OnCalendar=*-*-* *:00:00 "]);
+  const limits = await world.host.exec(["grep", "-c", "maxsize 100M", "-r", "/etc/logrotate.d"]);
+  expect(limits.stdout).toMatch(/vehicleservice:2\n/);
+  expect(limits.stdout).toMatch(/nginx:1\n/);
+  const log = "/var/log/vehicleservice/blue_out.log";
+  const text = async (): Promise<string> => (await world.host.exec(["cat", log])).stdout;
+  const instance = /node .*launcher\.js/;
+  await waitFor("a first line", WAIT_SECONDS, async () => ((await text()) === "" ? undefined : true));
+  await world.host.exec(["systemctl", "start", "logrotate.service"]);
+  await world.host.exec(["logrotate", "--force", "/etc/logrotate.d/vehicleservice"]);
+  expect((await world.host.exec(["cat", `${log}.1`])).stdout).toMatch(/sample v0\.9\.9 \(blue\) listens/);
+  expect(await text()).toBe("");
+  // What starts anew says so, by way of PM2, which has had the file open since before.
+  await kill(instance);
+  const line = /^\S+ \S+ \S+: sample v0\.9\.9 \(blue\) listens on port \d+\n$/;
+  await waitFor("a line in the new file", WAIT_SECONDS, async () =>
+    line.test(await text()) ? true : undefined,
+  );
+});
+
 test("every request's line is shipped once, over a rotation, and no line holds a secret", async () => {
   await world.host.exec(["logrotate", "--force", "/etc/logrotate.d/vehicleservice"]);
   const run = await load();
