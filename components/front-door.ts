@@ -26,7 +26,7 @@ const result: z.ZodType<ConfigureResult> = z.object({ configuration: z.string() 
 
 /**
  * Nginx in front of both colours: domains, TLS, probes, testers' route. A change costs one reload and no request that was processed: of
- * HTTP/1.1 none fails; HTTP/2 sessions end, and what was on its way to one is refused unprocessed (GOAWAY, REFUSED_STREAM), which by the protocol
+ * HTTP/1.1 none fails on a connection that was used within the last ten seconds; HTTP/2 sessions end, and what was on its way to one is refused unprocessed (GOAWAY, REFUSED_STREAM), which by the protocol
  * clients send again by themselves, whatever its method.
  */
 export class FrontDoor extends pulumi.ComponentResource {

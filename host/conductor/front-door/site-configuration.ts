@@ -3,6 +3,9 @@ import { COLOURS, otherColour, type Colour, type SiteSettings } from "../protoco
 import type { Paths } from "../paths";
 import { renderHeaders, renderLimit, renderPathMap, renderPolicyVariables, siteFiles } from "./site-policy";
 
+/** How long a client's connection that has just been used outlives a reload, in seconds. */
+const KEPT_AT_RELOAD_SECONDS = 10;
+
 /** What the site's Nginx configuration is a function of. */
 export interface SiteConfigurationInput {
   readonly settings: SiteSettings;
@@ -184,8 +187,9 @@ function renderSite(settings: SiteSettings, paths: Paths): string {
 
     keepalive_timeout ${settings.keepaliveSeconds}s;
     keepalive_requests ${settings.keepaliveRequests};
-    # At a reload the old workers let idle connections live this long, so that a request on its way is not lost.
-    keepalive_min_timeout 1s;
+    # At a reload the old workers let connections live that were idle for no longer than this, so that a request on its way is not lost: longer
+    # than a busy machine stalls, and short enough that idle connections can be had back when connections run out.
+    keepalive_min_timeout ${Math.min(KEPT_AT_RELOAD_SECONDS, settings.keepaliveSeconds)}s;
     client_max_body_size ${settings.maxBodyMegabytes}m;
 
     add_header Set-Cookie $app_set_id always;

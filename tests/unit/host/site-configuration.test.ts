@@ -68,7 +68,7 @@ describe("the site's configuration", () => {
 
   it("lets idle connections live on at a reload, and busy ones for long", () => {
     const site = block(render().slice(render().indexOf("listen 443") - 20), "server");
-    expect(site).toMatch(/keepalive_min_timeout 1s;/);
+    expect(site).toMatch(/keepalive_min_timeout 10s;/);
     expect(site).toMatch(/keepalive_requests 1000000;/);
     expect(site).toMatch(/keepalive_timeout 75s;/);
     expect(site).toMatch(/http2 on;/);
