@@ -198,7 +198,7 @@ const PAGES: readonly Definition[] = [
     remedy: (site) =>
       `Pay once. See at Stripe (Payments, Failed; Developers, Logs) whether they have a reason in common: keys that were rolled, an ` +
       `account that is restricted, an outage (status.stripe.com). Read ${site.logs}/application. If it began with a release: ` +
-      `${wayBack(site)}. On a quiet night it may be one visitor with a bad card.`,
+      `${WAY_BACK}. On a quiet night it may be one visitor with a bad card.`,
   },
   {
     ...{ name: "webhook-refused", severity: "page", of: "webhook", ...STAYS_ABOVE },
@@ -213,7 +213,7 @@ const PAGES: readonly Definition[] = [
     remedy: (site) =>
       `See at Stripe (Developers, Webhooks) what it is told. 400: the release does not know the secret that Stripe signs by; after a ` +
       `rotation it has to take any of the secrets in STRIPE_WEBHOOK_SECRET, which has commas between them. 3xx: the path moved, or a login ` +
-      `stands before it. If it began with a release: ${wayBack(site)}. Stripe repeats its events for three days: mended in time, nothing is lost.`,
+      `stands before it. If it began with a release: ${WAY_BACK}. Stripe repeats its events for three days: mended in time, nothing is lost.`,
   },
   {
     ...{ name: "host-silent", severity: "page", of: "site", ...IS_SILENT },
