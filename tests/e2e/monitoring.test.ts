@@ -233,6 +233,18 @@ test("logs are rotated once an hour, and what the application writes from then o
   );
 });
 
+test("an operator sees a colour's processes and what they print, and changes none of them", async () => {
+  const pm2 = (...words: string[]): Promise<CommandResult> =>
+    world.host.exec(["vehicleservice-pm2", ...words], { check: false });
+  expect((await pm2("blue", "list")).stdout).toMatch(/vehicleservice-production-blue .*online/);
+  const logs = await pm2("blue", "logs", "--nostream", "--lines", "20");
+  expect(logs.stdout).toMatch(/sample v0\.9\.9 \(blue\) listens/);
+  const before = world.host.pidsOf(/node .*launcher\.js/);
+  expect(await pm2("blue", "stop", "all")).toMatchObject({ exitCode: 3 });
+  expect(await pm2("green", "list")).toMatchObject({ exitCode: 5 });
+  expect(world.host.pidsOf(/node .*launcher\.js/)).toEqual(before);
+});
+
 test("every request's line is shipped once, over a rotation, and no line holds a secret", async () => {
   await world.host.exec(["logrotate", "--force", "/etc/logrotate.d/vehicleservice"]);
   const run = await load();

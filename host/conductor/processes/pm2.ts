@@ -55,7 +55,7 @@ export function pm2OfColours(paths: Paths, enclosure: Enclosure): Pm2 {
     } catch (error) {
       if (error instanceof CommandFailed) {
         throw new Failed(
-          `PM2 of ${colour}: ${args.join(" ")} ${error.ending}\nWay out: see \`systemctl status ${paths.unit}@${colour}\``,
+          `PM2 of ${colour}: ${args.join(" ")} ${error.ending}\nWay out: see \`systemctl status ${paths.unit}@${colour}\` and \`${paths.unit}-pm2 ${colour} list\``,
         );
       }
       throw error;
@@ -67,7 +67,7 @@ export function pm2OfColours(paths: Paths, enclosure: Enclosure): Pm2 {
       if (!(await listens(join(paths.pm2, colour, "rpc.sock")))) {
         return null;
       }
-      return parseInstances(await pm2(colour, "jlist"));
+      return parseInstances(await pm2(colour, "jlist"), `${paths.unit}-pm2 ${colour} jlist`);
     },
     async start(colour, instances) {
       // PM2's word for it, although nothing that runs is touched.
@@ -79,8 +79,12 @@ export function pm2OfColours(paths: Paths, enclosure: Enclosure): Pm2 {
   };
 }
 
-/** Reads what `pm2 jlist` prints: one line of JSON, behind words for people. */
-export function parseInstances(output: string): Instance[] {
+/**
+ * Reads what `pm2 jlist` prints: one line of JSON, behind words for people.
+ * @param command shows it to an operator
+ * @throws Failed where there is none.
+ */
+export function parseInstances(output: string, command: string): Instance[] {
   const line = output
     .split("\n")
     .reverse()
@@ -92,6 +96,6 @@ export function parseInstances(output: string): Instance[] {
       status: pm2_env.status,
     }));
   } catch {
-    throw new Failed("PM2 does not list its instances; see `pm2 jlist`");
+    throw new Failed(`PM2 does not list its instances; see \`${command}\``);
   }
 }
