@@ -169,7 +169,7 @@ const PAGES: readonly Definition[] = [
       (limits) => limits.responseTime.milliseconds,
     ),
     wrong: "One of twenty users' requests takes longer than the limit.",
-    remedy: (site) =>
+    remedy: () =>
       `Compare the colours on the dashboard. If only the candidate is slow: ${WAY_BACK}. Else look for long queries and locks ` +
       `(\`bin/ops db\`), and at CPU and memory of the host.`,
   },
@@ -210,7 +210,7 @@ const PAGES: readonly Definition[] = [
     wrong:
       "Stripe's events are refused: more than the limit, one after the other, were answered by something else than 2xx, and none was " +
       "accepted between them. What was paid reaches no wallet. (Counted is what carries a Stripe-Signature: a probe without one is not.)",
-    remedy: (site) =>
+    remedy: () =>
       `See at Stripe (Developers, Webhooks) what it is told. 400: the release does not know the secret that Stripe signs by; after a ` +
       `rotation it has to take any of the secrets in STRIPE_WEBHOOK_SECRET, which has commas between them. 3xx: the path moved, or a login ` +
       `stands before it. If it began with a release: ${WAY_BACK}. Stripe repeats its events for three days: mended in time, nothing is lost.`,

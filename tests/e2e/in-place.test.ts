@@ -111,7 +111,7 @@ const isThere = async (path: string): Promise<boolean> =>
 
 test("another version in its place: users meet the page meanwhile, and nothing worse", async () => {
   const before = (await world.status()).colours.blue.directory ?? "";
-  await world.setConfig({ blueVersion: "v1.0.0" });
+  world.setConfig({ blueVersion: "v1.0.0" });
   const preview = await world.project.pulumi(["preview"]);
   expect(preview.stdout + preview.stderr).toContain(WARNING);
   expect((await world.status()).colours.blue.version).toBe("v0.9.9");
@@ -164,7 +164,7 @@ test("the conductor killed while the site is closed: the next one finishes, and 
     writeFileSync(file, text.replace(/^main\(process\.env\);$/m, "setTimeout(main, 3000, process.env);"));
   });
   await mark("killed");
-  await world.setConfig({ blueVersion: "v1.2.0" });
+  world.setConfig({ blueVersion: "v1.2.0" });
   const up = startUp(world.project);
   await closedPage(up);
   const conductor = world.host.pidsOf(/node \S*\/conductor\.js /);
