@@ -37,7 +37,7 @@ const SOUND: readonly Act[] = [
     act: "drift",
     desired: {
       ...desiredOf({
-        releases: { blue: intentOf("v1"), green: null },
+        releases: { blue: intentOf("v1.0.0"), green: null },
         traffic: { stable: "blue", weight: 0 },
       }),
       inPlace: true,
