@@ -109,7 +109,7 @@ test("on a fresh clone an offline plan shows it all by made-up values, and leave
   mkdirSync(cli);
   writeFileSync(join(cli, "pulumi"), "#!/bin/sh\nexit 99\n", { mode: 0o755 });
   const env = { HOME: join(directory, "nobody"), PATH: `${cli}:${process.env["PATH"] ?? ""}` };
-  const command = "bin/pulumi preview -s production --offline-plan";
+  const command = block(PAGE, "offline-plan");
   const { stdout, stderr } = await run(["bash", "--norc", "-c", command], { cwd: clone, env });
   expect(stderr).toBe("");
   expect(stdout).toMatch(
