@@ -11,6 +11,7 @@ import type {
 import { z } from "zod";
 import { DRIFT_PARTS, ExitCode, type DesiredState, type DriftAct } from "../host/conductor/protocol";
 import { askHost, type HostConnection } from "./ask-host";
+import { REFUSED_BY_HOST } from "./refusal";
 
 /** What may have been changed by hand: the host software as a whole, and what the conductor looks after. */
 export const PARTS = ["software", ...DRIFT_PARTS] as const;
@@ -67,7 +68,7 @@ async function check(olds: Partial<DriftInputs>, { desired, ...news }: DriftArgs
       console.error(`changed on the host, and put right by an up: ${found[part]}`);
     }
     if (refusal !== null) {
-      const reason = `the host refuses what this config asks for, and nothing was changed: ${refusal}`;
+      const reason = `${REFUSED_BY_HOST}: ${refusal}`;
       return { inputs: news, failures: [{ property: "", reason }] };
     }
     const mends = Object.fromEntries(

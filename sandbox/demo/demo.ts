@@ -1,3 +1,4 @@
+import { REFUSED_BY_HOST } from "../../components/refusal";
 import { ExitCode } from "../../host/conductor/protocol";
 import { CommandError } from "../command";
 import { CloudSite, type CloudSiteOptions } from "../cloud-site";
@@ -69,8 +70,8 @@ async function replaceHost(site: Site, options: SiteOptions, print: Print): Prom
   return openSite(options, print);
 }
 
-/** In Pulumi's output: the conductor refused an act, and touched nothing. */
-const REFUSED = new RegExp(`status ${ExitCode.refused}\\b`);
+/** In Pulumi's output: the host would refuse what is asked for, or refused an act, and touched nothing. */
+const REFUSED = new RegExp(`${REFUSED_BY_HOST}|status ${ExitCode.refused}\\b`);
 
 class Demo {
   private readonly faults: string[] = [];
