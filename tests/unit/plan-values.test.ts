@@ -103,3 +103,29 @@ test("a stack that wants no database, no Stripe and no Supabase gets no keys for
     secrets: [],
   });
 });
+
+test("seven faults of seven parts of a production config are told in one message, each by its key", () => {
+  const broken = [
+    [["variables", "STRIPE_SECRET_KEY"], ["sk", "test", "a".repeat(80)].join("_")],
+    [["stripeApiKey"], `whsec_${"a".repeat(32)}`],
+    [["variables", "NEXT_PUBLIC_SUPABASE_URL"], "https://abcdefghijklmnopqrst.supabase.co/rest"],
+    [["variables", "ENCRYPTION_KEY"], Buffer.alloc(31, 1).toString("base64")],
+    [["host", "ec2", "sshFrom"], undefined],
+    [["monitoring", "page"], undefined],
+    [["aws:region"], "eu-central-9"],
+  ] as const;
+  const sound = planned(committed()).values;
+  const values = broken.reduce<Values>((all, [path, value]) => changed(all, path, value), sound);
+  const keys = keysAtFault(values).map((key) => key.replace("vehicleservice:", ""));
+  // A region is wrong where what lies in it says another one.
+  expect(keys.sort()).toEqual([
+    ...[
+      "backups.region",
+      "host.ec2.availabilityZone",
+      "host.ec2.sshFrom",
+      "monitoring.page.emails",
+      "stripeApiKey",
+    ],
+    ...["ENCRYPTION_KEY", "NEXT_PUBLIC_SUPABASE_URL", "STRIPE_SECRET_KEY"].map((name) => `variables.${name}`),
+  ]);
+});
