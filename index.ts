@@ -114,5 +114,6 @@ export const { schemaVersion, measuredRestoreSeconds, lastBackup } = database;
 export const { access: supabaseAccess } = supabase;
 // What Stripe's dashboard alone takes, and the endpoints that Stripe sends events by.
 export const { redirectUri: stripeRedirectUri, endpoints: stripeEndpoints } = stripe;
-// Colours that serve users by an environment that has changed since: they get the new one by their next release.
+// Colours that serve users by an environment, or a way to be built and started, that has changed since: they get the new one by their next
+// release.
 export const pending = { blue: blue.pending, green: green.pending };
