@@ -299,13 +299,16 @@ export class SandboxHost {
     return pids.find((pid) => /^NSpid:\t\d+\t1$/m.test(readProc(pid, "status")));
   }
 
-  /** Processes in the guest's own process namespace, those that {@link SandboxHost.exec} started among them. */
+  /**
+   * Processes in the guest's own process namespace, those that {@link SandboxHost.exec} started among them, and in those that were
+   * made in it: a build has one of its own.
+   */
   private guestPids(): number[] {
     const init = this.init();
     const namespace = init === undefined ? undefined : processNamespace(init);
     if (namespace === undefined) return [];
     const numbers = fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-    return numbers.map(Number).filter((pid) => processNamespace(pid) === namespace);
+    return numbers.map(Number).filter((pid) => descendsInto(pid, namespace));
   }
 }
 
@@ -321,6 +324,15 @@ function readProc(pid: number, file: string): string {
   } catch {
     return ""; // The process has ended meanwhile.
   }
+}
+
+/** Is a process, or one that it descends from, in a process namespace? What is in this machine's own is not looked at further. */
+function descendsInto(pid: number, namespace: string): boolean {
+  const found = processNamespace(pid);
+  if (found === namespace) return true;
+  if (found === undefined || found === processNamespace(process.pid)) return false;
+  const [, parent = "0"] = /^PPid:\t(\d+)$/m.exec(readProc(pid, "status")) ?? [];
+  return parent !== "0" && descendsInto(Number(parent), namespace);
 }
 
 function processNamespace(pid: number): string | undefined {
