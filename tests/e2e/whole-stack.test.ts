@@ -93,7 +93,7 @@ test("one `up` makes all of it, and the site serves", async () => {
     colours: { blue: { version: "v0.9.9", healthy: true, admitted: true } },
     monitoring: { lastPublished: expect.any(String) },
   });
-  expect(await watched.alarms()).toHaveLength(15);
+  expect(await watched.alarms()).toHaveLength(18);
   expect(await publishesBy()).toBeNull();
   const told = await outputs();
   // From the bucket that the stack made, by the machine's own role.
