@@ -1,7 +1,20 @@
-import { COLOURS, type Colour, type SiteStatus } from "../host/conductor/protocol";
-import type { Paint } from "./command";
+import {
+  COLOURS,
+  type AbortAct,
+  type AckAct,
+  type Colour,
+  type SiteStatus,
+} from "../host/conductor/protocol";
+import { siteStatus } from "./answers";
+import type { Outcome, Paint } from "./command";
 import type { Host } from "./host";
 import { aligned, printable } from "./text";
+
+/** Sends an act that is answered with what is in force, and tells that. */
+export async function takeAndTell(at: Host, act: AbortAct | AckAct, paint: Paint): Promise<Outcome> {
+  const site = await at.take(act, siteStatus);
+  return { document: { app: at.app, host: at.where, site }, text: siteText(at, site, paint) };
+}
 
 /** What is in force at a site, for people: shares, an abort, what is under way, and each colour. */
 export function siteText(

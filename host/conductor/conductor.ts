@@ -7,6 +7,7 @@ import type { DatabaseJobs, Maintenance } from "./database/database-jobs";
 import { findDrift } from "./drift/drift";
 import { applySiteConfiguration } from "./front-door/site-files";
 import { drain } from "./front-door/drain";
+import { enforceRoute } from "./front-door/front-door";
 import { setMaintenance } from "./front-door/maintenance";
 import type { MonitoringKeeper } from "./monitoring/monitoring-keeper";
 import type { Paths } from "./paths";
@@ -65,13 +66,9 @@ export class Conductor {
   async recover(log: Progress): Promise<void> {
     const { store, frontDoor } = this.host;
     const routed = this.acts.run(async () => {
-      try {
-        await frontDoor.set(store.site);
-      } catch (error) {
-        // Acts are taken all the same: one of them may be an abort. The health watch tries again.
-        if (!(error instanceof NotRecorded)) throw error;
-        log(error.message);
-      }
+      // Acts are taken all the same: one of them may be an abort. The health watch tries again.
+      const unrecorded = await enforceRoute(frontDoor, store.site);
+      if (unrecorded !== null) log(unrecorded);
     });
     await Promise.all([
       routed,
@@ -208,12 +205,8 @@ export class Conductor {
     const saved = await (act.act === "abort"
       ? store.enforce((site) => withAbort(site, act.reason, at))
       : store.update(withAck));
-    try {
-      await frontDoor.set(saved);
-    } catch (error) {
-      // Told below, with what the truth has to say.
-      if (!(error instanceof NotRecorded)) throw error;
-    }
+    // What is not recorded is told below, with what the truth has to say.
+    await enforceRoute(frontDoor, saved);
     progress(
       saved.aborted === null ? "no colour is aborted" : `${saved.aborted.colour} gets no users until \`ack\``,
     );

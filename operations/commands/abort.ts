@@ -1,9 +1,8 @@
 import { InvalidArgumentError, Option } from "commander";
 import { parseAct } from "../../host/conductor/acts";
 import { InvalidAct } from "../../host/conductor/faults";
-import { siteStatus } from "../answers";
 import type { OpsCommand } from "../command";
-import { siteText } from "../site-text";
+import { takeAndTell } from "../site-text";
 
 /** Why, where nobody says it: whoever looks at it later sees at least which way it came. */
 const DEFAULT_REASON = "by `ops abort`, without a reason";
@@ -27,9 +26,7 @@ export const abort: OpsCommand = {
       .argParser(reasonText),
   ],
   async run({ host, paint }, { reason = DEFAULT_REASON }) {
-    const at = await host();
-    const site = await at.take({ act: "abort", reason }, siteStatus);
-    return { document: { app: at.app, host: at.where, site }, text: siteText(at, site, paint) };
+    return takeAndTell(await host(), { act: "abort", reason }, paint);
   },
 };
 

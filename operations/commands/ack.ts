@@ -1,6 +1,5 @@
-import { siteStatus } from "../answers";
 import type { OpsCommand } from "../command";
-import { siteText } from "../site-text";
+import { takeAndTell } from "../site-text";
 
 /** `ops ack`. */
 export const ack: OpsCommand = {
@@ -14,8 +13,6 @@ export const ack: OpsCommand = {
     ["bin/ops ack --json | jq .site.aborted", "null: no abort is in force"],
   ],
   async run({ host, paint }) {
-    const at = await host();
-    const site = await at.take({ act: "ack" }, siteStatus);
-    return { document: { app: at.app, host: at.where, site }, text: siteText(at, site, paint) };
+    return takeAndTell(await host(), { act: "ack" }, paint);
   },
 };

@@ -1,6 +1,6 @@
 import { request } from "node:https";
 import split from "../../nginx/split.js";
-import { Failed } from "../faults";
+import { Failed, NotRecorded } from "../faults";
 import { Lane } from "../system/lane";
 import type { WriteDurably } from "../system/reserve";
 import type { Paths } from "../paths";
@@ -38,6 +38,20 @@ export interface FrontDoor {
    * @throws Failed where another colour answers, or none.
    */
   prove(site: Site): Promise<void>;
+}
+
+/**
+ * Sets a route for those whom a full disk must not stop: that it is not recorded is returned, not thrown.
+ * @returns Why, where the running Nginx has it and the file that it starts with has not; else null.
+ */
+export async function enforceRoute(frontDoor: FrontDoor, site: Site): Promise<string | null> {
+  try {
+    await frontDoor.set(site);
+    return null;
+  } catch (error) {
+    if (error instanceof NotRecorded) return error.message;
+    throw error;
+  }
 }
 
 /** The include that Nginx starts with, as text; null for a site without traffic, which has no route. Pure. */

@@ -1,8 +1,7 @@
-import { NotRecorded } from "../faults";
-import type { FrontDoor } from "../front-door/front-door";
+import { enforceRoute, type FrontDoor } from "../front-door/front-door";
 import type { Prober } from "./prober";
 import { COLOURS, type Colour } from "../protocol";
-import { withColour, type Site } from "../site";
+import { withColour } from "../site";
 import type { Store } from "../store";
 
 /** Consecutive results of a colour's probes. */
@@ -93,18 +92,10 @@ export class HealthWatch {
       this.log(`${colour} is ${saved.colours[colour].healthy ? "healthy" : `not healthy: ${fault ?? ""}`}`);
     }
     if (isChanged || this.frontDoor.unrecorded !== null) {
-      await this.setRoute(saved);
+      // The running Nginx has it, at least. A conductor that ended here would forget what is not recorded.
+      await enforceRoute(this.frontDoor, saved);
     }
     this.tellRecord();
-  }
-
-  private async setRoute(site: Site): Promise<void> {
-    try {
-      await this.frontDoor.set(site);
-    } catch (error) {
-      // The running Nginx has it. A conductor that ended here would forget what is not recorded.
-      if (!(error instanceof NotRecorded)) throw error;
-    }
   }
 
   /** Tells once that what is in force is not recorded, and why, and once that it is again. */

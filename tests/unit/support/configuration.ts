@@ -1,11 +1,11 @@
-import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { hostKeyFrom } from "../../../components/host-key";
+import { generateKeyPairSync } from "node:crypto";
 import { sshField } from "../../../components/ssh-format";
 import { validate } from "../../../config";
 import { ConfigError, type Fault, type Path } from "../../../config/faults";
 import type { Machine } from "../../../config/keys";
 import { GROUPS } from "../../../config/schema/stack";
 import type { RawConfig } from "../../../config/validation";
+import { madeUpPrivateKey } from "../../../scripts/plan/made-up";
 
 /** Makes a host's public key line, a new one at each call. */
 export function newHostKey(type = "ssh-ed25519"): string {
@@ -16,7 +16,7 @@ export function newHostKey(type = "ssh-ed25519"): string {
 
 /** Makes a private key in OpenSSH's format, a new one at each call; with another cipher it only says that it is encrypted. */
 export function newPrivateKey(cipher = "none"): string {
-  const { privateKey } = hostKeyFrom(randomBytes(32).toString("hex"));
+  const privateKey = madeUpPrivateKey();
   if (cipher === "none") return privateKey;
   const [begin = "", ...lines] = privateKey.trim().split("\n");
   const end = lines.pop() ?? "";
