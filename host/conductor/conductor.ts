@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { NotRecorded, Refused } from "./faults";
+import { Failed, NotRecorded, Refused } from "./faults";
 import { ActQueue, type Progress } from "./act-queue";
 import type { CertificateKeeper } from "./certificates/keeper";
 import type { DatabaseActs } from "../database/protocol";
@@ -26,12 +26,13 @@ import {
   type EnvironmentAct,
   type EnvironmentResult,
   type MaintenanceResult,
+  type PlanAct,
   type PlanResult,
 } from "./protocol";
 import type { ReleaseResult, SiteSettings, SiteStatus, TrafficResult } from "./protocol";
 import { release, type ReleaseHost } from "./releases/release";
 import { smoke } from "./releases/smoke";
-import { statusOf, withAbort, withAck, type Site } from "./site";
+import { isSameIntent, statusOf, withAbort, withAck, type Site } from "./site";
 import { setTraffic } from "./front-door/traffic";
 
 /** What an act about the site answers with. */
@@ -49,7 +50,7 @@ type QueuedAct = Exclude<
  * for nobody.
  */
 export class Conductor {
-  private readonly acts = new ActQueue();
+  private readonly acts = new ActQueue<QueuedAct>();
 
   constructor(
     private readonly host: ReleaseHost,
@@ -116,7 +117,8 @@ export class Conductor {
       case "database-status":
         return this.database.take(act, () => this.host.store.site, this.maintenance(progress), progress);
       default:
-        return this.acts.take(name(act), act, progress, (tell) => this.carryOut(act, tell));
+        if (act.act === "plan") this.acts.giveUp((other) => whyUnwanted(other, act));
+        return this.acts.take(name(act), act, progress, (tell, signal) => this.carryOut(act, tell, signal));
     }
   }
 
@@ -219,7 +221,7 @@ export class Conductor {
     return this.status();
   }
 
-  private async carryOut(act: QueuedAct, progress: Progress): Promise<ActResult> {
+  private async carryOut(act: QueuedAct, progress: Progress, signal: AbortSignal): Promise<ActResult> {
     const { store, frontDoor } = this.host;
     if (act.act === "plan") {
       // A site without a database does not depend on what is written down of one.
@@ -235,7 +237,7 @@ export class Conductor {
         case "configure":
           return await this.configure(act);
         case "release":
-          return await release(this.host, act, progress);
+          return await release(this.host, act, progress, signal);
         case "traffic":
           return await setTraffic(store, frontDoor, act, progress);
         case "maintenance":
@@ -267,6 +269,25 @@ export class Conductor {
     await frontDoor.set(await store.update((site) => ({ ...site, settings: act.site })));
     return { configuration };
   }
+}
+
+/**
+ * A release that the newest plan asks for no longer is not built to its end: `up` with the prior config would wait for that, half an
+ * hour maybe. Null: it is wanted, or takes no build.
+ */
+function whyUnwanted(act: QueuedAct, plan: PlanAct): Failed | null {
+  if (act.act !== "release" || act.release === null) return null;
+  const wanted = plan.releases[act.colour];
+  if (wanted !== null && isSameIntent(wanted, act.release)) return null;
+  const instead =
+    wanted === null
+      ? "nothing"
+      : wanted.version === act.release.version
+        ? "another make of it"
+        : wanted.version;
+  return new Failed(
+    `${act.release.version} is given up before it touched what serves: a later \`up\` asks for ${instead} on ${act.colour}`,
+  );
 }
 
 /** @throws Refused where a colour that runs would be looked for on another port than it listens on. */

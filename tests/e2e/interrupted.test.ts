@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { startUp } from "./support/running-up";
+import { slowBuild } from "./support/slow-build";
 import { Users } from "./support/users";
 import { SLOW_MS, TestWorld, type Levers } from "./support/world";
 
@@ -76,6 +78,27 @@ test("the engine killed at random points of `up` under load", async () => {
     ).toEqual([]);
     expect(total.failed).toBe(0);
   }
+});
+
+test("the way back does not wait for what a killed `up` still builds", async () => {
+  const prior = { stable: "blue", blueVersion: "v0.9.9", greenVersion: "v1.1.0", canaryWeight: 0 } as const;
+  await world.up(prior);
+  // It would build for longer than any test may take.
+  await world.source.addTag("v1.2.0", slowBuild(4 * SLOW_MS));
+  world.setConfig({ greenVersion: "v1.2.0" });
+  const up = startUp(world.project);
+  expect(await up.printed(/v1\.2\.0: build/)).toBe(true);
+  process.kill(up.pid, "SIGKILL");
+  await up.ended;
+  expect((await world.status()).underWay).toBe("release green");
+  const { stdout } = await world.up(prior);
+  expect(stdout).toMatch(/waiting for release green/);
+  expect((await world.status()).underWay).toBeNull();
+  expect((await world.host.exec(["ls", "/var/www"])).stdout).not.toContain("v1.2.0");
+  await world.up({}, ["--expect-no-changes"]);
+  // Asked for again, it is built anew.
+  await world.source.addTag("v1.2.1", () => undefined);
+  await world.up({ greenVersion: "v1.2.1" });
 });
 
 test("no secret of the config is in clear in any file of the project, its state included", async () => {

@@ -55,35 +55,46 @@ export interface Builder {
   readonly environments: Pick<Environments, "read">;
 }
 
+/** Who has a release prepared. */
+export interface Caller {
+  /** Gets a line for each step. */
+  readonly progress: (line: string) => void;
+  /** Says that nobody wants it any more; its reason is thrown then. */
+  readonly signal: AbortSignal;
+}
+
 /** Runs the steps of one release. */
 export class StepRunner {
   /**
    * @param variables What installs and builds see of the release's environment; failures never show their values.
-   * @param progress Gets a line for each step.
+   * @param caller Gets a line for each step, and may give the release up.
    */
   constructor(
     private readonly builder: Builder,
     private readonly version: string,
     private readonly variables: Readonly<Record<string, string>>,
-    private readonly progress: (line: string) => void,
+    private readonly caller: Caller,
   ) {}
 
   /** Tells something about the release that no step does. */
   tell(line: string): void {
-    this.progress(`${this.version}: ${line}`);
+    this.caller.progress(`${this.version}: ${line}`);
   }
 
   /**
    * Runs a step, and returns what it wrote to standard output.
-   * @throws StepFailed that names the step, how it ended, its last lines, and the way out.
+   * @throws StepFailed that names the step, how it ended, its last lines, and the way out. The signal's reason where the release is
+   * given up.
    */
   async run(step: Step): Promise<string> {
+    this.caller.signal.throwIfAborted();
     if (step.quiet !== true) {
       this.tell(step.name);
     }
     try {
       return await this.start(step);
     } catch (error) {
+      this.caller.signal.throwIfAborted();
       if (!(error instanceof CommandFailed)) {
         throw error;
       }
@@ -96,7 +107,8 @@ export class StepRunner {
 
   private start({ as, argv, cwd, writes, timeoutSeconds }: Step): Promise<string> {
     const { paths, account, enclosure } = this.builder;
-    const command = { argv, timeoutSeconds, ...(cwd === undefined ? {} : { cwd }) };
+    const { signal } = this.caller;
+    const command = { argv, timeoutSeconds, signal, ...(cwd === undefined ? {} : { cwd }) };
     switch (as) {
       case "conductor":
         return runCommand({ ...command, argv: atLowPriority(argv) });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Failed, Refused } from "../faults";
 import { SharedAssets } from "./assets";
 import { buildRelease } from "./build";
-import { StepRunner, type Builder } from "./build-step";
+import { StepRunner, type Builder, type Caller } from "./build-step";
 import { requireNoSecrets } from "./client-secrets";
 import { DependencyStore } from "./dependency-store";
 import { bytesOf, flush, freeBytes, inMegabytes } from "./disk";
@@ -28,18 +28,14 @@ export interface Releases {
    * Returns the release that `intent` names: the finished directory where there is one, without any download;
    * otherwise a new one, fetched, installed and built while the old one serves.
    * @throws Failed that names the step, with the last lines of what it ran. Nothing of it is left on the disk then.
-   * Refused where the disk has no room for it.
+   * Refused where the disk has no room for it. The signal's reason where it was given up.
    */
-  prepare(
-    intent: ReleaseIntent,
-    keeping: Keeping,
-    progress: (line: string) => void,
-  ): Promise<InstalledRelease>;
+  prepare(intent: ReleaseIntent, keeping: Keeping, caller: Caller): Promise<InstalledRelease>;
   /**
    * Builds a release again, in its own directory, where that or its script is gone; leaves it alone otherwise.
    * @throws as {@link Releases.prepare}
    */
-  restore(release: InstalledRelease, keeping: Keeping, progress: (line: string) => void): Promise<void>;
+  restore(release: InstalledRelease, keeping: Keeping, caller: Caller): Promise<void>;
   /**
    * Removes all finished releases but those in use and the last `releasesKept` others, every unfinished one, and what
    * only they had in the dependency store and among the shared assets.
@@ -71,26 +67,18 @@ class ReleasesOnDisk implements Releases {
     this.store = new DependencyStore(builder.paths.dependencies, builder.account);
   }
 
-  async prepare(
-    intent: ReleaseIntent,
-    keeping: Keeping,
-    progress: (line: string) => void,
-  ): Promise<InstalledRelease> {
+  async prepare(intent: ReleaseIntent, keeping: Keeping, caller: Caller): Promise<InstalledRelease> {
     const directory = join(this.paths.releases, directoryName(this.app, intent));
     const finished = await readRecord(this.paths, directory);
     if (finished !== null) {
       requireCommit(intent, finished.commit);
     }
-    const commit = finished?.commit ?? (await this.build(intent, directory, keeping, progress));
+    const commit = finished?.commit ?? (await this.build(intent, directory, keeping, caller));
     await this.shareAssets(directory, keeping);
     return { intent, commit, directory };
   }
 
-  async restore(
-    { intent, directory }: InstalledRelease,
-    keeping: Keeping,
-    progress: (line: string) => void,
-  ): Promise<void> {
+  async restore({ intent, directory }: InstalledRelease, keeping: Keeping, caller: Caller): Promise<void> {
     // The script may be there before the rest is.
     if (
       (await readRecord(this.paths, directory)) !== null &&
@@ -98,8 +86,8 @@ class ReleasesOnDisk implements Releases {
     ) {
       return;
     }
-    progress(`${intent.version}: ${directory} is gone; it is built again`);
-    await this.build(intent, directory, keeping, progress);
+    caller.progress(`${intent.version}: ${directory} is gone; it is built again`);
+    await this.build(intent, directory, keeping, caller);
     await this.shareAssets(directory, keeping);
   }
 
@@ -114,12 +102,12 @@ class ReleasesOnDisk implements Releases {
     intent: ReleaseIntent,
     directory: string,
     keeping: Keeping,
-    progress: (line: string) => void,
+    caller: Caller,
   ): Promise<string> {
-    await this.requireSpace(keeping, progress);
+    await this.requireSpace(keeping, caller.progress);
     const environment = await this.builder.environments.read(intent.environment);
     const variables = forBuild(environment, intent.buildVariables);
-    const steps = new StepRunner(this.builder, intent.version, variables, progress);
+    const steps = new StepRunner(this.builder, intent.version, variables, caller);
     const { assets, cache } = keeping.settings.builds;
     try {
       const built = await buildRelease({ intent, directory, cache }, this.builder, this.store, steps);

@@ -3,6 +3,7 @@ import { Failed } from "../faults";
 import type { Inspector } from "../drift/drift";
 import { portTaken } from "../processes/error-log";
 import type { FrontDoor } from "../front-door/front-door";
+import type { Caller } from "./build-step";
 import type { Environments } from "./environments";
 import { describePending, requireReplaceable, whyNotReplaceable } from "../plan";
 import type { Keeping, Releases } from "./prepare";
@@ -39,6 +40,8 @@ export interface ReleaseHost {
  * processes, **prove** health and smoke tests. A colour that already runs it, well, is left alone; its directory is
  * built again where it is gone.
  *
+ * What is given up while it is prepared ends there, by the signal's reason: nothing that serves was touched. Later it goes on to its end.
+ *
  * A release that does not become healthy is taken back: the colour runs what it ran before, with the share it had.
  * @throws Refused where users of the colour have nowhere to go. Failed with the step that failed.
  */
@@ -46,6 +49,7 @@ export async function release(
   host: ReleaseHost,
   act: ReleaseAct,
   progress: (line: string) => void,
+  signal: AbortSignal,
 ): Promise<ReleaseResult> {
   const settings = requireSettings(host);
   const before = host.store.site.colours[act.colour].release;
@@ -53,7 +57,7 @@ export async function release(
     if (act.release === null) {
       await retire(host, act.colour, settings, progress);
     } else {
-      await become(host, act, act.release, settings, progress);
+      await become(host, act, act.release, settings, { progress, signal });
     }
   } catch (error) {
     const outcome = await takeBack(host, act.colour, settings, progress);
@@ -76,23 +80,24 @@ async function become(
   act: ReleaseAct,
   intent: ReleaseIntent,
   settings: SiteSettings,
-  progress: (line: string) => void,
+  caller: Caller,
 ): Promise<void> {
   const { store } = host;
+  const { progress } = caller;
   const { colour, inPlace } = act;
   const now = store.site.colours[colour];
   if (inPlace !== true && keepsSettings(store.site, colour, intent)) {
     await change(host, colour, { pendingEnvironment: intent.environment });
     progress(describePending(store.site, colour, intent));
     if ((await host.inspector.find(store.site, colour)) !== null) {
-      await mend(host, colour, settings, progress);
+      await mend(host, colour, settings, caller);
     }
     return;
   }
   if (now.release === null || !isSameIntent(now.release.intent, intent)) {
-    await replace(host, act, intent, settings, progress);
+    await replace(host, act, intent, settings, caller);
   } else {
-    await mend(host, colour, settings, progress);
+    await mend(host, colour, settings, caller);
     if (now.healthy && now.pendingEnvironment === null) {
       return;
     }
@@ -105,14 +110,15 @@ async function mend(
   host: ReleaseHost,
   colour: Colour,
   settings: SiteSettings,
-  progress: (line: string) => void,
+  caller: Caller,
 ): Promise<void> {
+  const { progress } = caller;
   const { store, processes, inspector } = host;
   const { release: running, healthy, before } = store.site.colours[colour];
   if (running === null) {
     return;
   }
-  await host.releases.restore(running, keeping(host, settings), progress);
+  await host.releases.restore(running, keeping(host, settings), caller);
   const drift = await inspector.find(store.site, colour);
   if (drift === null && healthy) {
     return;
@@ -131,8 +137,9 @@ async function replace(
   { colour, inPlace }: ReleaseAct,
   intent: ReleaseIntent,
   settings: SiteSettings,
-  progress: (line: string) => void,
+  caller: Caller,
 ): Promise<void> {
+  const { progress, signal } = caller;
   const { store, processes } = host;
   const requireWay = (): void => {
     if (inPlace !== true) {
@@ -141,9 +148,10 @@ async function replace(
   };
   requireWay();
   const installed = {
-    ...(await host.releases.prepare(intent, keeping(host, settings), progress)),
+    ...(await host.releases.prepare(intent, keeping(host, settings), caller)),
     instances: settings.instances,
   };
+  signal.throwIfAborted();
   // Health changes while a build runs.
   requireWay();
   const closesSite = whyNotReplaceable(store.site, colour) !== null;

@@ -1,4 +1,5 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcessByStdio } from "node:child_process";
+import type { Readable } from "node:stream";
 
 /** A program to run; an argument list, never a shell line. */
 export interface Command {
@@ -10,6 +11,8 @@ export interface Command {
   readonly gid?: number;
   /** Longest run, in seconds; the whole process group is ended after it. */
   readonly timeoutSeconds: number;
+  /** Ends the whole process group at once, as the time limit does; none by default. */
+  readonly signal?: AbortSignal;
   /** Called once the program itself has ended, however it did: ends what it left behind. */
   readonly onExit?: () => Promise<void>;
 }
@@ -79,7 +82,7 @@ class Lines {
 
 /**
  * Runs a program to its end and returns what it wrote to standard output.
- * @throws CommandFailed with the last lines, where it cannot be started, ends badly, or takes too long.
+ * @throws CommandFailed with the last lines, where it cannot be started, ends badly, takes too long, or is given up.
  */
 export function runCommand(
   command: Command,
@@ -98,15 +101,8 @@ export function runCommand(
     });
     const output: string[] = [];
     const lines = new Lines();
-    let late = false;
+    const limits = limitRun(child, command);
     let cleanedUp: Promise<void> = Promise.resolve();
-    const timer = setTimeout(() => {
-      late = true;
-      endGroup(child.pid);
-      // What left the group may hold the output open for ever.
-      child.stdout.destroy();
-      child.stderr.destroy();
-    }, command.timeoutSeconds * 1000);
     const keep =
       (isError: boolean) =>
       (line: string): void => {
@@ -117,7 +113,7 @@ export function runCommand(
     eachLine(child.stdout, keep(false));
     eachLine(child.stderr, keep(true));
     child.on("error", (error) => {
-      clearTimeout(timer);
+      limits.settle();
       reject(new CommandFailed(command.argv, `could not be started (${error.message})`, []));
     });
     child.on("exit", () => {
@@ -127,12 +123,13 @@ export function runCommand(
       cleanedUp.catch(reject);
     });
     child.on("close", (code, signal) => {
-      clearTimeout(timer);
+      limits.settle();
       const end = (): void => {
-        if (code === 0 && !late) {
+        const { cut } = limits;
+        if (code === 0 && cut === null) {
           resolve(output.join(""));
         } else {
-          const how = describeExit(late ? command.timeoutSeconds : null, code, signal);
+          const how = cut ?? describeExit(code, signal);
           reject(new CommandFailed(command.argv, how, lines.last(), lines.first()));
         }
       };
@@ -141,10 +138,40 @@ export function runCommand(
   });
 }
 
-function describeExit(limitSeconds: number | null, code: number | null, signal: string | null): string {
-  if (limitSeconds !== null) {
-    return `took longer than ${limitSeconds} s`;
-  }
+/** What may end a program before it ends by itself. */
+interface Limits {
+  /** Why it was ended, in words; null where it was not. */
+  readonly cut: string | null;
+  /** Stops watching: the program has ended. */
+  settle(): void;
+}
+
+/** Ends a program and its group after its longest time, and as soon as it is given up. */
+function limitRun(child: ChildProcessByStdio<null, Readable, Readable>, command: Command): Limits {
+  const { timeoutSeconds, signal } = command;
+  let cut: string | null = null;
+  const end = (how: string): void => {
+    cut ??= how;
+    endGroup(child.pid);
+    // What left the group may hold the output open for ever.
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  const giveUp = (): void => end("was given up");
+  const timer = setTimeout(() => end(`took longer than ${timeoutSeconds} s`), timeoutSeconds * 1000);
+  signal?.addEventListener("abort", giveUp);
+  return {
+    get cut() {
+      return cut;
+    },
+    settle() {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", giveUp);
+    },
+  };
+}
+
+function describeExit(code: number | null, signal: string | null): string {
   return signal === null ? `ended with exit code ${code ?? "unknown"}` : `was ended by ${signal}`;
 }
 

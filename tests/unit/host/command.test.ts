@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { CommandFailed, runCommand } from "../../../host/conductor/system/command";
 import { waitUntil } from "../../../host/conductor/system/wait";
-import { removeDirectories, temporaryDirectory } from "./support/fixtures";
+import { isAlive, removeDirectories, temporaryDirectory } from "./support/fixtures";
 
 afterAll(removeDirectories);
 afterEach(() => {
@@ -31,16 +31,6 @@ async function failureOf(argv: readonly string[], timeoutSeconds = 30): Promise<
     return error as CommandFailed;
   }
   throw new Error("it did not fail");
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // A zombie answers the signal, too; what it was is gone.
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-  } catch {
-    return false;
-  }
 }
 
 describe("runCommand", () => {
@@ -142,6 +132,19 @@ describe("runCommand", () => {
     const pids = readFileSync(file, "utf8").trim().split(" ").map(Number);
     expect(pids).toHaveLength(2);
     expect(await waitUntil(60_000, 10, () => Promise.resolve(!pids.some(isAlive)))).toBe(true);
+  });
+
+  it("ends the whole process group when it is given up", async () => {
+    const abandon = new AbortController();
+    let pid = 0;
+    const { signal } = abandon;
+    const argv = shell("sleep 600 & echo $!; wait");
+    const ended = runCommand({ argv, timeoutSeconds: 600, signal }, (line) => {
+      pid = Number(line);
+      abandon.abort();
+    });
+    await expect(ended).rejects.toMatchObject({ how: "was given up" });
+    expect(await waitUntil(60_000, 10, () => Promise.resolve(!isAlive(pid)))).toBe(true);
   });
 
   it("ends what a program leaves behind in its group, which might hold the output open", async () => {

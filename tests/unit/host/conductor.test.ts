@@ -3,9 +3,12 @@ import {
   type Act,
   type Colour,
   type ReleaseAct,
+  type ReleaseIntent,
   type SiteSettings,
   type TrafficAct,
 } from "../../../host/conductor/protocol";
+import type { Conductor } from "../../../host/conductor/conductor";
+import type { Store } from "../../../host/conductor/store";
 import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
 import { dieAt, FakeHost, outline } from "./support/fake-host";
 import { intentOf, released, removeDirectories, serving, SETTINGS, siteOf } from "./support/fixtures";
@@ -193,6 +196,88 @@ describe("acts that meet", () => {
     await conductor.take(traffic("blue", 40), silent);
     await conductor.take(traffic("blue", 30), silent);
     expect(host.events.filter((event) => event === "prove traffic")).toHaveLength(3);
+  });
+});
+
+describe("a release that the next plan asks for no longer", () => {
+  const planOf = (green: ReleaseIntent | null): Act => ({
+    act: "plan",
+    releases: { blue: intentOf("v1"), green },
+    traffic: { stable: "blue", weight: 0 },
+  });
+
+  /** A release of v3 on green that never ends being prepared, and one of v4 on blue behind it. */
+  async function building(): Promise<{
+    host: FakeHost;
+    conductor: Conductor;
+    store: Store;
+    results: string[];
+  }> {
+    const host = new FakeHost();
+    const { conductor, store } = await host.become(canary);
+    const prepared = new Promise<void>((reached) => {
+      host.hook = (step) => (step === "prepare v3" ? (reached(), new Promise(() => undefined)) : undefined);
+    });
+    const results: string[] = [];
+    const tell = (act: Act): Promise<unknown> =>
+      conductor.take(act, silent).catch((error: unknown) => results.push((error as Error).message));
+    void tell(releaseOf("green", "v3"));
+    void tell(releaseOf("blue", "v4"));
+    await prepared;
+    return { host, conductor, store, results };
+  }
+
+  it.each([
+    ["another version", intentOf("v2"), "v2"],
+    ["nothing", null, "nothing"],
+    ["another make of it", { ...intentOf("v3"), environment: "other" }, "another make of it"],
+  ])(
+    "is given up for %s, with those that wait behind it, and what serves is as it was",
+    async (_, green, name) => {
+      const { host, conductor, store, results } = await building();
+      const progress: string[] = [];
+      await conductor.take(planOf(green), (line) => progress.push(line));
+      expect(results).toEqual([
+        `v3 is given up before it touched what serves: a later \`up\` asks for ${name} on green`,
+        "v4 is given up before it touched what serves: a later `up` asks for v1 on blue",
+      ]);
+      expect(progress).toEqual(["waiting for release green, release blue"]);
+      expect(content(store.site)).toEqual(content(canary));
+      expect(store.unfinished).toBeNull();
+      expectConverged(host, store.site);
+      // What is asked for again later is made again, not joined.
+      host.hook = () => undefined;
+      await conductor.take(releaseOf("green", "v3"), silent);
+      expect(host.running.green).toBe("v3");
+    },
+  );
+
+  it("goes on where the plan still asks for it", async () => {
+    const { host, conductor, results } = await building();
+    const planned = conductor.take(planOf(intentOf("v3")), silent);
+    // The one behind it is told at once when its turn comes, which the release of green has to end for.
+    expect(await conductor.take({ act: "status" }, silent)).toMatchObject({ underWay: "release green" });
+    expect(results).toEqual([]);
+    expect(host.running.green).toBe("v2");
+    void planned;
+  });
+
+  it("goes on where it has begun to change what runs", async () => {
+    const host = new FakeHost();
+    const { conductor } = await host.become(canary);
+    let goOn: () => void = silent;
+    const swapping = new Promise<void>((reached) => {
+      host.hook = (step) =>
+        step === "swap green v3" ? (reached(), new Promise((resolve) => (goOn = resolve))) : undefined;
+    });
+    const release = conductor.take(releaseOf("green", "v3"), silent);
+    await swapping;
+    const planned = conductor.take(planOf(intentOf("v2")), silent);
+    goOn();
+    await expect(release).resolves.toMatchObject({ version: "v3" });
+    await expect(planned).resolves.toMatchObject({
+      steps: [expect.stringContaining("v3 -> v2"), expect.anything()],
+    });
   });
 });
 

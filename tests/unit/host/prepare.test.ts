@@ -21,12 +21,21 @@ import {
 } from "../../../host/conductor/releases/prepare";
 import type { ReleaseIntent } from "../../../host/conductor/protocol";
 import type { InstalledRelease } from "../../../host/conductor/site";
-import { intentOf, pathsUnder, removeDirectories, SETTINGS, temporaryDirectory } from "./support/fixtures";
+import { waitUntil } from "../../../host/conductor/system/wait";
+import {
+  intentOf,
+  isAlive,
+  pathsUnder,
+  removeDirectories,
+  SETTINGS,
+  temporaryDirectory,
+} from "./support/fixtures";
 import { Repository } from "./support/repository";
 
 afterAll(removeDirectories);
 
 const silent = (): void => undefined;
+const NEVER = new AbortController().signal;
 const node = (code: string): string[] => [process.execPath, "-e", code];
 /** A step that leaves its name, in the order of the steps. */
 const mark = (name: string): string[] => node(`require("fs").appendFileSync("steps", "${name} ")`);
@@ -42,12 +51,15 @@ class Disk {
     progress: (line: string) => void,
     settings: Settings = {},
     inUse: readonly string[] = [],
+    signal = NEVER,
   ): Promise<InstalledRelease> {
-    return this.releases.prepare(intent, { inUse, settings: { ...SETTINGS, ...settings } }, progress);
+    const keeping = { inUse, settings: { ...SETTINGS, ...settings } };
+    return this.releases.prepare(intent, keeping, { progress, signal });
   }
 
   restore(release: InstalledRelease, progress: (line: string) => void): Promise<void> {
-    return this.releases.restore(release, { inUse: [], settings: SETTINGS }, progress);
+    const keeping = { inUse: [], settings: SETTINGS };
+    return this.releases.restore(release, keeping, { progress, signal: NEVER });
   }
 
   prune(inUse: readonly string[], releasesKept: number, settings: Settings = {}): Promise<void> {
@@ -245,6 +257,24 @@ describe("a release that fails leaves nothing", () => {
     expect(existsSync("here")).toBe(false);
   });
 
+  it("nor does one that is given up: its program ends at once, and the reason is told", async () => {
+    const { releases, repository, intent, paths, left } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const pidFile = join(paths.state, "pid");
+    const wait = `require("fs").writeFileSync(${JSON.stringify(pidFile)}, String(process.pid)); setInterval(() => {}, 1000);`;
+    const abandon = new AbortController();
+    const wanted = intent("v1.0.0", { build: node(wait) });
+    const prepared = releases.prepare(wanted, silent, {}, [], abandon.signal);
+    const reason = new Failed("v1.0.0 is asked for no longer");
+    expect(await waitUntil(60_000, 10, () => Promise.resolve(existsSync(pidFile)))).toBe(true);
+    abandon.abort(reason);
+    await expect(prepared).rejects.toBe(reason);
+    expect(left()).toEqual({ directories: [], records: [] });
+    expect(isAlive(Number(readFileSync(pidFile, "utf8")))).toBe(false);
+    await expect(releases.prepare(wanted, silent, {}, [], abandon.signal)).rejects.toBe(reason);
+    await expect(releases.prepare(intent("v1.0.0"), silent)).resolves.toBeDefined();
+  });
+
   it("and the next try passes", async () => {
     const { releases, repository, intent } = world();
     repository.tag("v1.0.0-production", FILES);
@@ -413,7 +443,10 @@ describe("dependencies of one lock file", () => {
       environments: ENVIRONMENTS,
     });
     const keeping = { inUse: [], settings: SETTINGS };
-    const three = await rebooted.prepare(intent("v1.2.0", { install }), keeping, silent);
+    const three = await rebooted.prepare(intent("v1.2.0", { install }), keeping, {
+      progress: silent,
+      signal: NEVER,
+    });
     expect(read(three.directory, "installs")).toBe("x");
     await releases.prune([three.directory], 0);
     expect(readdirSync(paths.dependencies).filter((name) => name !== "staging")).toHaveLength(1);

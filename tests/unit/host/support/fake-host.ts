@@ -200,8 +200,8 @@ export class FakeHost {
   };
 
   private readonly releases: Releases = {
-    prepare: async (intent) => {
-      await this.step(`prepare ${intent.version}`);
+    prepare: async (intent, _keeping, { signal }) => {
+      await Promise.race([this.step(`prepare ${intent.version}`), reasonOf(signal)]);
       const { commit, directory } = runningOf(intent.version);
       return { intent, commit, directory };
     },
@@ -281,6 +281,13 @@ export class FakeHost {
       },
     };
   }
+}
+
+/** Rejects with a signal's reason, as soon as it has one. */
+function reasonOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error));
+  });
 }
 
 /** A front door with a fault that is asked for whenever it is read. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathsOf, type Paths } from "../../../../host/conductor/paths";
@@ -148,4 +148,15 @@ export function pathsUnder(root: string): Paths {
     moved.set(key, value.startsWith("/") ? join(root, value) : value);
   }
   return Object.fromEntries(moved) as unknown as Paths;
+}
+
+/** Does a process of this id run? */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // A zombie answers the signal, too; what it was is gone.
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
 }
