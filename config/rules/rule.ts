@@ -7,6 +7,9 @@ import { z } from "zod";
  * file's name, in a Git ref or in an argument list.
  */
 
+// What zod would compile for a schema is of use where it checks many values. A configuration is checked once.
+z.config({ jitless: true });
+
 /** What a fault says about the value that broke a rule. */
 export interface Rule {
   /** What the value has to be, as the end of the sentence "it has to be ...". */
