@@ -29,7 +29,6 @@ for (const [name, entry] of Object.entries({
   "bootstrap-state": "scripts/state/main.ts",
   ci: "scripts/ci/main.ts",
   load: "sandbox/load/main.ts",
-  "offline-values": "scripts/plan/values.ts",
   ops: "operations/main.ts",
   sandbox: "sandbox/main.ts",
   "stripe-stand-in": "sandbox/stripe/main.ts",
@@ -44,12 +43,17 @@ for (const [name, entry] of Object.entries({
   });
 }
 
-/** The providers of the program's own. Every run waits for them: one file each is loaded quicker than its packages' hundreds. */
-for (const name of ["drift", "stripe", "supabase"]) {
+/** The providers of the program's own, and what an offline plan asks. Runs wait for them: one file each is loaded quicker than its packages' hundreds. */
+for (const [name, entry] of Object.entries({
+  "drift-provider": "components/drift-provider.ts",
+  "offline-values": "scripts/plan/values.ts",
+  "stripe-provider": "components/stripe-provider.ts",
+  "supabase-provider": "components/supabase-provider.ts",
+})) {
   await build({
     ...common,
-    entryPoints: [`components/${name}-provider.ts`],
-    outfile: `dist/${name}-provider.js`,
+    entryPoints: [entry],
+    outfile: `dist/${name}.js`,
     target: "node24",
     // It comes with a binary of its own.
     external: ["ssh2"],

@@ -1,5 +1,6 @@
+import { createRequire } from "node:module";
 import { setTimeout as delay } from "node:timers/promises";
-import { Client, type ConnectConfig, type ServerHostKeyAlgorithm } from "ssh2";
+import type { Client, ConnectConfig, ServerHostKeyAlgorithm } from "ssh2";
 import { EngineError, messageOf } from "../../errors";
 import type { ProviderContext } from "../provider";
 import {
@@ -123,7 +124,9 @@ function refusedKey({ host, port, user }: ConnectionOptions, error: Error): Perm
 }
 
 function dial(context: ProviderContext, options: ConnectionOptions): Promise<Client> {
-  const client = new Client();
+  // Loaded only where somebody is called: most previews call nobody, and it is large.
+  const ssh2 = createRequire(__filename)("ssh2") as typeof import("ssh2");
+  const client = new ssh2.Client();
   return new Promise((resolve, reject) => {
     let seen: PermanentDialError | undefined;
     const fail = (error: Error): void => {
