@@ -87,8 +87,11 @@ function start(message: StartMessage): void {
   putOffDebugger(sdk("./runtime/closure/v8Hooks.js") as Parameters<typeof putOffDebugger>[0]);
   leaveOutDebugMessages(sdk("./log/index.js") as Parameters<typeof leaveOutDebugMessages>[0]);
   registerTypeScript(message.programDirectory, sdk);
-  cutResourceStacks();
-  leaveOutPromiseStacks(sdk("./runtime/debuggable.js") as Parameters<typeof leaveOutPromiseStacks>[0]);
+  cutResourceStacks(sdk("./resource.js") as Parameters<typeof cutResourceStacks>[0]);
+  leaveOutPromiseStacks(
+    sdk("./runtime/debuggable.js") as Parameters<typeof leaveOutPromiseStacks>[0],
+    sdk("./runtime/state.js") as Parameters<typeof leaveOutPromiseStacks>[1],
+  );
   sdk("./cmd/run/index.js");
 }
 

@@ -86,19 +86,48 @@ function openSession(urls: Map<string, string>): Session {
   return session;
 }
 
-/** Frames between a resource's registration and what takes its place in the source: the SDK's constructors, and the package's own. */
+/** Frames between a resource's registration and what takes its place in the source: the SDK's own, its constructors, and the package's. */
 const SDK_FRAMES = 5;
+
+/** A place in a source, as the SDK has it. */
+interface Position {
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+/** What of the SDK's class of resources is replaced or used. */
+interface ResourceClass {
+  readonly framePositionRegExp: RegExp;
+  callsites: () => readonly Position[];
+}
 
 /**
  * Cuts short the stack traces that the SDK takes of every resource: of all of its frames the engine uses one, where the
  * program registers it. Call it when source-map-support is installed, which makes each frame costly.
  */
-export function cutResourceStacks(): void {
+export function cutResourceStacks({ Resource }: { readonly Resource: ResourceClass }): void {
+  const before = new Array<Position>(SDK_FRAMES).fill({});
+  Resource.callsites = () => {
+    const groups = Resource.framePositionRegExp.exec(frameAt(SDK_FRAMES) ?? "")?.groups;
+    const { file = "", line = "", column = "" } = groups ?? {};
+    if (file === "" || file.startsWith("node:")) return [...before, {}];
+    return [...before, { file, line: Number(line), column: Number(column) }];
+  };
+}
+
+/** A line of the stack trace of who calls, with its place in the source: 0 is the caller itself. */
+function frameAt(index: number): string | undefined {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- V8, too, calls it without a receiver.
-  const prepare = Error.prepareStackTrace as PrepareStackTrace | undefined;
-  if (!prepare) return;
+  const { stackTraceLimit, prepareStackTrace } = Error;
+  Error.stackTraceLimit = index + 2;
   Error.prepareStackTrace = (error, frames): unknown =>
-    prepare(error, frames[0]?.getFunctionName() === "callsites" ? frames.slice(0, SDK_FRAMES + 1) : frames);
+    (prepareStackTrace as PrepareStackTrace | undefined)?.(error, frames.slice(index + 1));
+  try {
+    return new Error().stack?.split("\n")[1];
+  } finally {
+    Object.assign(Error, { stackTraceLimit, prepareStackTrace });
+  }
 }
 
 /** What of the SDK's module `runtime/debuggable` is replaced. */
@@ -106,19 +135,45 @@ interface Debuggable {
   debuggablePromise: <T>(promise: Promise<T>, context: unknown) => Promise<T>;
 }
 
-/** Leaves out the stack traces that the SDK takes of every promise in case it leaks, except where a user looks for leaks. */
-export function leaveOutPromiseStacks(module: Debuggable): void {
+/** What of the SDK's module `runtime/state` is used. */
+interface State {
+  getStore: () => { readonly leakCandidates: Set<Promise<unknown>> };
+}
+
+/**
+ * Leaves out the stack traces and numbers that the SDK gives every promise in case it leaks, except where a user looks for leaks. That
+ * one leaked is told all the same.
+ */
+export function leaveOutPromiseStacks(module: Debuggable, { getStore }: State): void {
   if (process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) return;
   const { debuggablePromise } = module;
   module.debuggablePromise = (promise, context) => {
+    module.debuggablePromise = (each) => leakCandidate(each, getStore().leakCandidates);
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
     try {
+      // From its first call on the SDK's own has promises that leaked told at the process's end.
       return debuggablePromise(promise, context);
     } finally {
       Error.stackTraceLimit = stackTraceLimit;
     }
   };
+}
+
+/** Notes a promise as one that may leak until it is settled, and passes on what becomes of it. */
+function leakCandidate<T>(promise: Promise<T>, candidates: Set<Promise<unknown>>): Promise<T> {
+  candidates.add(promise);
+  return promise.then(
+    (value) => {
+      candidates.delete(promise);
+      return value;
+    },
+    (error: unknown) => {
+      candidates.delete(promise);
+      if (typeof error === "object" && error !== null) Object.assign(error, { promise });
+      throw error;
+    },
+  );
 }
 
 /** What the SDK does with a span of a trace. */
