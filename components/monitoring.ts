@@ -9,8 +9,9 @@ import {
   type MonitoringResult,
   type MonitoringSettings,
 } from "../host/monitoring/protocol";
+import { type Alarm, type AlarmLimits, SEVERITIES, type Severity } from "./alarm-definition";
 import { AlarmTopic, type Recipients } from "./alarm-topic";
-import { type Alarm, type AlarmLimits, alarmsOf, SEVERITIES, type Severity } from "./alarms";
+import { alarmsOf } from "./alarms";
 import { dashboardBody } from "./dashboard";
 import type { Database } from "./database";
 import type { Host } from "./host";

@@ -1,4 +1,4 @@
-import { SEVERITIES } from "./alarms";
+import { SEVERITIES } from "./alarm-definition";
 
 /** Longest name of a role that IAM takes, in characters. */
 export const ROLE_NAME_LIMIT = 64;

@@ -1,5 +1,4 @@
-import type { AlarmLimits, Severity } from "../components/alarms";
-import { SEVERITIES } from "../components/alarms";
+import { type AlarmLimits, SEVERITIES, type Severity } from "../components/alarm-definition";
 import type { Recipients } from "../components/alarm-topic";
 import { topicPrefix } from "../components/role-names";
 import type { MonitoringSpec } from "../components/monitoring";

@@ -15,7 +15,8 @@ import {
 } from "@aws-sdk/client-iam";
 import { SNSClient } from "@aws-sdk/client-sns";
 import * as pulumi from "@pulumi/pulumi";
-import { alarmsOf, type Severity } from "../../components/alarms";
+import type { Severity } from "../../components/alarm-definition";
+import { alarmsOf } from "../../components/alarms";
 import { Host } from "../../components/host";
 import { Monitoring, monitoringSettings, type MonitoringSpec } from "../../components/monitoring";
 import { GUIDE_QUERIES } from "../../config/monitoring-queries";

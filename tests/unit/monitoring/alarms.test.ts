@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Alarm, type AlarmLimits, alarmsOf } from "../../../components/alarms";
+import type { Alarm, AlarmLimits } from "../../../components/alarm-definition";
+import { alarmsOf } from "../../../components/alarms";
 import { monitoring } from "../../../config/schema/monitoring";
 import { AUDIENCES, METRICS } from "../../../host/monitoring/protocol";
 import { repositoryRoot } from "../../../sandbox/repository";

@@ -1,5 +1,6 @@
 import fc from "fast-check";
-import { type Alarm, type AlarmLimits, alarmsOf } from "../../../components/alarms";
+import type { Alarm, AlarmLimits } from "../../../components/alarm-definition";
+import { alarmsOf } from "../../../components/alarms";
 import { monitoring } from "../../../config/schema/monitoring";
 import { endNear, untilNext } from "../../../host/monitoring/schedule";
 import { type AlarmState, decide, rangeOf } from "../../../sandbox/aws/alarms/decide";
