@@ -29,6 +29,8 @@ export interface AlarmLimits {
   readonly paymentsAllFailed: Window & { readonly count: number; readonly processed: string };
   /** More than so many of Stripe's events refused, one after the other. */
   readonly webhookRefused: Window & { readonly count: number };
+  /** Fewer days left than so many. */
+  readonly certificateExpiring: Window & { readonly days: number };
   /** Nothing is published at all. */
   readonly hostSilent: Window;
   readonly errorRateWarning: Window & { readonly percent: number };
@@ -36,6 +38,9 @@ export interface AlarmLimits {
   readonly cpu: Window & { readonly percent: number };
   readonly memory: Window & { readonly percent: number };
   readonly disk: Window & { readonly percent: number };
+  /** Older than so many hours. */
+  readonly backupOverdue: Window & { readonly hours: number };
+  readonly certificateExpiringWarning: Window & { readonly days: number };
   /** Some values are not published, while others may be. */
   readonly figuresMissing: Window;
 }
@@ -106,14 +111,16 @@ export const watching =
   ) =>
   (limits: AlarmLimits): Watched => ({ metric, threshold: threshold(limits), window: of(limits) });
 
-/** A metric that is 1 where all is well: below that in a whole period. */
-export const IS_DOWN = { statistic: "Maximum", comparison: "LessThanThreshold", missing: "ignore" } as const;
+/** Below the limit in a whole period. */
+export const IS_BELOW = { statistic: "Maximum", comparison: "LessThanThreshold", missing: "ignore" } as const;
+/** A metric that is 1 where all is well: the limit. */
+export const IS_DOWN = IS_BELOW;
 export const IS_ABOVE = {
   statistic: "Average",
   comparison: "GreaterThanThreshold",
   missing: "ignore",
 } as const;
-/** A number that is counted on from interval to interval: above the limit from the beginning of a period to its end. */
+/** A number that goes on from interval to interval: above the limit from the beginning of a period to its end. */
 export const STAYS_ABOVE = { ...IS_ABOVE, statistic: "Minimum" } as const;
 /** Without any request there is no time of an answer, and nobody waits. */
 export const IS_SLOW = { ...IS_ABOVE, missing: "notBreaching" } as const;
@@ -126,3 +133,10 @@ export const IS_SILENT = {
 /** Says how users leave a release that is at fault. */
 export const WAY_BACK =
   '`pulumi config set canaryWeight 0` and `pulumi up`, or at once `bin/ops abort --reason "why"`';
+
+/** Says how a certificate is renewed, by whoever keeps it. */
+export const RENEWAL =
+  "`bin/ops status` tells how the last tries failed. With site.tls.acme the host goes on trying, every 6 hours at the latest: each of " +
+  "site.domains has to lead to it on port 80, from everywhere (DNS, firewall), and the server has limits, too; once that is mended " +
+  "another site.tls.acme.renewBeforeDays and `pulumi up` try at once. With files: put chain and key of a new one where " +
+  "site.tls.certificate and site.tls.key say, and have Nginx read them: `sudo systemctl reload nginx`.";

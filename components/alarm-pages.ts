@@ -3,15 +3,17 @@ import { METRICS } from "../host/monitoring/protocol";
 import {
   type Definition,
   IS_ABOVE,
+  IS_BELOW,
   IS_DOWN,
   IS_SILENT,
   IS_SLOW,
+  RENEWAL,
   STAYS_ABOVE,
   watching,
   WAY_BACK,
 } from "./alarm-definition";
 
-/** The guide's alarms that page, in its order, and the one that nothing else could tell. */
+/** The guide's alarms that page, in its order, what it leaves out, and the one that nothing else could tell. */
 export const PAGES: readonly Definition[] = [
   {
     ...{ name: "application-down", severity: "page", of: "site", ...IS_DOWN },
@@ -103,6 +105,16 @@ export const PAGES: readonly Definition[] = [
       `See at Stripe (Developers, Webhooks) what it is told. 400: the release does not know the secret that Stripe signs by; after a ` +
       `rotation it has to take any of the secrets in STRIPE_WEBHOOK_SECRET, which has commas between them. 3xx: the path moved, or a login ` +
       `stands before it. If it began with a release: ${WAY_BACK}. Stripe repeats its events for three days: mended in time, nothing is lost.`,
+  },
+  {
+    ...{ name: "certificate-expiring", severity: "page", of: "site", ...IS_BELOW },
+    watches: watching(
+      METRICS.certificateDays,
+      (limits) => limits.certificateExpiring,
+      (limits) => limits.certificateExpiring.days,
+    ),
+    wrong: "The certificate that users are shown is about to end, or has ended: browsers let nobody in then.",
+    remedy: () => RENEWAL,
   },
   {
     ...{ name: "host-silent", severity: "page", of: "site", ...IS_SILENT },

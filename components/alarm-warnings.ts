@@ -4,14 +4,17 @@ import {
   type AlarmLimits,
   type Definition,
   IS_ABOVE,
+  IS_BELOW,
   IS_SILENT,
   IS_SLOW,
+  RENEWAL,
+  STAYS_ABOVE,
   type Watched,
   watching,
   WAY_BACK,
 } from "./alarm-definition";
 
-/** The guide's alarms that warn, in its order, and those about values that are missing. */
+/** The guide's alarms that warn, in its order, what it leaves out, and those about values that are missing. */
 export const WARNINGS: readonly Definition[] = [
   {
     ...{ name: "error-rate-warning", severity: "warn", of: "site", ...IS_ABOVE },
@@ -70,6 +73,31 @@ export const WARNINGS: readonly Definition[] = [
     remedy: ({ app }) =>
       `See what grows (\`df -h\`, \`du -xh /var --max-depth=3\` on the host): releases (application.releasesKept), logs, or something that ` +
       `is not ${app}'s. Make the volume bigger where nothing can go.`,
+  },
+  {
+    ...{ name: "backup-overdue", severity: "warn", of: "database", ...STAYS_ABOVE },
+    watches: watching(
+      METRICS.backupAge,
+      (limits) => limits.backupOverdue,
+      (limits) => limits.backupOverdue.hours,
+    ),
+    wrong:
+      "The database's last whole backup is older than the limit, or there is none: the daily one failed, or did not run. A restore would " +
+      "lose what was written since.",
+    remedy: ({ app }) =>
+      `\`bin/ops backup\` makes one now, or says what keeps it from being made: the bucket, its keys or rights, the database's role, a ` +
+      `pg_dump that is older than the server. On the host \`journalctl --unit ${app}-backup\` tells what became of the daily one, and ` +
+      `\`systemctl list-timers ${app}-backup.timer\` when it ran last and runs next.`,
+  },
+  {
+    ...{ name: "certificate-expiring-warning", severity: "warn", of: "site", ...IS_BELOW },
+    watches: watching(
+      METRICS.certificateDays,
+      (limits) => limits.certificateExpiringWarning,
+      (limits) => limits.certificateExpiringWarning.days,
+    ),
+    wrong: "The certificate that users are shown was not renewed, and should have been by now.",
+    remedy: () => RENEWAL,
   },
   ...[
     {

@@ -24,6 +24,10 @@ export interface DashboardArgs {
     readonly cpu: number;
     readonly memory: number;
     readonly disk: number;
+    /** In days left. */
+    readonly certificate: Limits;
+    /** In hours. */
+    readonly backupAge: number;
     /** In payments in a row. */
     readonly paymentsAllFailed: number;
     /** In events in a row. */
@@ -85,8 +89,8 @@ function rowsOf({ business, hasDatabase, hasWebhook, limits }: DashboardArgs): r
     ...(hasWebhook ? [webhookGraph(limits.webhookRefused)] : []),
   ];
   if (money.length > 0) rows.push(money);
-  rows.push(siteGraphs(), loadGraphs(limits), trafficGraphs());
-  if (hasDatabase) rows.push(databaseGraphs());
+  rows.push(siteGraphs(limits.certificate), loadGraphs(limits), trafficGraphs());
+  if (hasDatabase) rows.push(databaseGraphs(limits.backupAge));
   return rows;
 }
 
@@ -144,7 +148,7 @@ function webhookGraph(limit: number): Graph {
   };
 }
 
-function siteGraphs(): Graph[] {
+function siteGraphs(certificate: Limits): Graph[] {
   return [
     {
       title: "Up (1) or down (0)",
@@ -161,6 +165,12 @@ function siteGraphs(): Graph[] {
       ],
     },
     { title: "Restarts of processes", statistic: "Sum", lines: [{ metric: METRICS.restarts }] },
+    {
+      title: "Certificate (days left)",
+      statistic: "Minimum",
+      lines: [{ metric: METRICS.certificateDays }],
+      limits: drawn(certificate),
+    },
   ];
 }
 
@@ -197,7 +207,7 @@ function trafficGraphs(): Graph[] {
   ];
 }
 
-function databaseGraphs(): Graph[] {
+function databaseGraphs(backupAge: number): Graph[] {
   return [
     {
       title: "Database: connections",
@@ -214,6 +224,12 @@ function databaseGraphs(): Graph[] {
       lines: [{ metric: METRICS.databaseReachable }],
     },
     { title: "Database: size (bytes)", statistic: "Maximum", lines: [{ metric: METRICS.databaseSize }] },
+    {
+      title: "Database: hours since the last backup",
+      statistic: "Maximum",
+      lines: [{ metric: METRICS.backupAge }],
+      limits: [{ label: "warns", value: backupAge }],
+    },
   ];
 }
 

@@ -226,6 +226,11 @@ export class Monitoring extends pulumi.ComponentResource {
           page: limits.responseTime.milliseconds,
         },
         ...{ cpu: limits.cpu.percent, memory: limits.memory.percent, disk: limits.disk.percent },
+        certificate: {
+          warn: limits.certificateExpiringWarning.days,
+          page: limits.certificateExpiring.days,
+        },
+        backupAge: limits.backupOverdue.hours,
         paymentsAllFailed: limits.paymentsAllFailed.count,
         webhookRefused: limits.webhookRefused.count,
       },

@@ -33,6 +33,7 @@ export function findMonitoring(raw: RawConfig): { readonly faults: readonly Faul
       ...regionFaults(raw),
       ...periodFaults(raw),
       ...queryFaults(raw),
+      ...certificateFaults(raw),
     ],
   };
 }
@@ -106,6 +107,22 @@ function queryFaults(raw: RawConfig): Fault[] {
     faults.push(faultAt(raw, path, rule));
   }
   return faults;
+}
+
+/** A certificate that is not to be renewed yet is nothing that anybody has to be told of. */
+function certificateFaults(raw: RawConfig): Fault[] {
+  const acme = soundAt(raw, ["site", "tls", "acme"]) as { readonly renewBeforeDays: number } | undefined;
+  if (acme === undefined) return [];
+  const renewed = acme.renewBeforeDays;
+  return ["certificateExpiring", "certificateExpiringWarning"].flatMap((name) => {
+    const path = ["monitoring", "alarms", name, "days"];
+    const days = soundAt(raw, path) as number | undefined;
+    if (days === undefined || days < renewed) return [];
+    const rule =
+      `${String(renewed - 1)} or fewer: the certificate is renewed ${String(renewed)} days before its end ` +
+      "(site.tls.acme.renewBeforeDays), and the alarm would tell of it before";
+    return [faultAt(raw, path, rule, `${configCommand("set", path)} ${String(Math.floor(renewed / 2))}`)];
+  });
 }
 
 /** Both halves of a key, or none. */

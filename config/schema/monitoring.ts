@@ -149,6 +149,10 @@ const alarms = z.strictObject({
   webhookRefused: z
     .strictObject({ count: integer(0, 1_000_000, "refused events in a row", 5).default(5), ...over(60, 2) })
     .prefault({}),
+  /** Page: fewer days are left of the certificate that users are shown; 0 for one that has ended. */
+  certificateExpiring: z
+    .strictObject({ days: integer(0, 365, "days", 3).default(3), ...over(300, 1) })
+    .prefault({}),
   /** Page: nothing is published. */
   hostSilent: z.strictObject(over(60, 3)).prefault({}),
   errorRateWarning: z.strictObject({ percent: percent(1), ...over(60, 5) }).prefault({}),
@@ -156,6 +160,14 @@ const alarms = z.strictObject({
   cpu: z.strictObject({ percent: percent(80), ...over(300, 3) }).prefault({}),
   memory: z.strictObject({ percent: percent(85), ...over(300, 2) }).prefault({}),
   disk: z.strictObject({ percent: percent(90), ...over(300, 1) }).prefault({}),
+  /** Warn: the last backup is older. A day with its hour of summer time, the timer's half-hour, and the last half-hour for the dump. */
+  backupOverdue: z
+    .strictObject({ hours: integer(1, 8760, "hours", 26).default(26), ...over(300, 1) })
+    .prefault({}),
+  /** Warn: fewer days are left of the certificate; with ACME it was to be renewed `site.tls.acme.renewBeforeDays` before its end. */
+  certificateExpiringWarning: z
+    .strictObject({ days: integer(0, 365, "days", 14).default(14), ...over(300, 1) })
+    .prefault({}),
   /** Warn: some values are not published. */
   figuresMissing: z.strictObject(over(300, 3)).prefault({}),
 });

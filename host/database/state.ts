@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { readIfThere, removeDurably, writeDurably, writeWhole } from "../conductor/system/durable-file";
 import { Failed } from "../conductor/faults";
@@ -52,6 +52,16 @@ export class DatabaseStore {
    */
   settings(): Promise<DatabaseSettings | null> {
     return this.read<DatabaseSettings>("settings.json");
+  }
+
+  /** When {@link DatabaseStore.settings} were written last; null where there are none. */
+  async settingsSince(): Promise<Date | null> {
+    try {
+      return (await stat(join(this.directory, "settings.json"))).mtime;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw error;
+    }
   }
 
   /** Keeps where the database is; null forgets it. */

@@ -62,6 +62,13 @@ export const METRICS = {
   databaseConnections: metric("DatabaseConnections", "Count"),
   databaseLongQueries: metric("DatabaseLongQueries", "Count"),
   databaseSize: metric("DatabaseSize", "Bytes"),
+  /**
+   * Hours since the snapshot of the last backup that this host made whole, whoever asked for it; before the first one since the host was told
+   * of the database. No value for a site without one.
+   */
+  backupAge: metric("BackupAgeHours", "None"),
+  /** Days until the certificate ends that the front door shows, negative behind its end; no value where it shows none. */
+  certificateDays: metric("CertificateDaysToExpiry", "None"),
 } as const satisfies Record<string, Metric>;
 
 /** How the values of a query over the business's tables are published: under the query's own name. */

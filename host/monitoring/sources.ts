@@ -1,11 +1,15 @@
 import { request } from "node:https";
+import { HTTPS_PORT } from "../conductor/certificates/served";
 import type { Paths } from "../conductor/paths";
+import type { SiteSettings } from "../conductor/protocol";
 import type { Site } from "../conductor/site";
 import { readIfThere } from "../conductor/system/durable-file";
 import { requestUnix } from "../conductor/system/unix-http";
 import { DatabaseStore } from "../database/state";
 import type { Complaints } from "./complaints";
 import type { MonitoringSettings } from "./protocol";
+import { lastBackup } from "./figures/backup";
+import { certificateEnd } from "./figures/certificate";
 import { databaseFigures } from "./figures/database";
 import { parseFrontDoor } from "./figures/front-door";
 import type { Sources } from "./figures/measure";
@@ -54,18 +58,28 @@ export function sourcesOfHost(
       if (settings === null) return null;
       return databaseFigures({ settings, session: `${app} monitoring`, business, since }, complaints);
     },
+    lastBackup: () => lastBackup(store, complaints),
+    certificateEnd: async () => {
+      const site = await readSite(paths);
+      return site?.settings == null ? null : certificateEnd(domainOf(site.settings), HTTPS_PORT);
+    },
   };
+}
+
+/** The domain that the site is looked at by: one certificate holds them all. */
+function domainOf({ domains }: Pick<SiteSettings, "domains">): string {
+  return domains[0] ?? "localhost";
 }
 
 /** Asks for the health path as the conductor's probes do, which count as nobody's request and are never refused. */
 function isUp({ settings, probeKey }: Site): Promise<boolean> {
   if (settings === null) return Promise.resolve(false);
-  const domain = (settings.domains[0] ?? "localhost").replace(/^\*\./, "probe.");
+  const domain = domainOf(settings).replace(/^\*\./, "probe.");
   return new Promise((resolve) => {
     const outgoing = request(
       {
         host: "127.0.0.1",
-        port: 443,
+        port: HTTPS_PORT,
         servername: domain,
         // The connection does not leave this machine; whether the certificate is good is asked elsewhere.
         rejectUnauthorized: false,

@@ -2,6 +2,8 @@ import type { Site } from "../../conductor/site";
 import { COLOURS } from "../../conductor/protocol";
 import type { Complaints } from "../complaints";
 import { METRICS } from "../protocol";
+import { backupFigure } from "./backup";
+import { certificateFigure } from "./certificate";
 import type { DatabaseFigures } from "./database";
 import { figure, type Figure, type Interval } from "./figure";
 import { failedInARow, type PaymentMetrics } from "./payments";
@@ -39,6 +41,10 @@ export interface Sources {
   webhooks(before: WebhookCounts | null): Promise<WebhookFigures | null>;
   /** Null for a site without a database. */
   database(since: string): Promise<DatabaseFigures | null>;
+  /** When what a restore would bring back was so; null for a site without a database. */
+  lastBackup(): Promise<Date | null>;
+  /** End of the certificate that users are shown; null where they are shown none. */
+  certificateEnd(): Promise<Date | null>;
 }
 
 /** An older baseline says too little of now: the values of half a day would be those of one minute. */
@@ -61,43 +67,14 @@ export async function measure(
 ): Promise<{ interval: Interval; baseline: Baseline }> {
   const base = before !== null && Math.abs(at - before.at) <= OLDEST_BASELINE_MS ? before : null;
   const since = base?.databaseClock ?? new Date(base?.at ?? at - intervalSeconds * 1000).toISOString();
-  const attempt = async <T>(about: string, work: () => Promise<T>): Promise<T | null> => {
-    try {
-      const result = await work();
-      complaints.end(about);
-      return result;
-    } catch (error) {
-      complaints.begin(about, (error as Error).message);
-      return null;
-    }
-  };
-  const [site, frontDoor, system, usage, restarts, webhooks, database] = await Promise.all([
-    attempt("the site's state", () => siteNow(sources)),
-    attempt("the front door's counts", () => sources.frontDoor()),
-    attempt("this host's counts", () => sources.system()),
-    attempt("memory and disk", () => sources.usage()),
-    attempt("PM2", () => sources.restarts()),
-    attempt("the webhook's requests", () => sources.webhooks(base?.webhooks ?? null)),
-    attempt("the database's figures", () => sources.database(since)),
-  ]);
+  const found = await askAll(sources, base, since, complaints);
+  const { frontDoor, system, restarts, webhooks, database } = found;
   const failedBefore = base?.paymentsFailedInARow ?? 0;
   const failed =
     payments === undefined || database === null
       ? null
       : failedInARow(database.figures, payments, failedBefore);
-  const figures = [
-    figure(METRICS.publishes, 1),
-    ...(site?.figures ?? []),
-    ...(frontDoor === null
-      ? []
-      : doorFigures(frontDoor, base?.frontDoor ?? null, site?.isPromised !== false)),
-    ...(system === null || base?.system == null ? [] : systemFigures(system, base.system)),
-    ...(usage ?? []),
-    ...(restarts === null || base?.restarts == null ? [] : restartFigures(restarts, base.restarts)),
-    ...(webhooks?.figures ?? []),
-    ...(database?.figures ?? []),
-    ...(failed === null ? [] : [failed]),
-  ];
+  const figures = [...figuresOf(found, base, at), ...(failed === null ? [] : [failed])];
   const baseline = {
     at,
     frontDoor: frontDoor ?? base?.frontDoor ?? null,
@@ -108,6 +85,52 @@ export async function measure(
     databaseClock: database?.clock ?? base?.databaseClock ?? null,
   };
   return { interval: { at, figures }, baseline };
+}
+
+/** What each of the sources says; null for one that fails, which is told, or that has nothing to say. */
+async function askAll(sources: Sources, base: Baseline | null, since: string, complaints: Complaints) {
+  const attempt = async <T>(about: string, work: () => Promise<T>): Promise<T | null> => {
+    try {
+      const result = await work();
+      complaints.end(about);
+      return result;
+    } catch (error) {
+      complaints.begin(about, (error as Error).message);
+      return null;
+    }
+  };
+  const [site, frontDoor, system, usage, restarts, webhooks, database, lastBackup, certificateEnd] =
+    await Promise.all([
+      attempt("the site's state", () => siteNow(sources)),
+      attempt("the front door's counts", () => sources.frontDoor()),
+      attempt("this host's counts", () => sources.system()),
+      attempt("memory and disk", () => sources.usage()),
+      attempt("PM2", () => sources.restarts()),
+      attempt("the webhook's requests", () => sources.webhooks(base?.webhooks ?? null)),
+      attempt("the database's figures", () => sources.database(since)),
+      attempt("the last backup", () => sources.lastBackup()),
+      attempt("the certificate", () => sources.certificateEnd()),
+    ]);
+  return { site, frontDoor, system, usage, restarts, webhooks, database, lastBackup, certificateEnd };
+}
+
+/** What is published of what was found, but for what several sources tell together. */
+function figuresOf(found: Awaited<ReturnType<typeof askAll>>, base: Baseline | null, at: number): Figure[] {
+  const { site, frontDoor, system, usage, restarts, webhooks, database, lastBackup, certificateEnd } = found;
+  return [
+    figure(METRICS.publishes, 1),
+    ...(site?.figures ?? []),
+    ...(frontDoor === null
+      ? []
+      : doorFigures(frontDoor, base?.frontDoor ?? null, site?.isPromised !== false)),
+    ...(system === null || base?.system == null ? [] : systemFigures(system, base.system)),
+    ...(usage ?? []),
+    ...(restarts === null || base?.restarts == null ? [] : restartFigures(restarts, base.restarts)),
+    ...(webhooks?.figures ?? []),
+    ...(database?.figures ?? []),
+    ...(lastBackup === null ? [] : [backupFigure(lastBackup, at)]),
+    ...(certificateEnd === null ? [] : [certificateFigure(certificateEnd, at)]),
+  ];
 }
 
 /** What is to be told of the site, and whether anybody was promised one: before there is a colour for them, nobody was. */

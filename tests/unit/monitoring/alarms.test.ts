@@ -36,12 +36,24 @@ it.each([
   ["payment-failures", "page", "PaymentsFailed", "Sum", above, 5, [300, 1], "ignore"],
   ["payments-all-failed", "page", "PaymentsFailedInARow", "Minimum", above, 5, [300, 2], "ignore"],
   ["webhook-refused", "page", "WebhooksRefusedInARow", "Minimum", above, 5, [60, 2], "ignore"],
+  ["certificate-expiring", "page", "CertificateDaysToExpiry", "Maximum", below, 3, [300, 1], "ignore"],
   ["host-silent", "page", "HostPublishes", "SampleCount", below, 1, [60, 3], "breaching"],
   ["error-rate-warning", "warn", "ErrorRate", "Average", above, 1, [60, 5], "ignore"],
   ["response-time-warning", "warn", "LatencyP95", "Average", above, 2000, [60, 5], "notBreaching"],
   ["cpu", "warn", "CpuUtilization", "Average", above, 80, [300, 3], "ignore"],
   ["memory", "warn", "MemoryUtilization", "Average", above, 85, [300, 2], "ignore"],
   ["disk", "warn", "DiskUtilization", "Maximum", above, 90, [300, 1], "ignore"],
+  ["backup-overdue", "warn", "BackupAgeHours", "Minimum", above, 26, [300, 1], "ignore"],
+  [
+    "certificate-expiring-warning",
+    "warn",
+    "CertificateDaysToExpiry",
+    "Maximum",
+    below,
+    14,
+    [300, 1],
+    "ignore",
+  ],
   ["host-figures-missing", "warn", "CpuUtilization", "SampleCount", below, 1, [60, 15], "breaching"],
   ["request-figures-missing", "warn", "Requests", "SampleCount", below, 1, [60, 15], "breaching"],
   [
@@ -68,8 +80,8 @@ it.each([
 );
 
 it("has no other alarm, and none twice", () => {
-  expect(alarms.map(({ name }) => name)).toHaveLength(18);
-  expect(new Set(alarms.map(({ name }) => name)).size).toBe(18);
+  expect(alarms.map(({ name }) => name)).toHaveLength(21);
+  expect(new Set(alarms.map(({ name }) => name)).size).toBe(21);
 });
 
 it("watches what the host publishes, with the dimensions that it has there", () => {
@@ -100,7 +112,10 @@ it("takes every limit from the config", () => {
   const window = { periodSeconds: 120, periods: 7 };
   const changed = Object.fromEntries(
     Object.entries(LIMITS).map(([name, limit]: [string, object]) => {
-      const value = { percent: 42, milliseconds: 4242, count: 4, metric: "Failures", processed: "Sales" };
+      const value = {
+        ...{ percent: 42, milliseconds: 4242, count: 4, hours: 424, days: 24 },
+        ...{ metric: "Failures", processed: "Sales" },
+      };
       const own = Object.entries(value).filter(([key]) => key in limit);
       return [name, { ...Object.fromEntries(own), ...window }];
     }),
@@ -109,7 +124,7 @@ it("takes every limit from the config", () => {
   const inMinutes = { periodSeconds: 60, periods: 14 };
   for (const alarm of found) expect(alarm).toMatchObject(alarm.missing === "breaching" ? inMinutes : window);
   expect(found.map(({ threshold }) => threshold)).toEqual([
-    1, 1, 42, 4242, 4, 4, 4, 1, 42, 4242, 42, 42, 42, 1, 1, 1, 1, 1,
+    1, 1, 42, 4242, 4, 4, 4, 24, 1, 42, 4242, 42, 42, 42, 424, 24, 1, 1, 1, 1, 1,
   ]);
   expect(found.filter(({ metric }) => metric === "Failures").map(({ name }) => name)).toEqual([
     "payment-failures",
@@ -140,12 +155,20 @@ it.each([
   },
 );
 
+it("lets a daily backup be as late as its timer may make it, on the longest day, and half an hour longer", () => {
+  const timer = readFileSync(join(repositoryRoot(), "host", "systemd", "backup.timer"), "utf8");
+  expect(timer).toMatch(/^OnCalendar=daily$/m);
+  const [, delay = ""] = /^RandomizedDelaySec=(\d+)min$/m.exec(timer) ?? [];
+  expect(named("backup-overdue").threshold).toBe(24 + 1 + (Number(delay) + 30) / 60);
+});
+
 it("has none about the database of a site without one", () => {
   const names = alarmsOf(LIMITS, { ...SITE, hasDatabase: false }).map(({ name }) => name);
   expect(alarms.map(({ name }) => name).filter((name) => !names.includes(name))).toEqual([
     "database-unreachable",
     "payment-failures",
     "payments-all-failed",
+    "backup-overdue",
     "database-figures-missing",
     "payment-figures-missing",
   ]);

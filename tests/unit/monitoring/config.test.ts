@@ -69,6 +69,9 @@ it("has the guide's values as defaults", () => {
       cpu: { percent: 80, periodSeconds: 300, periods: 3 },
       memory: { percent: 85, periodSeconds: 300, periods: 2 },
       disk: { percent: 90, periodSeconds: 300, periods: 1 },
+      backupOverdue: { hours: 26, periodSeconds: 300, periods: 1 },
+      certificateExpiring: { days: 3, periodSeconds: 300, periods: 1 },
+      certificateExpiringWarning: { days: 14, periodSeconds: 300, periods: 1 },
     }),
     logs: "/vehicleservice/test",
     logRetentionDays: 90,
@@ -198,6 +201,22 @@ describe("is refused", () => {
         .sort(),
     );
   });
+});
+
+// days before its end that a certificate is renewed, days of the two alarms, which of them are refused
+it.each([
+  [30, {}, []],
+  [14, {}, ["certificateExpiringWarning"]],
+  [15, {}, []],
+  [3, {}, ["certificateExpiring", "certificateExpiringWarning"]],
+  [3, { certificateExpiring: { days: 0 }, certificateExpiringWarning: { days: "2" } }, []],
+  [30, { certificateExpiring: { days: 31 } }, ["certificateExpiring"]],
+  [null, { certificateExpiring: { days: 365 } }, []],
+])("of a certificate that is renewed %p days before its end %p is refused: %p", (days, alarms, refused) => {
+  const values = changed(watched(), ["monitoring", "alarms"], alarms);
+  const tls = days === null ? {} : { acme: { renewBeforeDays: days } };
+  const keys = keysOf(changed(values, ["site", "tls"], tls));
+  expect(keys).toEqual(refused.map((name) => inMonitoring(`alarms.${name}.days`)));
 });
 
 it("is in the provider's region, unless it says so itself, and never in another one", () => {

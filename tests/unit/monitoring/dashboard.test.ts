@@ -16,6 +16,8 @@ const ARGS: DashboardArgs = {
     cpu: 80,
     memory: 85,
     disk: 90,
+    certificate: { warn: 14, page: 3 },
+    backupAge: 26,
     paymentsAllFailed: 4,
     webhookRefused: 5,
   },
@@ -75,6 +77,8 @@ it.each([
   ["CPU (percent)", [80]],
   ["Memory (percent)", [85]],
   ["Disk, the fullest (percent)", [90]],
+  ["Certificate (days left)", [14, 3]],
+  ["Database: hours since the last backup", [26]],
   ["Payments that failed in a row", [4]],
   ["Stripe's events that were refused", [5]],
 ])("%s has the alarms' limits %p as lines", (title, values) => {
@@ -93,7 +97,7 @@ it("has no graph of what the site has not", () => {
     "Stripe's events that were refused",
   ]);
   const gone = all.filter((title) => !titles({ hasDatabase: false }).includes(title));
-  expect(gone).toHaveLength(4);
+  expect(gone).toHaveLength(5);
   for (const title of gone) expect(title).toMatch(/^(Database: |Payments that failed)/);
 });
 

@@ -31,6 +31,8 @@ function sources(change: Partial<Sources> = {}): Sources {
     restarts: () => Promise.resolve({ blue: 0 }),
     webhooks: () => Promise.resolve(null),
     database: () => Promise.resolve(null),
+    lastBackup: () => Promise.resolve(null),
+    certificateEnd: () => Promise.resolve(null),
     ...change,
   };
 }
@@ -179,6 +181,21 @@ describe("an interval", () => {
       AT + 60_000,
     );
     expect([valueOf(figures, "ApplicationUp"), valueOf(figures, "ErrorRate", "all")]).toEqual([undefined, 0]);
+  });
+
+  it("tells how old the last backup is, and how long the certificate has, behind its end too", async () => {
+    const { figures } = await run(
+      {
+        lastBackup: () => Promise.resolve(new Date("2026-05-04T03:35:00Z")),
+        certificateEnd: () => Promise.resolve(new Date("2026-05-12T17:05:00Z")),
+      },
+      null,
+    );
+    expect(valueOf(figures, "BackupAgeHours")).toBe(25.5);
+    expect(valueOf(figures, "CertificateDaysToExpiry")).toBe(7.5);
+    const ended = { certificateEnd: () => Promise.resolve(new Date("2026-05-03T05:05:00Z")) };
+    expect(valueOf((await run(ended, null)).figures, "CertificateDaysToExpiry")).toBe(-2);
+    expect(told).toEqual([]);
   });
 
   it("asks the database from its own last time on, or else from the interval's beginning", async () => {

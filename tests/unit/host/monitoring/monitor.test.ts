@@ -27,6 +27,8 @@ const sources: Sources = {
   usage: () => Promise.resolve([{ name: "DiskUtilization", unit: "Percent", value: 1, colour: null }]),
   webhooks: () => Promise.resolve(null),
   database: () => Promise.resolve(null),
+  lastBackup: () => Promise.resolve(null),
+  certificateEnd: () => Promise.resolve(null),
 };
 
 /** What comes of a first try where the metrics' API answers as `puts` say, and the logs' as `streams` do; then both take all. */
