@@ -116,11 +116,13 @@ const WELL = {
     PaymentsFailedInARow: 0,
     WebhooksRefusedInARow: 0,
   },
+  ...{ BackupAgeHours: 3, CertificateDaysToExpiry: 60 },
 };
 /** As much as the guide allows, and not more: "more than 5 %" is not 5 %. */
 const BORDER = {
   ...{ ...WELL, ErrorRate: 1, LatencyP95: 2000, CpuUtilization: 80, MemoryUtilization: 85 },
   ...{ DiskUtilization: 90, PaymentsFailed: 1, PaymentsFailedInARow: 5, WebhooksRefusedInARow: 5 },
+  ...{ BackupAgeHours: 26, CertificateDaysToExpiry: 14 },
 };
 const ILL = {
   ...{
@@ -139,6 +141,7 @@ const ILL = {
     PaymentsFailedInARow: 6,
     WebhooksRefusedInARow: 6,
   },
+  ...{ BackupAgeHours: 26.1, CertificateDaysToExpiry: 2.9 },
 };
 
 /** Settings of the host of a stack, with the keys that it has. */
@@ -258,8 +261,8 @@ const messages = (stack: Stack, state: (name: string) => string | null): string[
 
 test("what is ill pages and warns, each of the alarms once and by its own topic", async () => {
   const wanted = messages("ill", (name) => (/missing|silent/.test(name) ? "OK" : "ALARM"));
-  expect(wanted.filter((line) => line.includes("-page:") && line.endsWith("ALARM"))).toHaveLength(7);
-  expect(wanted.filter((line) => line.includes("-warn:") && line.endsWith("ALARM"))).toHaveLength(5);
+  expect(wanted.filter((line) => line.includes("-page:") && line.endsWith("ALARM"))).toHaveLength(8);
+  expect(wanted.filter((line) => line.includes("-warn:") && line.endsWith("ALARM"))).toHaveLength(7);
   expect(await told("ill", wanted.length)).toEqual(wanted);
 });
 
@@ -287,7 +290,7 @@ test("its end is told to whom its beginning was, and nobody was told anything tw
   const ended = before.filter((line) => line.endsWith("ALARM")).map((line) => line.replace("ALARM", "OK"));
   const known = messages("silent", (name) => (/missing|silent|response-time/.test(name) ? null : "OK"));
   const all = [...before, ...ended, ...known].sort();
-  // Of 18 alarms each state was told: meanwhile all of them were evaluated again, those of the other stacks, too.
+  // Of 21 alarms each state was told: meanwhile all of them were evaluated again, those of the other stacks, too.
   expect(await told("silent", all.length)).toEqual(all);
   for (const { alarm, topic, state } of subscriber.messages) {
     const same = subscriber.messages.filter(
@@ -302,7 +305,7 @@ test("whoever is told reads what to do", async () => {
   const { MetricAlarms = [] } = await cloudwatch.send(
     new DescribeAlarmsCommand({ AlarmNamePrefix: "garage-ill-" }),
   );
-  expect(MetricAlarms).toHaveLength(18);
+  expect(MetricAlarms).toHaveLength(21);
   for (const { AlarmDescription } of MetricAlarms) expect(AlarmDescription).toContain("What to do: ");
   const { DashboardBody } = await cloudwatch.send(new GetDashboardCommand({ DashboardName: "garage-ill" }));
   expect(DashboardBody).toContain('"ErrorRate"');

@@ -331,6 +331,36 @@ test("events of Stripe's that are refused are counted in a row, and probes witho
   expect((await cloud.points("WebhooksRefusedInARow")).at(-1)?.sum).toBe(3);
 });
 
+test("a backup that grows old, and a certificate near its end, are published as what they are", async () => {
+  const latest = async (name: string): Promise<number> => {
+    const { sum, count } = (await cloud.points(name)).at(-1)!;
+    return sum / count;
+  };
+  // The `up` that brought the schema made one.
+  expect(await latest("BackupAgeHours")).toBeLessThan(1);
+  expect(await latest("CertificateDaysToExpiry")).toBeGreaterThan(30);
+  const taken = new Date(Date.now() - 30 * 3600_000).toISOString();
+  const state = "/var/lib/vehicleservice/database/state.json";
+  await world.host.exec(["sed", "--in-place", `s/"takenAt":"[^"]*"/"takenAt":"${taken}"/g`, state]);
+  const files = [
+    "-keyout",
+    "/etc/ssl/vehicleservice/privkey.pem",
+    "-out",
+    "/etc/ssl/vehicleservice/fullchain.pem",
+  ];
+  const pair = ["-x509", "-newkey", "rsa:2048", "-noenc", "-subj", "/CN=near its end", "-days", "5"];
+  await world.host.exec(["openssl", "req", ...pair, ...files]);
+  await waitFor("the age of the backup", WAIT_SECONDS, async () =>
+    (await latest("BackupAgeHours")) > 29.9 ? true : undefined,
+  );
+  // What lies on the disk is what nobody is shown yet.
+  expect(await latest("CertificateDaysToExpiry")).toBeGreaterThan(30);
+  await world.host.exec(["systemctl", "reload", "nginx"]);
+  await waitFor("the end of the certificate", WAIT_SECONDS, async () =>
+    (await latest("CertificateDaysToExpiry")) < 5 ? true : undefined,
+  );
+});
+
 test("the metadata service is for root alone", async () => {
   const address = "169.254.169.254";
   const asked = await world.host.exec(["ip", "route", "get", address, "uid", "0"]);

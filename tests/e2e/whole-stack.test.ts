@@ -41,6 +41,9 @@ const MONITORING = {
   "monitoring.alarms.applicationDown.periodSeconds": "10",
   "monitoring.alarms.databaseUnreachable.periodSeconds": "10",
   "monitoring.alarms.hostSilent.periods": "1",
+  "monitoring.alarms.backupOverdue.periodSeconds": "10",
+  "monitoring.alarms.certificateExpiring.periodSeconds": "10",
+  "monitoring.alarms.certificateExpiringWarning.periodSeconds": "10",
 };
 
 beforeAll(async () => {
@@ -93,7 +96,7 @@ test("one `up` makes all of it, and the site serves", async () => {
     colours: { blue: { version: "v0.9.9", healthy: true, admitted: true } },
     monitoring: { lastPublished: expect.any(String) },
   });
-  expect(await watched.alarms()).toHaveLength(18);
+  expect(await watched.alarms()).toHaveLength(21);
   expect(await publishesBy()).toBeNull();
   const told = await outputs();
   // From the bucket that the stack made, by the machine's own role.
@@ -175,11 +178,12 @@ describe("who is on call", () => {
   let before: number;
 
   test("is told that all is well, by the host's own figures, and of nothing else", async () => {
-    // Those about silence, and those about the site, have seen enough to know.
+    // Those about silence, about the site and about its upkeep have seen enough to know.
     await watched.well(
-      /-(host-silent|(host|request|database|payment)-figures-missing|(application-down|database-unreachable))$/,
+      /-(host-silent|(host|request|database|payment)-figures-missing|application-down|database-unreachable)$/,
       7,
     );
+    await watched.well(/-(backup-overdue|certificate-expiring|certificate-expiring-warning)$/, 3);
     const history = await watched.changes();
     expect(history).toContainEqual(expect.stringContaining("host-silent"));
     expect(history.filter((change) => /to ALARM/i.test(change))).toEqual([]);
@@ -187,11 +191,16 @@ describe("who is on call", () => {
     expect(watched.told("application-down")).toEqual(["page: OK"]);
   });
 
-  test("is told of an application that is down", async () => {
+  test("is told of an application that is down, and of backups that do not come", async () => {
     before = await watched.quiet("application-down");
+    const state = "/var/lib/vehicleservice/database/state.json";
+    const aged = 's/"takenAt":"[^"]*"/"takenAt":"2026-01-01T00:00:00.000Z"/g';
+    await site.host.exec(["sed", "--in-place", aged, state]);
     await site.host.exec(["systemctl", "stop", "nginx"]);
     await watched.hears("application-down", "ALARM", before);
+    await watched.hears("backup-overdue", "ALARM", 1, "warn");
     await site.host.exec(["systemctl", "start", "nginx"]);
+    await site.host.exec(["systemctl", "start", "vehicleservice-backup"]);
   });
 
   // It touches nothing, and takes some of the time that the alarm takes to be well.
@@ -206,7 +215,12 @@ describe("who is on call", () => {
     expect(text).not.toContain(publisher.secretAccessKey);
   });
 
-  test("is told once more when it is up", () => watched.hears("application-down", "OK", before + 1));
+  test("is told once more when it is up, and when the daily backup was made", async () => {
+    await watched.hears("application-down", "OK", before + 1);
+    await watched.hears("backup-overdue", "OK", 2, "warn");
+    // While nobody showed a certificate, nobody said that it ends.
+    expect(watched.told("certificate-expiring")).toEqual(["page: OK"]);
+  });
 });
 
 /** The words behind `pulumi` of a block of one line. */

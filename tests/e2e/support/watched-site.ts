@@ -14,6 +14,7 @@ import {
   PutUserPolicyCommand,
 } from "@aws-sdk/client-iam";
 
+import type { Severity } from "../../../components/alarm-definition";
 import { publisherPolicy } from "../../../components/monitoring-policies";
 import { LOG_STREAMS } from "../../../host/monitoring/protocol";
 import { AWS_REGION, EMULATOR_OWNER, type AwsKeys } from "../../../sandbox/aws/emulator";
@@ -96,8 +97,8 @@ export class WatchedSite {
    * Waits until somebody was told anew that an alarm has come to a state. A busy machine may be ill for a period by itself,
    * so that more is told than what a test brings about; but each change is told once, so no state comes twice in a row.
    */
-  async hears(alarm: string, state: string, since: number): Promise<void> {
-    const wanted = `page: ${state}`;
+  async hears(alarm: string, state: string, since: number, severity: Severity = "page"): Promise<void> {
+    const wanted = `${severity}: ${state}`;
     await waitFor(`${alarm} to tell ${wanted}`, WAIT_SECONDS, () => {
       const heard = this.told(alarm);
       return heard.length > since && heard.at(-1) === wanted ? true : undefined;
