@@ -33,6 +33,8 @@ export interface AlarmTopicArgs {
   readonly region: string;
   /** Key that what waits to be delivered is encrypted by; CloudWatch has to be let in by its policy. */
   readonly keyId: pulumi.Input<string>;
+  /** ARN of the policy that bounds what the role of a bot can be given; null for none. */
+  readonly permissionsBoundary: string | null;
   readonly recipients: Recipients;
 }
 
@@ -111,9 +113,11 @@ export class AlarmTopic extends pulumi.ComponentResource {
     const opts = { parent: this };
     const bot = `${this.name}-slack`;
     const configurationName = `${this.args.topic}-slack`;
+    const { topic: topicName, permissionsBoundary } = this.args;
     const roleArgs = {
-      name: slackRoleName(this.args.topic),
+      name: slackRoleName(topicName),
       assumeRolePolicy: JSON.stringify(slackTrustPolicy()),
+      ...(permissionsBoundary === null ? {} : { permissionsBoundary }),
     };
     const role = new iam.Role(`${bot}-role`, roleArgs, opts);
     const guardrail = topic.arn.apply((arn) => slackGuardrail(ownerIn(arn)));

@@ -18,6 +18,8 @@ export interface Ec2MachineSpec {
    * name alone.
    */
   readonly name: string;
+  /** ARN of the policy that bounds what its role can be given; null for none. */
+  readonly permissionsBoundary: string | null;
   /** Networks that SSH is let in from, in CIDR notation; at least one. */
   readonly sshFrom: readonly string[];
   /** Image that it is made from, one with cloud-init. */
@@ -74,12 +76,15 @@ export class Ec2Machine extends pulumi.ComponentResource implements ReachableMac
   constructor(name: string, spec: Ec2MachineSpec, opts?: pulumi.ComponentResourceOptions) {
     super("vehicleservice:host:Ec2Machine", name, {}, opts);
     this.spec = spec;
-    const { name: shownAs, networkCidr: cidr, availabilityZone, sshFrom } = spec;
+    const { name: shownAs, permissionsBoundary, networkCidr: cidr, availabilityZone, sshFrom } = spec;
     const network = new Network(name, { name: shownAs, cidr, availabilityZone, sshFrom }, { parent: this });
     const keys = this.makeKeys(`${name}-host-key`);
     const role = new iam.Role(
       `${name}-role`,
-      { name: hostRoleName(shownAs), assumeRolePolicy: TRUST, tags: this.tags },
+      {
+        ...{ name: hostRoleName(shownAs), assumeRolePolicy: TRUST, tags: this.tags },
+        ...(permissionsBoundary === null ? {} : { permissionsBoundary }),
+      },
       { parent: this },
     );
     const instance = this.makeInstance(name, network, keys, role);

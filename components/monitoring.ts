@@ -44,6 +44,8 @@ export interface MonitoringSpec {
   readonly hasDatabase: boolean;
   /** Path that Stripe sends its events to; null for a site without Stripe. */
   readonly webhookPath: string | null;
+  /** ARN of the policy that bounds what roles of bots can be given; null for none. */
+  readonly permissionsBoundary: string | null;
   /** Who is told, by severity. */
   readonly recipients: Readonly<Record<Severity, Recipients>>;
   /** When each alarm goes off. */
@@ -164,7 +166,7 @@ export class Monitoring extends pulumi.ComponentResource {
   }
 
   private makeTopics(
-    { prefix, region, recipients }: MonitoringSpec,
+    { prefix, region, permissionsBoundary, recipients }: MonitoringSpec,
     arns: pulumi.Output<readonly string[]>,
   ): Record<Severity, pulumi.Output<string>> {
     const opts = { parent: this };
@@ -181,7 +183,13 @@ export class Monitoring extends pulumi.ComponentResource {
     new kms.Alias(`${this.name}-key-alias`, aliasArgs, opts);
     const make = (severity: Severity) => {
       const displayName = `${prefix} ${severity}`.slice(0, 100);
-      const args = { topic: `${prefix}-${severity}`, displayName, region, keyId: key.arn };
+      const args = {
+        topic: `${prefix}-${severity}`,
+        displayName,
+        region,
+        keyId: key.arn,
+        permissionsBoundary,
+      };
       return new AlarmTopic(`${this.name}-${severity}`, { ...args, recipients: recipients[severity] }, opts)
         .arn;
     };

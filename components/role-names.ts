@@ -13,6 +13,11 @@ export function slackRoleName(topic: string): string {
   return `${topic}-slack`.slice(0, ROLE_NAME_LIMIT);
 }
 
+/** Name of the policy above which no role of the application's stacks can be given a right: their permissions boundary. */
+export function boundaryName(name: string): string {
+  return `${name}-boundary`;
+}
+
 /** What the names of a stack's topics begin with: a stack's name may hold dots, which names of topics and dashboards may not. */
 export function topicPrefix(name: string, stack: string): string {
   return `${name}-${stack}`.replaceAll(".", "-");

@@ -89,6 +89,7 @@ export function machineSpec(values: StackValues, { hostKey, publicKey }: Keys, s
       mode: "ec2",
       ...machine,
       name: shownAs(values.name, stack),
+      permissionsBoundary: values.permissionsBoundary || null,
       authorizedKey: publicKey,
       dns: zoneId === undefined ? null : { zoneId, domains: values.site.domains },
     };

@@ -4,6 +4,7 @@ import { machineFaults } from "./cloud-machine";
 import { regionFaults } from "./cloud-region";
 import { configCommand, type Fault, type Path } from "./faults";
 import { hostMode } from "./host-mode";
+import { boundaryFaults } from "./permissions-boundary";
 import { faultAt, isSet, type RawConfig, soundAt } from "./validation";
 
 /**
@@ -132,5 +133,6 @@ export function checkAgreement(raw: RawConfig): Fault[] {
     ...tagsAreRefs(raw),
     ...bucketFaults(raw),
     ...regionFaults(raw),
+    ...boundaryFaults(raw),
   ];
 }

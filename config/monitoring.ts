@@ -171,6 +171,7 @@ export function monitoringSpec(
     hasDatabase,
     webhookPath: values.stripe.webhook?.path ?? null,
     recipients: { page: recipientsOf(wanted.page), warn: recipientsOf(wanted.warn) },
+    permissionsBoundary: values.permissionsBoundary || null,
     limits: wanted.alarms satisfies AlarmLimits,
     logs: `/${name}/${stack}`,
     logRetentionDays: wanted.logRetentionDays,

@@ -8,6 +8,14 @@ import { integer, ruled } from "../rules/rule";
 /** Where evidence and the audit log go in the bucket. The host may put there, and read nothing. */
 export const AUDIT_PREFIX = "audit/";
 
+/** A managed policy of IAM's (IAM User Guide, "IAM identifiers"), in the place of none. */
+export const permissionsBoundary = () =>
+  ruled(
+    z.string().regex(/^(arn:aws(-[a-z]{1,8}){0,3}:iam::\d{12}:policy\/[\w+=,.@/-]{1,512})?$/),
+    "the ARN of a policy of IAM's, as `bin/bootstrap-state` says it",
+    "arn:aws:iam::123456789012:policy/vehicleservice-boundary",
+  );
+
 const instanceType = () =>
   ruled(
     z.string().regex(/^[a-z][a-z0-9-]{0,15}\.[a-z0-9-]{1,16}$/),

@@ -5,6 +5,7 @@ import { fitsEnvironment, variableName, variableValue, versionOrNone } from "../
 import { flag, integer, ruled } from "../rules/rule";
 import { testerSecret } from "../rules/web";
 import { application } from "./application";
+import { permissionsBoundary } from "./cloud";
 import { backups, database, databaseUrl } from "./database";
 import { host } from "./host";
 import { monitoring, monitoringKeyOrNone } from "./monitoring";
@@ -31,6 +32,8 @@ export const stackSchema = z.strictObject({
     "at most 32 of a-z, 0-9 and -",
     "production",
   ).default(""),
+  /** ARN of the policy above which no role of the stack can be given a right; empty for none, which production refuses. */
+  permissionsBoundary: permissionsBoundary().default(""),
   /** The colour that takes all that the candidate does not. */
   stable: colour().default("blue"),
   /** Share of the candidate, the colour that is not stable, in percent. */

@@ -4,7 +4,8 @@ that has it; its settings are in the environment.
 - Alarms: it compares whatever was published under an alarm's metric name last, whosever dimensions it has, and never
   notices silence. sandbox/aws/alarms evaluates them instead, as CloudWatch documents it.
 - Rights: it knows no condition `cloudwatch:namespace`, by which alone PutMetricData can be narrowed (Service Authorization
-  Reference, "Condition keys for Amazon CloudWatch"), no tags of security groups (`aws:ResourceTag/...`), and takes what is done to
+  Reference, "Condition keys for Amazon CloudWatch"), none `iam:PermissionsBoundary` (the same, "Actions defined by AWS IAM": the boundary
+  that a request sets, else the one that the role has), no tags of security groups (`aws:ResourceTag/...`), and takes what is done to
   an instance profile for something done to no resource, or to the role in it.
 - Subscriptions: the link in a request for confirmation leads to this emulator, which speaks TLS.
 - Transport: it listens with TLS or without. S3 does both, and it is for a bucket's policy to refuse who comes without.
@@ -16,22 +17,37 @@ import os
 from hypercorn.config import Config
 from ministack.app import main
 from ministack.core import iam_actions
-from ministack.services import cloudwatch, ec2, sns
+from ministack.services import cloudwatch, ec2, iam, sns
 
 OWN = f"{os.environ['MINISTACK_HOST']}:{os.environ['GATEWAY_PORT']}/"
 post = sns._http_post_sync
 tag_context = iam_actions.request_tag_context
 resource_arn = iam_actions.extract_resource_arn
+SETS_BOUNDARY = {"iam:CreateRole", "iam:PutRolePermissionsBoundary"}
+HAS_BOUNDARY = {f"iam:{action}" for action in ("AttachRolePolicy", "DeleteRolePermissionsBoundary", "DeleteRolePolicy",
+                                               "DetachRolePolicy", "PutRolePolicy")}
 
 
 def context_as_documented(service, iam_action, body, params):
     context = tag_context(service, iam_action, body, params)
     if iam_action == "cloudwatch:PutMetricData":
         context = {**context, "cloudwatch:namespace": namespace_in(body, params)}
+    boundary = boundary_of(iam_action, params)
+    if boundary:
+        context = {**context, "iam:PermissionsBoundary": boundary}
     if service == "ec2":
         tags = ec2._tags.get(first(params, "GroupId")) or []
         context = {**context, **{f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in tags}}
     return context
+
+
+def boundary_of(iam_action, params):
+    """A request about a role without one has no such key, so that a condition that asks for one does not hold."""
+    if iam_action in SETS_BOUNDARY:
+        return first(params, "PermissionsBoundary")
+    if iam_action in HAS_BOUNDARY:
+        return (iam._roles.get(first(params, "RoleName")) or {}).get("PermissionsBoundary")
+    return None
 
 
 def arn_as_documented(service, method, path, headers, body, params, region, account):

@@ -4,6 +4,7 @@ import * as path from "node:path";
 
 import {
   CreateAccessKeyCommand,
+  CreatePolicyCommand,
   CreateUserCommand,
   IAMClient,
   PutUserPolicyCommand,
@@ -16,7 +17,7 @@ import type { SandboxProject } from "../project";
 import { repositoryRoot } from "../repository";
 import { serviceNames, startService, stopService } from "../services";
 import type { World } from "../world";
-import { deployerPolicies } from "./deployer-policy";
+import { BOUNDARY, deployerPolicies } from "./deployer-policy";
 import { AWS_REGION, AwsEmulator, EMULATOR_OWNER, installAws, type AwsKeys } from "./emulator";
 import { Cloud, SERVICE_NAMES } from "./plugin/cloud";
 import { keepFacts } from "./plugin/facts";
@@ -109,7 +110,8 @@ export class SandboxCloud {
       });
       return Object.fromEntries(entries);
     };
-    await project.setAll(texts(plain), texts({ accessKey, secretKey }));
+    const values = { ...texts(plain), permissionsBoundary: BOUNDARY.arn };
+    await project.setAll(values, texts({ accessKey, secretKey }));
   }
 
   /** Makes a hosted zone of Route 53, as an account's owner does who has a domain; returns its id. Nobody resolves its names. */
@@ -179,6 +181,12 @@ function ownersClient({ url, authorityFile }: AwsEmulator) {
 
 async function makeDeployer(emulator: AwsEmulator, moreActions: readonly string[]): Promise<AwsKeys> {
   const iam = new IAMClient(ownersClient(emulator));
+  await iam.send(
+    new CreatePolicyCommand({
+      PolicyName: BOUNDARY.name,
+      PolicyDocument: JSON.stringify(BOUNDARY.document),
+    }),
+  );
   const UserName = "deployer";
   await iam.send(new CreateUserCommand({ UserName }));
   const more = {

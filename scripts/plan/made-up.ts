@@ -18,6 +18,7 @@ export const DOMAIN = "shop.example.com";
 /** Values in the place of the placeholders of `Pulumi.production.yaml`. */
 const OPERATOR: Readonly<Record<string, string>> = {
   "[office-network]": "203.0.113.7/32",
+  "[permissions-boundary]": "arn:aws:iam::123456789012:policy/vehicleservice-boundary",
   "[image-id]": "ami-0123456789abcdef0",
   "[backup-bucket]": "example-production-backups",
   "[production-ref]": PROJECT_REF,

@@ -1,6 +1,7 @@
 import { IAMClient } from "@aws-sdk/client-iam";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
+import { ensureBoundary } from "./boundary";
 import { ensureBucket } from "./bucket";
 import { ensureRoles, type Pipelines, type Roles } from "./github-roles";
 import { ensureKey } from "./key";
@@ -24,6 +25,8 @@ export interface Backend {
   readonly url: string;
   /** For `pulumi stack init --secrets-provider`. */
   readonly secretsProvider: string;
+  /** ARN of the policy above the roles that the stacks make, for `permissionsBoundary` in their configs. */
+  readonly boundary: string;
   readonly roles: Roles | undefined;
 }
 
@@ -50,12 +53,13 @@ export async function bootstrap(
       bucket: bucket ?? `${name}-pulumi-state-${account}`,
     };
     await ensureBucket(clients.s3, names, changed);
+    const boundary = await ensureBoundary(clients.iam, names, changed);
     const roles =
       pipelines === undefined ? undefined : await ensureRoles(clients.iam, names, pipelines, changed);
     return {
       url: `s3://${names.bucket}?region=${region}&awssdk=v2`,
       secretsProvider: `awskms://${key.alias}?region=${region}`,
-      roles,
+      ...{ boundary, roles },
     };
   } catch (error) {
     if (error instanceof StateError) throw error;

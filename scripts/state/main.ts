@@ -13,9 +13,9 @@ interface Options {
 
 const ABOUT = `
 Makes, in the account of the AWS credentials around it: a KMS key with rotation and an alias, a bucket for the state
-(versions, encryption with that key, private, TLS only, old versions go after 90 days) and, with --github, GitHub as an
-identity provider and the roles <name>-preview and <name>-deploy for the pipelines. What is there already is put right where
-it differs; nothing is removed. A second run changes nothing.
+(versions, encryption with that key, private, TLS only, old versions go after 90 days), the policy <name>-boundary, above which no
+role of a stack can be given a right, and, with --github, GitHub as an identity provider and the roles <name>-preview and
+<name>-deploy for the pipelines. What is there already is put right where it differs; nothing is removed. A second run changes nothing.
 
 Examples:
   bin/bootstrap-state --region eu-central-1
@@ -62,7 +62,7 @@ const program = new Command("bootstrap-state")
   )
   .addHelpText("after", ABOUT);
 
-function told({ region, stacks }: Options, { url, secretsProvider, roles }: Backend): string {
+function told({ region, stacks }: Options, { url, secretsProvider, boundary, roles }: Backend): string {
   const [stack = ""] = stacks.split(",").slice(-1);
   const settings =
     roles === undefined
@@ -79,6 +79,7 @@ function told({ region, stacks }: Options, { url, secretsProvider, roles }: Back
     "Next:",
     `  pulumi login '${url}'`,
     `  pulumi stack init ${stack} --secrets-provider='${secretsProvider}'`,
+    `  pulumi config set permissionsBoundary ${boundary}`,
     ...settings,
   ].join("\n");
 }

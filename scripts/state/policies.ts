@@ -1,4 +1,4 @@
-import { roleNames } from "../../components/role-names";
+import { boundaryName, roleNames } from "../../components/role-names";
 
 /** Policies of AWS, as data. Lists of one are written as AWS gives them back: without the list. */
 
@@ -151,10 +151,13 @@ const KEY_CHANGES = [
   "kms:UpdateKeyDescription",
 ];
 
-/** What looking after a role with policies of its own takes. None of IAM's managed policies can be attached, AdministratorAccess among them. */
+/** What gives a role rights, and what puts the boundary above it. None of IAM's managed policies can be attached, AdministratorAccess among them. */
+const ROLE_GRANTS = ["iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"];
+
+/** What else looking after a role takes. None of it gives the role a right. */
 const ROLE_CHANGES = [
-  ...["iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy", "iam:TagRole"],
-  ...["iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"],
+  ...["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:TagRole", "iam:UntagRole"],
+  ...["iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"],
 ];
 
 /** What looking after a machine's profile takes. */
@@ -167,6 +170,61 @@ const PROFILE_CHANGES = [
 function passRoles(roles: readonly string[], service: string): object {
   const Condition = { StringEquals: { "iam:PassedToService": service } };
   return { Effect: "Allow", Action: "iam:PassRole", Resource: one(roles), Condition };
+}
+
+/** ARN of the boundary of the stacks' roles. */
+export function boundaryArn({
+  partition,
+  account,
+  name,
+}: Pick<Names, "partition" | "account" | "name">): string {
+  return `arn:${partition}:iam::${account}:policy/${boundaryName(name)}`;
+}
+
+/**
+ * The most that a role of the stacks can have, whatever it is given: what the host does. The bots' roles have nothing. Of buckets no names are
+ * known here, so only what is done with one is bounded; the state's is out of reach. What a role may do is what both this and its own policies
+ * allow (IAM User Guide, "Permissions boundaries for IAM entities").
+ */
+export function boundaryPolicy(names: Names): Policy {
+  const { partition, account, name } = names;
+  return policy(
+    {
+      Sid: "Backups",
+      Effect: "Allow",
+      Action: [
+        ...["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListBucket", "s3:ListMultipartUploadParts"],
+        "s3:PutObject",
+      ],
+      Resource: `arn:${partition}:s3:::*`,
+    },
+    { Sid: "Metrics", Effect: "Allow", Action: "cloudwatch:PutMetricData", Resource: "*" },
+    {
+      Sid: "Logs",
+      Effect: "Allow",
+      Action: ["logs:CreateLogStream", "logs:PutLogEvents"],
+      Resource: `arn:${partition}:logs:*:${account}:log-group:/${name}/*`,
+    },
+    {
+      Sid: "NotTheState",
+      Effect: "Deny",
+      Action: "s3:*",
+      Resource: [bucketArn(names), `${bucketArn(names)}/*`],
+    },
+  );
+}
+
+/**
+ * Lets roles be given rights as long as the boundary is above them, and nobody take it away. The condition is about the boundary that the role
+ * has, or that the request names where it makes the role or sets one (Service Authorization Reference, "Condition keys for AWS IAM").
+ */
+function bounded(roles: readonly string[], boundary: string): object[] {
+  const Condition = { StringEquals: { "iam:PermissionsBoundary": boundary } };
+  return [
+    { Effect: "Allow", Action: ROLE_GRANTS, Resource: roles, Condition },
+    { Effect: "Allow", Action: ROLE_CHANGES, Resource: roles },
+    { Effect: "Deny", Action: "iam:DeleteRolePermissionsBoundary", Resource: "*" },
+  ];
 }
 
 /** What making and changing the program's resources takes, in IAM by the names that the stacks give theirs. */
@@ -184,7 +242,7 @@ export function changeResourcesPolicy(names: Names, stacks: readonly string[]): 
       Action: ["chatbot:*", "cloudwatch:*", "ec2:*", "logs:*", "route53:*", "sns:*"],
       Resource: "*",
     },
-    { Effect: "Allow", Action: ROLE_CHANGES, Resource: [...hosts, ...bots] },
+    ...bounded([...hosts, ...bots], boundaryArn(names)),
     { Effect: "Allow", Action: PROFILE_CHANGES, Resource: one(profiles) },
     passRoles(hosts, "ec2.amazonaws.com"),
     passRoles(bots, "chatbot.amazonaws.com"),
@@ -194,11 +252,11 @@ export function changeResourcesPolicy(names: Names, stacks: readonly string[]): 
       Resource: `arn:${partition}:s3:::*`,
     },
     { Effect: "Allow", Action: ["kms:CreateKey", ...KEY_CHANGES], Resource: "*" },
-    // The pipelines' own roles, and the state's bucket and key, are not the program's to change.
+    // The pipelines' own roles, the boundary, and the state's bucket and key, are not the program's to change.
     {
       Effect: "Deny",
       Action: "iam:*",
-      Resource: [`${iam}:role/${name}-preview`, `${iam}:role/${name}-deploy`],
+      Resource: [`${iam}:role/${name}-preview`, `${iam}:role/${name}-deploy`, boundaryArn(names)],
     },
     {
       Effect: "Deny",

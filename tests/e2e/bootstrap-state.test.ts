@@ -5,11 +5,18 @@ import {
   AttachRolePolicyCommand,
   CreateInstanceProfileCommand,
   CreatePolicyCommand,
+  CreatePolicyVersionCommand,
   CreateRoleCommand,
   CreateUserCommand,
+  DeletePolicyCommand,
+  DeleteRoleCommand,
+  DeleteRolePermissionsBoundaryCommand,
+  DeleteRolePolicyCommand,
   GetRoleCommand,
   IAMClient,
+  PutRolePermissionsBoundaryCommand,
   PutRolePolicyCommand,
+  SetDefaultPolicyVersionCommand,
   UpdateAssumeRolePolicyCommand,
   UpdateRoleCommand,
 } from "@aws-sdk/client-iam";
@@ -40,6 +47,7 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
+import { AssumeRoleCommand, STSClient } from "@aws-sdk/nested-clients/sts";
 import { run } from "../../sandbox/command";
 import { repositoryRoot } from "../../sandbox/repository";
 import { block } from "../support/document-blocks";
@@ -52,6 +60,10 @@ jest.setTimeout(120_000);
 
 const REPOSITORY = "your-org@1234/site@5678";
 const BUCKET = "vehicleservice-pulumi-state-000000000000";
+const BOUNDARY = "arn:aws:iam::000000000000:policy/vehicleservice-boundary";
+const WIDE = "arn:aws:iam::000000000000:policy/wide";
+const policy = { PolicyArn: BOUNDARY };
+const HOST = "vehicleservice-production-host";
 const OBJECT = ".pulumi/stacks/vehicleservice/production.json";
 
 let aws: TestAws;
@@ -68,6 +80,7 @@ beforeAll(async () => {
   expect(lines.filter((line) => line.endsWith(": made"))).toEqual([
     "key alias/vehicleservice-pulumi: made",
     `bucket ${BUCKET}: made`,
+    "policy vehicleservice-boundary: made",
     "identity provider token.actions.githubusercontent.com: made",
     "role vehicleservice-preview: made",
     "role vehicleservice-deploy: made",
@@ -150,6 +163,7 @@ test("a second run changes nothing, and says the same", async () => {
     [
       `  pulumi login 's3://${BUCKET}?region=us-east-1&awssdk=v2'`,
       "  pulumi stack init production --secrets-provider='awskms://alias/vehicleservice-pulumi?region=us-east-1'",
+      `  pulumi config set permissionsBoundary ${BOUNDARY}`,
       "",
       "In .github/environments/production.env:",
       "  AWS_REGION=us-east-1",
@@ -170,8 +184,10 @@ test("the page's own line makes it all, in an account where nothing is", async (
     expect(stdout).toMatch(/^\d+ changes$/m);
     // What it says is what the page goes on with, but for the account.
     const page = fs.readFileSync(path.join(repositoryRoot(), "docs", "production.md"), "utf8");
-    const next = /Next:\n((?: {2}pulumi .*\n)+)/.exec(stdout)?.[1] ?? "";
-    expect(page).toContain(next.replace(/^ {2}/gm, "").replaceAll("000000000000", "123456789012"));
+    const next = [...stdout.matchAll(/^ {2}(pulumi .*)$/gm)].map(([, command = ""]) => command);
+    expect(next).toHaveLength(3);
+    for (const command of next)
+      expect(page).toContain(`\n${command.replaceAll("000000000000", "123456789012")}\n`);
     expect((await terminal.run(line)).stdout).toMatch(/^nothing to change$/m);
   } finally {
     await empty.remove();
@@ -253,6 +269,14 @@ describe("what somebody has changed is put right, and nothing else", () => {
           }),
         ),
       "role vehicleservice-preview: policy state",
+    ],
+    [
+      "what the boundary allows",
+      () =>
+        iam.send(
+          new CreatePolicyVersionCommand({ PolicyArn: BOUNDARY, PolicyDocument: other, SetAsDefault: true }),
+        ),
+      "policy vehicleservice-boundary: what it allows",
     ],
     [
       "how long a role may be kept",
@@ -351,15 +375,13 @@ describe("with its role", () => {
           }),
         ),
     };
-    const [other, host] = ["vehicleservice-x", "vehicleservice-production-host"];
+    const other = "vehicleservice-x";
     const trust = JSON.stringify({ Version: "2012-10-17", Statement: [] });
     const admin = "arn:aws:iam::aws:policy/AdministratorAccess";
     Object.assign(tries, {
-      "make the host's role": () =>
-        ownIam.send(new CreateRoleCommand({ RoleName: host, AssumeRolePolicyDocument: trust })),
-      "make its profile": () => ownIam.send(new CreateInstanceProfileCommand({ InstanceProfileName: host })),
+      "make its profile": () => ownIam.send(new CreateInstanceProfileCommand({ InstanceProfileName: HOST })),
       "make the host an administrator": () =>
-        ownIam.send(new AttachRolePolicyCommand({ RoleName: host, PolicyArn: admin })),
+        ownIam.send(new AttachRolePolicyCommand({ RoleName: HOST, PolicyArn: admin })),
       "make another role": () =>
         ownIam.send(new CreateRoleCommand({ RoleName: other, AssumeRolePolicyDocument: trust })),
       "make that an administrator": () =>
@@ -396,14 +418,106 @@ describe("with its role", () => {
     ]);
   });
 
-  test("a deployment writes the state, keeps its old versions, and makes no role but the stacks' own", async () => {
+  test("a deployment writes the state, keeps its old versions, and makes no role without a boundary", async () => {
     expect(await allowed("vehicleservice-deploy", "production")).toEqual([
       ...["list", "read", "write", "delete", "encrypt", "decrypt"],
       // The program's own: what alarms are encrypted by on their way.
       "make another key",
-      "make the host's role",
       "make its profile",
     ]);
+  });
+});
+
+describe("a deployment", () => {
+  const host = { RoleName: HOST };
+  const anything = statement({ Effect: "Allow", Action: "*", Resource: "*" });
+  const trust = statement({
+    ...{ Effect: "Allow", Action: "sts:AssumeRole", Principal: { AWS: "arn:aws:iam::000000000000:root" } },
+  });
+  const make = { ...host, AssumeRolePolicyDocument: trust };
+  const grant = { ...host, PolicyName: "more", PolicyDocument: anything };
+  let deploy: IAMClient;
+  const tried = (command: object) =>
+    deploy.send(command as CreateRoleCommand).then(
+      () => "done",
+      (error: unknown) => (error as Error).name,
+    );
+
+  function statement(one: object): string {
+    return JSON.stringify({ Version: "2012-10-17", Statement: [one] });
+  }
+
+  beforeAll(async () => {
+    deploy = new IAMClient(aws.client((await assume("vehicleservice-deploy", jobOf("production"))).keys));
+    // Of somebody who may have any right.
+    await iam.send(new CreatePolicyCommand({ PolicyName: "wide", PolicyDocument: anything }));
+  });
+  afterAll(() => deploy.destroy());
+
+  test("gives the host's role no right as long as it has no boundary: one of before gets it first", async () => {
+    expect(await tried(new CreateRoleCommand(make))).toBe("AccessDenied");
+    await iam.send(new CreateRoleCommand(make));
+    expect(await tried(new PutRolePolicyCommand(grant))).toBe("AccessDenied");
+    const bound = new PutRolePermissionsBoundaryCommand({ ...host, PermissionsBoundary: BOUNDARY });
+    expect(await tried(bound)).toBe("done");
+    expect(await tried(new PutRolePolicyCommand(grant))).toBe("done");
+    expect(await tried(new DeleteRolePolicyCommand({ ...host, PolicyName: "more" }))).toBe("done");
+    expect(await tried(new DeleteRoleCommand(host))).toBe("done");
+    expect(await tried(new CreateRoleCommand({ ...make, PermissionsBoundary: BOUNDARY }))).toBe("done");
+  });
+
+  test.each<[string, () => object]>([
+    ["takes the boundary off no role", () => new DeleteRolePermissionsBoundaryCommand(host)],
+    [
+      "puts no other one above it",
+      () => new PutRolePermissionsBoundaryCommand({ ...host, PermissionsBoundary: WIDE }),
+    ],
+    [
+      "makes no role under another one",
+      () =>
+        new CreateRoleCommand({
+          ...make,
+          RoleName: "vehicleservice-staging-host",
+          PermissionsBoundary: WIDE,
+        }),
+    ],
+    [
+      "does not change what it allows",
+      () => new CreatePolicyVersionCommand({ ...policy, PolicyDocument: anything, SetAsDefault: true }),
+    ],
+    [
+      "brings back no older text of it",
+      () => new SetDefaultPolicyVersionCommand({ ...policy, VersionId: "v1" }),
+    ],
+    ["does not delete it", () => new DeletePolicyCommand(policy)],
+  ])("%s", async (_, command) => {
+    expect(await tried(command())).toBe("AccessDenied");
+  });
+
+  test("gives the host no more than the boundary allows, whatever its policies say", async () => {
+    expect(await tried(new PutRolePolicyCommand(grant))).toBe("done");
+    const sts = new STSClient(aws.client());
+    const RoleArn = `arn:aws:iam::000000000000:role/${HOST}`;
+    const { Credentials } = await sts.send(new AssumeRoleCommand({ RoleArn, RoleSessionName: "host" }));
+    sts.destroy();
+    const { AccessKeyId = "", SecretAccessKey = "", SessionToken = "" } = Credentials ?? {};
+    const settings = aws.client({
+      ...{ accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken: SessionToken },
+    });
+    const [hostS3, hostIam] = [new S3Client(settings), new IAMClient(settings)];
+    const backup = { Bucket: "backups", Key: "database/one" };
+    await s3.send(new CreateBucketCommand({ Bucket: "backups" }));
+    await hostS3.send(new PutObjectCommand({ ...backup, Body: "x" }));
+    await hostS3.send(new GetObjectCommand(backup));
+    const state = new GetObjectCommand({ Bucket: BUCKET, Key: OBJECT });
+    const refused = [
+      hostS3.send(new DeleteObjectCommand(backup)),
+      hostS3.send(state),
+      hostIam.send(new CreateUserCommand({ UserName: "other" })),
+      hostIam.send(new DeleteRolePermissionsBoundaryCommand(host)),
+    ];
+    for (const one of refused) await expect(one).rejects.toMatchObject({ name: "AccessDenied" });
+    for (const client of [hostS3, hostIam]) client.destroy();
   });
 });
 

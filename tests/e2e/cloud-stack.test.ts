@@ -27,6 +27,7 @@ import { findHost } from "../../sandbox/hosts/host";
 import { repositoryRoot } from "../../sandbox/repository";
 import { cacheDirectory } from "../../sandbox/world";
 import { Terminal } from "../support/shell";
+import { BOUNDARY } from "../../sandbox/aws/deployer-policy";
 import { newPrivateKey } from "../unit/support/configuration";
 import { TestCloud } from "./support/cloud";
 
@@ -60,6 +61,7 @@ beforeAll(async () => {
   const machine: Ec2MachineSpec = {
     mode: "ec2",
     name: "site-test",
+    permissionsBoundary: BOUNDARY.arn,
     sshFrom: ["192.0.2.0/24", "2001:db8:1::/48"],
     imageId: cloud.cloud.image,
     ...{ instanceType: "t3.medium", availabilityZone: "us-east-1a", volumeGigabytes: 40 },

@@ -63,6 +63,7 @@ const LIMITED: MonitoringSpec = {
   business: GUIDE_QUERIES,
   hasDatabase: true,
   webhookPath: "/api/hook",
+  permissionsBoundary: null,
   recipients: {
     page: { emails: ["oncall@example.com"], webhooks: [], slack: null },
     warn: {

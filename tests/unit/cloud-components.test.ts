@@ -27,6 +27,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const EC2: Ec2MachineSpec = {
   mode: "ec2",
   name: "vehicleservice-test",
+  permissionsBoundary: "arn:aws:iam::123456789012:policy/vehicleservice-boundary",
   sshFrom: ["203.0.113.7/32", "2001:db8:1::/48"],
   imageId: "ami-0123456789abcdef0",
   instanceType: "t3.medium",
@@ -188,8 +189,11 @@ describe("a machine that is made", () => {
     expect(typed(registrations, "Record")).toEqual([]);
   });
 
-  test("has a role that may do nothing, and that machines alone take", async () => {
+  test("has a role that may do nothing, that nobody can give more than its boundary, and that machines alone take", async () => {
     const { registrations, named, machine } = await machineOf(EC2);
+    expect(named("machine-role").inputs).toMatchObject({ permissionsBoundary: EC2.permissionsBoundary });
+    const without = await machineOf({ ...EC2, permissionsBoundary: null });
+    expect(Object.keys(without.named("machine-role").inputs)).not.toContain("permissionsBoundary");
     const { assumeRolePolicy } = named("machine-role").inputs as { assumeRolePolicy: string };
     expect(JSON.parse(assumeRolePolicy)).toMatchObject({
       Statement: [{ Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "ec2.amazonaws.com" } }],

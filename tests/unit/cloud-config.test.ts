@@ -33,6 +33,8 @@ const both = () => ({
   backups: { bucket: "example-backups", region: "eu-central-1", prefix: "database/", create: {} },
 });
 
+const BOUNDARY = "arn:aws:iam::123456789012:policy/vehicleservice-boundary";
+
 const load = (values: Record<string, unknown>) => validate(rawConfig(values), machineWith());
 const keysOf = (values: Record<string, unknown>) => faultsOf(values).map(({ key }) => key);
 
@@ -42,6 +44,7 @@ describe("a host that the stack makes", () => {
     expect(machine).toEqual({
       mode: "ec2",
       name: "vehicleservice-test",
+      permissionsBoundary: null,
       sshFrom: ["203.0.113.7/32"],
       imageId: "ami-0123456789abcdef0",
       instanceType: "t3.medium",
@@ -223,7 +226,7 @@ describe("a bucket that the stack makes", () => {
   });
 
   test("has to be locked in production, and is told how", () => {
-    const values = { ...both(), environment: "production" };
+    const values = { ...both(), environment: "production", permissionsBoundary: BOUNDARY };
     expect(faultsOf(values)).toEqual([
       expect.objectContaining({
         key: "vehicleservice:backups.create.objectLock",
@@ -237,7 +240,8 @@ describe("a bucket that the stack makes", () => {
   });
 
   describe("without a database in production", () => {
-    const values = changed({ ...both(), environment: "production" }, ["backups", "create", "objectLock"], {
+    const production = { ...both(), environment: "production", permissionsBoundary: BOUNDARY };
+    const values = changed(production, ["backups", "create", "objectLock"], {
       ...{ mode: "compliance", days: "90" },
     });
 
@@ -265,6 +269,49 @@ describe("a bucket that the stack makes", () => {
       const none = { stable: "blue", canaryWeight: "0", blueVersion: "", greenVersion: "" };
       expect(keysOf({ ...values, ...none })).not.toContain("vehicleservice:databaseUrl");
     });
+  });
+});
+
+describe("the boundary of its roles", () => {
+  const slack = { teamId: "T01234567", channelId: "C01234567", region: "us-east-2" };
+  const watched = {
+    enabled: true,
+    ...{ region: "eu-central-1", page: { slack }, warn: { emails: ["team@example.com"] } },
+  };
+
+  test("is given to machine and bots", () => {
+    const { machine, monitoring } = load({ ...ec2(), monitoring: watched, permissionsBoundary: BOUNDARY });
+    expect([machine, monitoring]).toEqual(
+      Array(2).fill(expect.objectContaining({ permissionsBoundary: BOUNDARY })),
+    );
+  });
+
+  test.each<[string, Record<string, unknown>]>([
+    ["a machine", ec2()],
+    ["a bot", { ...settings(), monitoring: watched }],
+  ])("has to be there in production for %s, and is told how it comes about", (_, values) => {
+    expect(faultsOf({ ...values, environment: "production" })).toEqual([
+      {
+        key: "vehicleservice:permissionsBoundary",
+        value: "(not set)",
+        rule: expect.stringMatching(/policy vehicleservice-boundary, .*`bin\/bootstrap-state` makes it/),
+        remedy: `pulumi config set permissionsBoundary ${BOUNDARY}`,
+      },
+    ]);
+    expect(faultsOf({ ...values, environment: "production", permissionsBoundary: BOUNDARY })).toEqual([]);
+    expect(faultsOf({ ...values, environment: "staging" })).toEqual([]);
+  });
+
+  test("is nobody's concern where no role is made", () => {
+    expect(faultsOf({ ...settings(), environment: "production" })).toEqual([]);
+  });
+
+  test.each([
+    "vehicleservice-boundary",
+    "arn:aws:iam::aws:policy/AdministratorAccess",
+    "[permissions-boundary]",
+  ])("is not %s", (permissionsBoundary) => {
+    expect(keysOf({ ...ec2(), permissionsBoundary })).toEqual(["vehicleservice:permissionsBoundary"]);
   });
 });
 
@@ -311,7 +358,7 @@ test("all that is wrong is named together", () => {
     [
       ...["host.address", "host.hostKey", "host.privateKeyFile", "host.ec2.sshFrom[0]", "host.ec2.imageId"],
       ...["host.ec2.availabilityZone", "backups.bucket", "backups.prefix", "backups.region"],
-      ...["backups.create.objectLock", "databaseUrl"],
+      ...["backups.create.objectLock", "databaseUrl", "permissionsBoundary"],
     ]
       .map((key) => `vehicleservice:${key}`)
       .sort(),

@@ -60,7 +60,7 @@ test("before anything is filled in, the preview names every placeholder, and ask
   const { exitCode, stdout, stderr } = await terminal.run(block(PAGE, "preview"), { check: false });
   expect(exitCode).not.toBe(0);
   const variables = ["variables.NEXT_PUBLIC_SITE_URL", "variables.STRIPE_SECRET_KEY", "variables.SENTRY_DSN"];
-  const made = ["host.ec2.sshFrom[0]", "host.ec2.imageId", "backups.bucket"];
+  const made = ["permissionsBoundary", "host.ec2.sshFrom[0]", "host.ec2.imageId", "backups.bucket"];
   const told = ["monitoring.page.emails[0]", "monitoring.warn.emails[0]"];
   for (const key of [...made, ...told, "site.domains[0]", "source.repository", ...variables]) {
     expect(stdout + stderr).toContain(key);
@@ -68,7 +68,17 @@ test("before anything is filled in, the preview names every placeholder, and ask
 });
 
 test("with the page's lines carried out, the preview shows the whole plan, and no secret", async () => {
-  for (const name of ["host", "zone", "site", "backups", "secrets", "stripe", "supabase", "monitoring"])
+  for (const name of [
+    "boundary",
+    "host",
+    "zone",
+    "site",
+    "backups",
+    "secrets",
+    "stripe",
+    "supabase",
+    "monitoring",
+  ])
     await terminal.run(block(PAGE, name));
   // The machine that runs this has no AWS to ask.
   const { stdout, stderr } = await terminal.run(`${block(PAGE, "preview")} --offline-plan`);
@@ -113,7 +123,7 @@ test("on a fresh clone an offline plan shows it all by made-up values, and leave
   const { stdout, stderr } = await run(["bash", "--norc", "-c", command], { cwd: clone, env });
   expect(stderr).toBe("");
   expect(stdout).toMatch(
-    /offline plan: 25 values of Pulumi\.production\.yaml are placeholders or not set, .*host\.ec2\.imageId, .*supabaseAccessToken/,
+    /offline plan: 26 values of Pulumi\.production\.yaml are placeholders or not set, .*host\.ec2\.imageId, .*supabaseAccessToken/,
   );
   const words = ["web", "certificate", "stripe-endpoints", "database", "blue", "traffic", "machine-instance"];
   for (const word of [...words, "backups-bucket", "monitoring-host-silent"]) expect(stdout).toContain(word);

@@ -98,6 +98,7 @@ describe("stack files", () => {
     const mine = (rule: unknown) => (name: string) =>
       expect.objectContaining({ key: `vehicleservice:variables.${name}`, rule }) as unknown;
     expect(faults).toEqual([
+      expect.objectContaining({ key: "vehicleservice:permissionsBoundary", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:host.ec2.sshFrom[0]", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:host.ec2.imageId", rule: placeholder }),
       expect.objectContaining({ key: "vehicleservice:site.domains[0]", rule: placeholder }),

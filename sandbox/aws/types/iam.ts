@@ -5,12 +5,14 @@ import {
   CreateRoleCommand,
   DeleteInstanceProfileCommand,
   DeleteRoleCommand,
+  DeleteRolePermissionsBoundaryCommand,
   DeleteRolePolicyCommand,
   DetachRolePolicyCommand,
   GetInstanceProfileCommand,
   GetRoleCommand,
   GetRolePolicyCommand,
   ListAttachedRolePoliciesCommand,
+  PutRolePermissionsBoundaryCommand,
   PutRolePolicyCommand,
   RemoveRoleFromInstanceProfileCommand,
   TagInstanceProfileCommand,
@@ -40,7 +42,7 @@ const role: ResourceType = {
     description: text(),
     path: text({ replaces: true, pattern: /^\/(.*\/)?$/ }),
     maxSessionDuration: number({ from: 3600, to: 43200 }),
-    permissionsBoundary: text({ replaces: true }),
+    permissionsBoundary: text({ pattern: /^arn:/ }),
     forceDetachPolicies: flag(),
     tags: map(),
   },
@@ -96,6 +98,12 @@ const role: ResourceType = {
           MaxSessionDuration: (news["maxSessionDuration"] ?? 3600) as number,
         }),
       );
+    if (changed.has("permissionsBoundary")) {
+      const boundary = news["permissionsBoundary"] as string | undefined;
+      await (boundary === undefined
+        ? iam.send(new DeleteRolePermissionsBoundaryCommand({ RoleName: id }))
+        : iam.send(new PutRolePermissionsBoundaryCommand({ RoleName: id, PermissionsBoundary: boundary })));
+    }
     await retag(
       cloud,
       change,

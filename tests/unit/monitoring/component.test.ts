@@ -36,6 +36,7 @@ const SPEC: MonitoringSpec = {
   business: GUIDE_QUERIES,
   hasDatabase: true,
   webhookPath: null,
+  permissionsBoundary: "arn:aws:iam::123456789012:policy/garage-boundary",
   recipients: {
     page: { ...nobody, emails: ["oncall@example.com"] },
     warn: { ...nobody, emails: ["team@example.com"] },
@@ -351,6 +352,9 @@ describe("who is told", () => {
       guardrailPolicyArns: ["arn:aws:iam::aws:policy/CloudWatchReadOnlyAccess"],
     });
     expect(site.ofType("RolePolicy").map(({ name }) => name)).toEqual(["monitoring-publish"]);
+    expect(site.named("monitoring-page-slack-role").inputs).toMatchObject({
+      permissionsBoundary: SPEC.permissionsBoundary,
+    });
     expect(site.ofType("SlackChannelConfiguration")).toHaveLength(1);
   });
 

@@ -57,6 +57,7 @@ it("has the guide's values as defaults", () => {
     business: GUIDE_QUERIES,
     hasDatabase: true,
     webhookPath: null,
+    permissionsBoundary: null,
     recipients: {
       page: { emails: ["oncall@example.com"], webhooks: [], slack: null },
       warn: { emails: ["team@example.com"], webhooks: [], slack: null },
