@@ -21,7 +21,7 @@ import { findMonitoring, monitoringSpec, type PlainMonitoringSpec } from "./conf
 import { SECRETS, type StackValues } from "./config/schema/stack";
 import { findSecrets, generatedNames, secretsSpec } from "./config/secrets";
 import { findStripe, namesOfStripe, stripeSpec } from "./config/stripe";
-import { findSupabase, supabaseSpec } from "./config/supabase";
+import { findSupabase, namesOfSupabase, supabaseSpec } from "./config/supabase";
 import { findTexts, type Texts } from "./config/texts";
 import { checkValues, type RawConfig, readGroups } from "./config/validation";
 import { findVariableFaults } from "./config/variables";
@@ -127,7 +127,7 @@ export function validate(unread: RawConfig, machine: Machine): PlainConfig {
   const database = findDatabase(raw, machine);
   const supabase = findSupabase(raw, machine);
   // What components give: the config need not.
-  const provided = new Set([...generatedNames(raw), ...namesOfStripe(raw)]);
+  const provided = new Set([...generatedNames(raw), ...namesOfStripe(raw), ...namesOfSupabase(raw)]);
   const all = firstOfEachKey([
     ...[...faults, ...checkAgreement(raw), ...keys.faults, ...texts.faults],
     ...[...database.faults, ...supabase.faults],
@@ -243,7 +243,7 @@ function databaseSpec(
   const rangeOf = (version: string) => ranges.get(version) ?? null;
   return {
     settings: databaseSettings(values, texts),
-    identity: found.address.identity,
+    identity: found.identity,
     migrations: migrations.map(({ version, name, sha256, sql, contract }) => {
       return { version, name, sha256, sql, contract };
     }),

@@ -50,15 +50,14 @@ const certificate = new Certificate("certificate", { host, frontDoor, site });
 const secrets = new AppSecrets("secrets", secretsSpec);
 // Who calls it: Stripe tells a signing secret once, where it makes the endpoint.
 const stripe = new StripeWebhook("stripe", stripeSpec);
+// Where the database, the logins and the REST API live: as it shall be before the schema changes. One that is made has its own keys.
+const supabase = new SupabaseProject("supabase", { supabase: supabaseSpec, database: databaseSpec });
 const environment = new EnvironmentFile("environment", {
   host,
-  variables: { ...variables, ...secrets.variables, ...stripe.variables },
+  variables: { ...variables, ...secrets.variables, ...stripe.variables, ...supabase.variables },
 });
 
 const maintenance = new Maintenance("maintenance", { host, frontDoor, on: closed });
-
-// Where the database, the logins and the REST API live: as it shall be before the schema changes.
-const supabase = new SupabaseProject("supabase", { supabase: supabaseSpec, database: databaseSpec });
 
 // Schema before code, and behind a backup that was restored: both releases have to run on it.
 const database = new Database("database", {
@@ -66,7 +65,7 @@ const database = new Database("database", {
   environment,
   maintenance,
   before: [supabase.verified, bucket.ready],
-  database: databaseSpec,
+  database: supabase.leadTo(databaseSpec),
 });
 
 // No release is touched before the host agrees that the whole can be reached from what is live.
@@ -110,7 +109,7 @@ export const { url } = frontDoor;
 export const { address, hostKey, securityGroupId } = machine;
 export const { serving, effectiveWeight, stable } = traffic;
 export const { schemaVersion, measuredRestoreSeconds, lastBackup } = database;
-// Of a project of Supabase's that this stack made: what its config has to say next.
+// Of a project of Supabase's that this stack made: how people reach it.
 export const { access: supabaseAccess } = supabase;
 // What Stripe's dashboard alone takes, and the endpoints that Stripe sends events by.
 export const { redirectUri: stripeRedirectUri, endpoints: stripeEndpoints } = stripe;

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { Database, DatabaseSpec } from "./database";
 import { doneAfter } from "./done-after";
+import { ACCESS_VARIABLES, type AccessVariable, type SupabaseAccess } from "./supabase-access";
 import type { NewProject, ProjectInputs, ProjectState } from "./supabase-origin";
 import type { ApiFunction, PublicApiInputs } from "./supabase-public-api";
 import type { providers } from "./supabase-provider";
@@ -26,24 +27,21 @@ export interface SupabaseSpec {
   readonly network: { readonly allow: readonly string[]; readonly set: boolean } | null;
   /** What is verified before the schema changes. */
   readonly expected: Expectations;
-  /** What everybody on the internet is tried by, after the schema changed; null where its keys are not known yet. */
+  /** What everybody on the internet is tried by, after the schema changed; null where nobody tries it. */
   readonly api: {
-    readonly url: string;
-    readonly anonKey: pulumi.Input<string>;
+    /** Null for the URL of the project that is made. */
+    readonly url: string | null;
+    /** Null for the key of the project that is made. */
+    readonly anonKey: pulumi.Input<string> | null;
     readonly functions: readonly ApiFunction[];
   } | null;
-}
-
-/** How a project is reached. */
-export interface SupabaseAccess {
-  /** Where its APIs are. */
-  readonly url: string;
-  /** URL of its database, by the direct connection. */
-  readonly databaseUrl: string;
-  /** Key that everybody may have. */
-  readonly anonKey: string;
-  /** Key that goes around row level security. */
-  readonly serviceRoleKey: string;
+  /** What the rest of the stack is told of a project that is made, because the config does not say it; nothing of an adopted one. */
+  readonly told: {
+    /** Variables that the application gets. */
+    readonly variables: readonly AccessVariable[];
+    /** Whether its database is the stack's. */
+    readonly database: boolean;
+  };
 }
 
 const NO_ACCESS: SupabaseAccess = { url: "", databaseUrl: "", anonKey: "", serviceRoleKey: "" };
@@ -71,7 +69,12 @@ export class SupabaseProject extends pulumi.ComponentResource {
   readonly ref: pulumi.Output<string>;
   /** Where the project's APIs are; empty without Supabase. */
   readonly url: pulumi.Output<string>;
-  /** How a project that this stack made is reached, which the config has to say next; empty texts for another. A secret. */
+  /**
+   * Variables that lead the application to a project that this stack makes, of those that the config does not set. Secrets; none for another
+   * project.
+   */
+  readonly variables: Readonly<Record<string, pulumi.Output<string>>>;
+  /** How a project that this stack made is reached; empty texts for another. A secret. */
   readonly access: pulumi.Output<SupabaseAccess>;
   /** What was found of the project; empty without Supabase. */
   readonly findings: pulumi.Output<readonly Finding[]>;
@@ -89,9 +92,20 @@ export class SupabaseProject extends pulumi.ComponentResource {
     this.ref = made?.ref ?? NONE;
     this.url = made?.project.url ?? NONE;
     this.access = made?.access ?? pulumi.output(NO_ACCESS);
+    const names = supabase?.told.variables ?? [];
+    this.variables = Object.fromEntries(names.map((one) => [one, this.accessBy(ACCESS_VARIABLES[one])]));
     this.findings = made?.verification.findings ?? pulumi.output([]);
     this.verified = made === null ? pulumi.output("verified") : doneAfter("verified", [made.verification]);
     this.registerOutputs({ ref: this.ref, url: this.url, findings: this.findings });
+  }
+
+  /** The database as the config has it, with the URL of the project that this stack makes where the config has none. */
+  leadTo(database: DatabaseSpec | null): DatabaseSpec | null {
+    if (database === null || this.args.supabase?.told.database !== true) return database;
+    const settings = pulumi
+      .all([database.settings, this.accessBy("databaseUrl")])
+      .apply(([known, url]) => ({ ...known, url }));
+    return { ...database, settings: pulumi.secret(settings) };
   }
 
   /**
@@ -103,14 +117,18 @@ export class SupabaseProject extends pulumi.ComponentResource {
     if (supabase?.api === null || supabase === null) return database.ready;
     const { apiUrl, accessToken, api } = supabase;
     const inputs: Inputs<PublicApiInputs> = {
-      ...{ apiUrl, ref: this.ref, url: api.url, functions: api.functions },
+      ...{ apiUrl, ref: this.ref, url: api.url ?? this.url, functions: api.functions },
       accessToken: pulumi.secret(accessToken),
-      anonKey: pulumi.secret(api.anonKey),
+      anonKey: pulumi.secret(api.anonKey ?? this.accessBy("anonKey")),
       // Waits for the schema, and is the same value whatever becomes of it.
       migrations: pulumi.all([this.migrations, database.ready]).apply(([known]) => known),
     };
     const tried = new SupabaseResource("publicApi", `${this.name}-public-api`, inputs, { parent: this });
     return doneAfter("tried", [tried]);
+  }
+
+  private accessBy(key: keyof SupabaseAccess): pulumi.Output<string> {
+    return this.access.apply((known) => known[key]);
   }
 
   /** Migrations, each with its content's hash. */

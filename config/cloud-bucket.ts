@@ -1,5 +1,6 @@
 import type { BackupBucketSpec } from "../components/backup-bucket";
 import { AUDIT_PREFIX } from "./schema/cloud";
+import { hasDatabase } from "./database";
 import { configCommand, type Fault, type Path } from "./faults";
 import type { StackValues } from "./schema/stack";
 import { faultAt, isSet, type RawConfig, soundAt } from "./validation";
@@ -59,7 +60,7 @@ function lockFaults(raw: RawConfig): Fault[] {
 /** One line that was forgotten must not ship code behind no backup. Nothing is shipped as long as no colour has a version. */
 function databaseFaults(raw: RawConfig): Fault[] {
   const path: Path = ["databaseUrl"];
-  if (soundAt(raw, ["environment"]) !== "production" || isSet(raw, path)) return [];
+  if (soundAt(raw, ["environment"]) !== "production" || hasDatabase(raw)) return [];
   if (!isSet(raw, ["blueVersion"]) && !isSet(raw, ["greenVersion"])) return [];
   const rule =
     "the database's URL where environment is production and backups.create makes a bucket: else code is shipped without a backup, " +

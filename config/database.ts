@@ -1,14 +1,37 @@
+import type { NewProject } from "../components/supabase-origin";
 import { findSchema, type FoundSchema } from "../schema/find-schema";
+import { createHash } from "node:crypto";
 import { type DatabaseAddress, parseDatabaseUrl } from "./database-url";
 import { configCommand, type Fault } from "./faults";
 import { attempt, givenText, type Machine } from "./keys";
 import { KeyFault } from "./ssh-keys";
-import { faultAt, type RawConfig } from "./validation";
+import { makesProject } from "./supabase";
+import { faultAt, type RawConfig, soundAt } from "./validation";
 
 /** The database that the configuration names, and the schema that it shall have; undefined where it names none. */
 export interface FoundDatabase {
-  readonly address: DatabaseAddress;
+  /** Names the database and nothing else of its settings. */
+  readonly identity: string;
   readonly schema: FoundSchema;
+}
+
+/**
+ * Does the stack look after a database's schema? That of a URL; or, of a project of Supabase's that it makes, the project's own, as long as there is a
+ * bucket for the backups that a schema changes behind.
+ */
+export function hasDatabase(raw: RawConfig): boolean {
+  return givenText(raw, ["databaseUrl"]) !== undefined || (makesProject(raw) && hasBucket(raw));
+}
+
+function hasBucket(raw: RawConfig): boolean {
+  return givenText(raw, ["backups", "bucket"]) !== undefined;
+}
+
+/** Of a project that is made, by what makes it another one: its URL is known only later. */
+function identityOfMade(raw: RawConfig): string {
+  const { organization, region, name } = (soundAt(raw, ["supabase", "create"]) ?? {}) as Partial<NewProject>;
+  const words = [organization, region, name, raw.namespace, raw.stack];
+  return createHash("sha256").update(JSON.stringify(words)).digest("hex").slice(0, 12);
 }
 
 /** Reads all about the database, but for values that stand for themselves. Reads through `machine` only. */
@@ -27,14 +50,16 @@ export function findDatabase(
     );
   }
   // Without a database nobody asks for migrations.
-  if (url === undefined) return { faults };
-  if (givenText(raw, ["backups", "bucket"]) === undefined) {
+  if (!hasDatabase(raw)) return { faults };
+  if (!hasBucket(raw)) {
     const rule = "a bucket for backups, for there is a database, whose schema changes only behind one";
     faults.push(faultAt(raw, ["backups", "bucket"], rule));
   }
   const schema = findSchema(raw, machine);
   faults.push(...schema.faults);
-  return address === undefined ? { faults } : { found: { address, schema }, faults };
+  // A URL that is at fault leads to no other database.
+  const identity = url === undefined ? identityOfMade(raw) : address?.identity;
+  return identity === undefined ? { faults } : { found: { identity, schema }, faults };
 }
 
 /** A rehearsal takes a server's disk and processors. */

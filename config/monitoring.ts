@@ -2,6 +2,7 @@ import { type AlarmLimits, SEVERITIES, type Severity } from "../components/alarm
 import type { Recipients } from "../components/alarm-topic";
 import { topicPrefix } from "../components/role-names";
 import type { MonitoringSpec } from "../components/monitoring";
+import { hasDatabase } from "./database";
 import { configCommand, type Fault } from "./faults";
 import { givenText } from "./keys";
 import { GUIDE_QUERIES } from "./monitoring-queries";
@@ -88,7 +89,7 @@ function periodFaults(raw: RawConfig): Fault[] {
 /** Without the queries that they count the alarms about payments would never tell anything. */
 function queryFaults(raw: RawConfig): Fault[] {
   const own = soundAt(raw, ["monitoring", "business"]) as Readonly<Record<string, string>> | undefined;
-  if (own === undefined || givenText(raw, ["databaseUrl"]) === undefined) return [];
+  if (own === undefined || !hasDatabase(raw)) return [];
   const queries = businessQueries(own);
   const names = Object.keys(queries);
   const faults: Fault[] = [];
@@ -156,7 +157,7 @@ export function monitoringSpec(
   const { stack } = raw;
   if (!wanted.enabled) return null;
   const { monitoringAccessKeyId: accessKeyId, monitoringSecretAccessKey: secretAccessKey } = values;
-  const hasDatabase = values.databaseUrl !== "";
+  const isWithDatabase = hasDatabase(raw);
   return {
     app: name,
     prefix: topicPrefix(name, stack),
@@ -167,11 +168,11 @@ export function monitoringSpec(
     authority: texts.monitoringAuthority,
     intervalSeconds: wanted.intervalSeconds,
     credentials: accessKeyId === "" ? null : { accessKeyId, secretAccessKey },
-    business: hasDatabase ? businessQueries(wanted.business) : {},
-    hasDatabase,
+    business: isWithDatabase ? businessQueries(wanted.business) : {},
+    hasDatabase: isWithDatabase,
     webhookPath: values.stripe.webhook?.path ?? null,
-    recipients: { page: recipientsOf(wanted.page), warn: recipientsOf(wanted.warn) },
     permissionsBoundary: values.permissionsBoundary || null,
+    recipients: { page: recipientsOf(wanted.page), warn: recipientsOf(wanted.warn) },
     limits: wanted.alarms satisfies AlarmLimits,
     logs: `/${name}/${stack}`,
     logRetentionDays: wanted.logRetentionDays,

@@ -1,3 +1,4 @@
+import { ACCESS_NAMES } from "../components/supabase-access";
 import type { SupabaseSpec } from "../components/supabase-project";
 import type { AuthSettings } from "../components/supabase-settings";
 import { configCommand, type Fault, type Path } from "./faults";
@@ -46,6 +47,16 @@ function setAt(raw: RawConfig, path: Path): unknown {
 function isWanted(raw: RawConfig): boolean {
   const ref = setAt(raw, ["supabase", "projectRef"]);
   return (ref !== undefined && ref !== "") || setAt(raw, ["supabase", "create"]) !== undefined;
+}
+
+/** Does the stack make the project, be it by a value that is at fault? */
+export function makesProject(raw: RawConfig): boolean {
+  return setAt(raw, ["supabase", "create"]) !== undefined;
+}
+
+/** Names of the variables that a project gives which the stack makes: nobody knows their values before it is there. */
+export function namesOfSupabase(raw: RawConfig): readonly string[] {
+  return makesProject(raw) ? ACCESS_NAMES : [];
 }
 
 /** Reads what the configuration says about a Supabase project, but for values that stand for themselves. */
@@ -175,6 +186,7 @@ export function supabaseSpec(
   const { projectRef, create, apiUrl, auth, network, auditLog, backups, requireSsl, advisors, apiFunctions } =
     values.supabase;
   if (projectRef === "" && create === undefined) return null;
+  const isMade = create !== undefined;
   const { NEXT_PUBLIC_SUPABASE_URL: url = "", NEXT_PUBLIC_SUPABASE_ANON_KEY: anonKey = "" } =
     values.variables;
   const smtpPassword = values.supabaseSmtpPassword || (values.variables["RESEND_API_KEY"] ?? "");
@@ -182,11 +194,16 @@ export function supabaseSpec(
     apiUrl,
     accessToken: values.supabaseAccessToken,
     projectRef,
-    create: create === undefined ? null : { ...create, name: create.name ?? `${values.name}-${stack}` },
+    create: !isMade ? null : { ...create, name: create.name ?? `${values.name}-${stack}` },
     auth: authSettings(values, mails),
     smtpPassword: auth.smtp === undefined ? null : smtpPassword,
     network: network ?? null,
     expected: { auditLog, backups, requireSsl, advisors },
-    api: url === "" || anonKey === "" ? null : { url, anonKey, functions: apiFunctions },
+    api: { url: url || null, anonKey: anonKey || null, functions: apiFunctions },
+    told: {
+      // A value of the config's goes before the project's own: a custom domain, or a pooler's URL.
+      variables: isMade ? ACCESS_NAMES.filter((name) => (values.variables[name] ?? "") === "") : [],
+      database: isMade && values.databaseUrl === "",
+    },
   };
 }

@@ -1,3 +1,4 @@
+import { ACCESS_NAMES } from "../../components/supabase-access";
 import { placeholderIn } from "../../config/rules/rule";
 import type { OfflineConfig, OfflineValue, OfflineValues } from "../../engine/workspace/offline-values";
 import { DOMAIN, madeUpKeys, madeUpPrivateKey, withOperatorValues, ZONE_ID } from "./made-up";
@@ -65,9 +66,16 @@ class Filler {
     if (this.at("host", "privateKeyFile") === undefined) this.set("hostPrivateKey", madeUpPrivateKey());
     if (this.at("host", "mode") === "ec2") this.setIn("host", "ec2", { zoneId: ZONE_ID });
     for (const [name, value] of Object.entries(madeUpKeys(this.projectRef))) {
+      if (this.isProjects(name)) continue;
       if (isVariable(name)) this.setVariable(name, value);
       else if (this.wants(name)) this.set(name, value);
     }
+  }
+
+  /** Whether a project of Supabase's that the stack makes gives a value itself. */
+  private isProjects(name: string): boolean {
+    const isAccess = name === "databaseUrl" || (ACCESS_NAMES as readonly string[]).includes(name);
+    return isAccess && this.at("supabase", "create") !== undefined;
   }
 
   /** Whether a key of the config itself has something to open; without that, it would be a fault or change the plan. */

@@ -46,12 +46,28 @@ const MONITORING = {
   "monitoring.alarms.certificateExpiringWarning.periodSeconds": "10",
 };
 
+/** A project of Supabase's that the stack makes, as small as a new one is. */
+const MADE_PROJECT = {
+  "supabase.create.organization": "garage",
+  "supabase.create.region": "eu-central-1",
+  "supabase.backups": "none",
+  "supabase.requireSsl": "false",
+};
+
+/** What the config says of a project that is there, and of one that is made nobody knows yet. Where it is, the stand-in alone knows. */
+const OF_ADOPTED = [
+  "supabase.projectRef",
+  "variables.NEXT_PUBLIC_SUPABASE_ANON_KEY",
+  "variables.SUPABASE_SERVICE_ROLE_KEY",
+];
+
 beforeAll(async () => {
   // What a killed run left.
   await takeDown(world);
   const projectDirectory = fs.mkdtempSync(path.join(os.tmpdir(), "whole-stack-"));
   site = await CloudSite.open({ world, projectDirectory, application: "plain" });
-  await site.project.setAll(MONITORING);
+  for (const key of OF_ADOPTED) await site.project.pulumi(["config", "rm", "--path", key]);
+  await site.project.setAll({ ...MONITORING, ...MADE_PROJECT });
   watched = new WatchedSite(site);
 }, SLOW_MS);
 
@@ -76,8 +92,11 @@ async function outputs(): Promise<Record<string, unknown>> {
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 /** Digest of Stripe's secrets as the application on a port has them. */
-async function stripeSecretsOn(port: number): Promise<string | null> {
-  const url = `http://127.0.0.1:${String(port)}/api/environment?name=STRIPE_WEBHOOK_SECRET`;
+const stripeSecretsOn = (port: number) => variableOn(port, "STRIPE_WEBHOOK_SECRET");
+
+/** Digest of a variable as the application on a port has it; null for none. */
+async function variableOn(port: number, name: string): Promise<string | null> {
+  const url = `http://127.0.0.1:${String(port)}/api/environment?name=${name}`;
   const { stdout } = await site.host.exec(["curl", "--silent", "--fail", url]);
   return (JSON.parse(stdout) as { sha256: string | null }).sha256;
 }
@@ -110,6 +129,19 @@ test("one `up` makes all of it, and the site serves", async () => {
   expect(stdout).toBe("0\n");
   const { endpoints } = site.services.stripe;
   expect(endpoints.map(({ url }) => url)).toEqual([`https://${site.domain}/api/business/wallet/webhook`]);
+});
+
+test("the application has the keys of the project that the same `up` made", async () => {
+  const words = ["stack", "output", "supabaseAccess", "--json", "--show-secrets", "--stack", "sandbox"];
+  const access = JSON.parse((await site.project.pulumi(words)).stdout) as Record<string, string>;
+  for (const [name, key] of [
+    ["NEXT_PUBLIC_SUPABASE_ANON_KEY", "anonKey"],
+    ["SUPABASE_SERVICE_ROLE_KEY", "serviceRoleKey"],
+    ["DATABASE_URL", "databaseUrl"],
+  ] as const)
+    expect([name, await variableOn(3001, name)]).toEqual([name, sha256(access[key] ?? "")]);
+  // The config's own value goes before the project's.
+  expect(await variableOn(3001, "NEXT_PUBLIC_SUPABASE_URL")).not.toBe(sha256(access["url"] ?? ""));
 });
 
 test("the second one has nothing to do, and neither has one that asked everybody first", async () => {
@@ -280,6 +312,8 @@ test("destroy names what is protected, and changes nothing", async () => {
     "backups-bucket",
     "secrets-root",
     "stripe-endpoints",
+    "supabase-project",
+    "supabase-database-password",
   ];
   const named = async (env: NodeJS.ProcessEnv): Promise<string[]> => {
     const options = { check: false, env: { ...process.env, ...env } };

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { ACCESS_NAMES } from "../../components/supabase-access";
 import type { Machine } from "../../config/keys";
 import type { OfflineValue } from "../../engine/workspace/offline-values";
 import { offlineValues } from "../../scripts/plan/values";
@@ -83,6 +84,17 @@ test("what an operator has filled in stays, and the rest fits to it", () => {
   });
   for (const name of ["site.domains", "supabase.projectRef", "supabaseAccessToken", "zoneId"])
     expect(notice).not.toContain(name);
+});
+
+test("a project that the stack makes gives its own values: the first plan is whole without them", () => {
+  const create = { organization: "garage", region: "eu-central-1" };
+  const supabase = changed(committed(), ["supabase", "projectRef"], undefined);
+  const { values, secrets } = planned(changed(supabase, ["supabase", "create"], create));
+  expect(keysAtFault(values)).toEqual([]);
+  expect(secrets).not.toContain("databaseUrl");
+  const given = Object.keys(values["variables"] as object);
+  expect(given).toContain("STRIPE_SECRET_KEY");
+  for (const name of ACCESS_NAMES) expect(given).not.toContain(name);
 });
 
 test("a config without a known placeholder is planned as it is: what is missing is a fault there, too", () => {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ACCESS_NAMES } from "../../../components/supabase-access";
 import { Certificate } from "../../../components/certificate";
 import { Database, type DatabaseSpec } from "../../../components/database";
 import { EnvironmentFile } from "../../../components/environment-file";
@@ -38,6 +39,7 @@ const SUPABASE: SupabaseSpec = {
   network: null,
   expected: { auditLog: "database", backups: "pitr", requireSsl: true, advisors: "stop" },
   api: { url: `https://${REF}.supabase.co`, anonKey: "key", functions: [] },
+  told: { variables: [], database: false },
 };
 
 const SQL = "select 1;";
@@ -72,11 +74,12 @@ async function registered(spec: SupabaseSpec | null, circumstances: Circumstance
     const host = new Host("web", { ...existingHost(loaded), software });
     const frontDoor = new FrontDoor("front-door", { host, site });
     const certificate = new Certificate("certificate", { host, frontDoor, site });
-    const environment = new EnvironmentFile("environment", { host, variables: {} });
-    const maintenance = new Maintenance("maintenance", { host, frontDoor, on: false });
     const supabase = new SupabaseProject("supabase", { supabase: spec, database: DATABASE });
+    const environment = new EnvironmentFile("environment", { host, variables: supabase.variables });
+    const maintenance = new Maintenance("maintenance", { host, frontDoor, on: false });
     const before = [supabase.verified];
-    const database = new Database("database", { host, environment, maintenance, before, database: DATABASE });
+    const schema = supabase.leadTo(DATABASE);
+    const database = new Database("database", { host, environment, maintenance, before, database: schema });
     const after = [supabase.tryPublicApi(database)];
     const args = { host, certificate, maintenance, database, after, environment, releases };
     new SitePlan("plan", { ...args, traffic: { stable: "blue", weight: 0 } });
@@ -130,6 +133,60 @@ it("has no password for a project that it adopts, and one that is its own for on
   expect(isSecret(made.named("supabase-project").inputs.password)).toBe(true);
   expect(plain(made.named("supabase-project").inputs.password)).not.toBe("");
   expect(made.named("supabase-project").retained).toBe(true);
+});
+
+describe("of a project that it makes", () => {
+  const create = { organization: "garage", region: "eu-central-1", name: "made" };
+  const api = { url: null, anonKey: null, functions: [] };
+  const told = { variables: ACCESS_NAMES, database: true };
+  const MADE: SupabaseSpec = { ...SUPABASE, projectRef: "", create, api, told };
+  const url = "https://made.supabase.co";
+  const outputs = { url, databaseHost: "db.made.supabase.co", anonKey: "public", serviceRoleKey: "all" };
+  const around: Circumstances = { made: (_, name) => (name === "supabase-project" ? { outputs } : {}) };
+  const sent = (one: { readonly inputs: Record<string, unknown> }) =>
+    JSON.parse(plain(one.inputs.stdin) as string) as Record<string, unknown>;
+
+  it("tells the application its URL, its keys and its database's URL, as secrets", async () => {
+    const { named } = await registered(MADE, around);
+    const act = named("environment-act");
+    expect(act.waitsFor).toContain("supabase-project");
+    expect(isSecret(act.inputs.stdin)).toBe(true);
+    expect(sent(act).variables).toEqual({
+      NEXT_PUBLIC_SUPABASE_URL: url,
+      NEXT_PUBLIC_SUPABASE_ANON_KEY: "public",
+      SUPABASE_SERVICE_ROLE_KEY: "all",
+      DATABASE_URL: expect.stringMatching(
+        /^postgres:\/\/postgres:[^@]{24,}@db\.made\.supabase\.co:5432\/postgres$/,
+      ),
+    });
+  });
+
+  it("changes the schema of its database, and tries its REST API", async () => {
+    const { named } = await registered(MADE, around);
+    const { variables } = sent(named("environment-act")) as { variables: Record<string, string> };
+    const { database } = sent(named("database-act")) as { database: { url: string } };
+    expect(isSecret(named("database-act").inputs.stdin)).toBe(true);
+    expect(database.url).toBe(variables["DATABASE_URL"]);
+    const { inputs } = named("supabase-public-api");
+    expect([plain(inputs.url), plain(inputs.anonKey), isSecret(inputs.anonKey)]).toEqual([
+      url,
+      "public",
+      true,
+    ]);
+  });
+
+  it("leaves alone what the config says", async () => {
+    const own = {
+      ...MADE,
+      api: SUPABASE.api,
+      told: { variables: ["DATABASE_URL"] as const, database: false },
+    };
+    const { named } = await registered(own, around);
+    expect(Object.keys(sent(named("environment-act")).variables as object)).toEqual(["DATABASE_URL"]);
+    const { database } = sent(named("database-act")) as { database: { url: string } };
+    expect(database.url).toContain("db.example.com");
+    expect(plain(named("supabase-public-api").inputs.anonKey)).toBe("key");
+  });
 });
 
 it("knows in the first preview already which project it is about", async () => {

@@ -1,4 +1,5 @@
 import { UpdateAuthConfigBodyPasswordRequiredCharacters as CharacterGroups } from "supabase-management-js";
+import { ACCESS_NAMES } from "../../../components/supabase-access";
 import { validate } from "../../../config";
 import type { Path } from "../../../config/faults";
 import { changed, faultsOf, machineWith, rawConfig, settings } from "../support/configuration";
@@ -16,6 +17,13 @@ const machine = machineWith({
   "/project/mails/confirmation.html": MAIL,
   "/project/mails/empty.html": " \n",
   "/project/mails/without-link.html": "<p>Welcome</p>",
+});
+
+/** One with a migration, and releases that run on it. */
+const record = 'schema: { first: "001", last: null, needs: [public.orders.total] }';
+const migrations = machineWith({
+  "/project/migrations/001_one.sql": "select 1;",
+  ...{ "/project/releases/v0.9.9.yaml": record, "/project/releases/v1.0.0.yaml": record },
 });
 
 /** A stack with an adopted project. */
@@ -52,16 +60,59 @@ it("of an adopted project has the guide's defaults", () => {
       anonKey: PUBLISHABLE,
       functions: [{ name: "get_business_by_custom_domain", arguments: { domain_name: "example.com" } }],
     },
+    told: { variables: [], database: false },
   });
 });
 
-it("of a project that is made knows a name for it, and waits with the public's view until its keys are there", () => {
+describe("of a project that is made", () => {
   const create = { organization: "garage", region: "eu-central-1" };
-  const spec = specOf({ ...settings(), supabaseAccessToken: TOKEN, supabase: { create } });
-  expect(spec).toMatchObject({
-    projectRef: "",
-    create: { ...create, name: "vehicleservice-test" },
-    api: null,
+  const made = (more: Record<string, unknown> = {}) => ({
+    ...settings(),
+    ...{ supabaseAccessToken: TOKEN, supabase: { create } },
+    ...more,
+  });
+  const URL_OF_OWN = "https://api.example.com";
+
+  it("it knows a name for it, and takes all that leads to it from the project", () => {
+    expect(specOf(made())).toMatchObject({
+      projectRef: "",
+      create: { ...create, name: "vehicleservice-test" },
+      api: { url: null, anonKey: null },
+      told: { variables: ACCESS_NAMES, database: true },
+    });
+  });
+
+  it("what the config says goes before that", () => {
+    const variables = { NEXT_PUBLIC_SUPABASE_URL: URL_OF_OWN, SUPABASE_SERVICE_ROLE_KEY: "" };
+    const databaseUrl = "postgres://owner:x@db.example.com:5432/postgres";
+    const values = made({ variables, databaseUrl, backups: { bucket: "backups" } });
+    expect(validate(rawConfig(values), migrations).supabase).toMatchObject({
+      api: { url: URL_OF_OWN, anonKey: null },
+      told: {
+        variables: ACCESS_NAMES.filter((name) => name !== "NEXT_PUBLIC_SUPABASE_URL"),
+        database: false,
+      },
+    });
+  });
+
+  it("has a database whose schema is the stack's where there is a bucket for backups, and another one is another", () => {
+    const databaseOf = (values: Record<string, unknown>) => validate(rawConfig(values), migrations).database;
+    expect(databaseOf(made())).toBeNull();
+    const backups = { backups: { bucket: "backups" } };
+    const found = databaseOf(made(backups));
+    expect(found).toMatchObject({ settings: { url: "" }, migrations: [{ version: "001" }] });
+    expect(databaseOf(made(backups))?.identity).toBe(found?.identity);
+    const other = made({ ...backups, supabase: { create: { ...create, name: "other" } } });
+    expect(databaseOf(other)?.identity).not.toBe(found?.identity);
+  });
+
+  it("the guide's rules ask for none of its variables", () => {
+    const asked = (values: Record<string, unknown>) =>
+      faultsIn(values).flatMap(({ key }) => ACCESS_NAMES.filter((name) => key.endsWith(`.${name}`)));
+    expect(asked({ ...made(), variableRules: "guide", supabase: {} })).toEqual(ACCESS_NAMES);
+    expect(asked({ ...made(), variableRules: "guide" })).toEqual([]);
+    const variables = { SUPABASE_SERVICE_ROLE_KEY: PUBLISHABLE };
+    expect(asked({ ...made(), variableRules: "guide", variables })).toEqual(["SUPABASE_SERVICE_ROLE_KEY"]);
   });
 });
 

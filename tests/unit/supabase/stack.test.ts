@@ -1,3 +1,6 @@
+import { ACCESS_NAMES } from "../../../components/supabase-access";
+import { supabaseKeyFaults } from "../../../config/supabase-keys";
+import { databaseUrlText } from "../../../config/variable-forms";
 import { EngineBundle } from "../../../engine/tests/harness";
 import type { ManagedProject } from "../../../sandbox/supabase/management";
 import { SupabaseStandIn } from "../../../sandbox/supabase/stand-in";
@@ -106,19 +109,32 @@ it("makes a project: its password is its own, and nothing makes another one, or 
   standIn.projects.remove(project.ref);
   const create = { organization: "garage", region: "eu-central-1", name: "made" };
   const expected = { auditLog: "database", backups: "none", requireSsl: false, advisors: "stop" } as const;
-  stack.want({ projectRef: "", create, expected });
+  stack.want({ projectRef: "", create, expected, told: { variables: ACCESS_NAMES, database: true } });
   await stack.succeed();
   const [made] = standIn.projects.list();
   expect(made?.password).toMatch(/^[A-Za-z0-9]{48}$/);
   const access = JSON.parse(
     await stack.workspace.succeed("stack output access --show-secrets --json"),
   ) as object;
-  expect(access).toEqual({
+  const wanted = {
     url: `https://${made!.ref}.supabase.co`,
     databaseUrl: `postgres://postgres:${made!.password!}@db.${made!.ref}.supabase.co:5432/postgres`,
     anonKey: made!.keys[2]!.api_key,
     serviceRoleKey: made!.keys[3]!.api_key,
+  };
+  expect(access).toEqual(wanted);
+  // As the config's rules have them.
+  const variables = JSON.parse(
+    await stack.workspace.succeed("stack output variables --show-secrets --json"),
+  ) as Record<string, string>;
+  expect(variables).toEqual({
+    NEXT_PUBLIC_SUPABASE_URL: wanted.url,
+    NEXT_PUBLIC_SUPABASE_ANON_KEY: wanted.anonKey,
+    SUPABASE_SERVICE_ROLE_KEY: wanted.serviceRoleKey,
+    DATABASE_URL: wanted.databaseUrl,
   });
+  expect(supabaseKeyFaults(variables, made!.ref)).toEqual([]);
+  expect(databaseUrlText(variables["DATABASE_URL"] ?? "")).toBeUndefined();
   expect(await stack.succeed("up --yes --skip-preview --expect-no-changes")).toContain("unchanged");
 
   const destroyed = await stack.run("destroy --yes --skip-preview");

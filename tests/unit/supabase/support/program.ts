@@ -38,4 +38,4 @@ const schema = new random.RandomId("schema", {
 const tried = supabase.tryPublicApi({ ready: schema.hex.apply(() => "ready") });
 new random.RandomId("release", { byteLength: 2, keepers: { after: tried } });
 
-export const { ref, url, access, findings } = supabase;
+export const { ref, url, access, findings, variables } = supabase;

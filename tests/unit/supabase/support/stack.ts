@@ -39,6 +39,7 @@ export class SupabaseStack {
     this.wanted = {
       supabase: {
         ...{ apiUrl: standIn.url, projectRef: ref, create: null, network: null },
+        told: { variables: [], database: false },
         auth: { site_url: "https://www.example.com", jwt_exp: 1800, audit_log_disable_postgres: false },
         expected: { auditLog: "database", backups: "pitr", requireSsl: true, advisors: "stop" },
       },
