@@ -3,6 +3,7 @@ import { GetDashboardCommand, PutDashboardCommand, CloudWatchClient } from "@aws
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { CreateUserCommand, CreateAccessKeyCommand, IAMClient } from "@aws-sdk/client-iam";
 
+import { BOUNDARY } from "../../sandbox/aws/deployer-policy";
 import { UNKNOWN } from "../../sandbox/aws/plugin/properties";
 import { TestCloud } from "./support/cloud";
 import type { Diff, Made, Properties } from "./support/plugin-client";
@@ -127,7 +128,11 @@ describe("a resource is made, read, changed in place and deleted", () => {
     {
       type: "aws:iam/role:Role",
       inputs: { name: "host", assumeRolePolicy: ACCOUNT_POLICY, description: "What the host may do" },
-      change: { description: "What it may do", maxSessionDuration: 7200, tags: { Name: "site" } },
+      change: {
+        ...{ description: "What it may do", maxSessionDuration: 7200, tags: { Name: "site" } },
+        // In place: a role that was there before it had a boundary gets one.
+        permissionsBoundary: BOUNDARY.arn,
+      },
     },
     {
       type: "aws:iam/instanceProfile:InstanceProfile",
