@@ -53,20 +53,41 @@ function poolOf(variables, state) {
   return colour === "blue" ? "app_blue_or_green" : "app_green_or_blue";
 }
 
-/** `js_set`: the name of the upstream that serves this request; `closed` for none. Evaluated once a request. */
+/** Counts that a request is open no longer. Workers come and go with each reload: one that has nothing under way leaves nothing behind. */
+function close(open) {
+  const counters = ngx.shared.app_counters;
+  if (counters.incr(open, -1, 0) < 1) {
+    counters.delete(open);
+  }
+}
+
+/**
+ * `js_set`: the name of the upstream that serves this request; `closed` for none. Evaluated once a request.
+ *
+ * The state is read again once the request is counted. Between its first reading and the count a worker may lose the processor for as long as the
+ * machine likes: the state changes meanwhile, the conductor finds nothing under way with the colour that loses its users, and stops it.
+ */
 function pool(r) {
   const variables = r.variables;
-  const state = trafficState(variables).split(" ");
-  if (isClosedTo(variables, state)) {
-    return "closed";
+  let text = trafficState(variables);
+  for (;;) {
+    const state = text.split(" ");
+    if (isClosedTo(variables, state)) {
+      return "closed";
+    }
+    const name = poolOf(variables, state);
+    // By worker, for one that is killed never gets to its log phase: what it had would be under way for ever, and every
+    // drain would wait for it.
+    const open = "open|" + name + "|" + process.pid;
+    ngx.shared.app_counters.incr(open, 1, 0);
+    const now = trafficState(variables);
+    if (now === text) {
+      variables.app_open = open;
+      return name;
+    }
+    close(open);
+    text = now;
   }
-  const name = poolOf(variables, state);
-  // By worker, for one that is killed never gets to its log phase: what it had would be under way for ever, and every
-  // drain would wait for it.
-  const open = "open|" + name + "|" + process.pid;
-  variables.app_open = open;
-  ngx.shared.app_counters.incr(open, 1, 0);
-  return name;
 }
 
 /** The first digit of a status, or `-` for none. */
@@ -105,10 +126,7 @@ function ended(r) {
     if (counts) counters.incr("door|" + classOf(variables.status), 1, 0);
     return "";
   }
-  // Workers come and go with each reload: one that has nothing under way leaves nothing behind.
-  if (counters.incr(open, -1, 0) < 1) {
-    counters.delete(open);
-  }
+  close(open);
   const name = open.slice(5, open.lastIndexOf("|"));
   // Both are lists where more than one colour was tried; a number is read up to the first comma.
   const status = variables.upstream_status;

@@ -107,6 +107,36 @@ const state = (site: Site): string => encodeRoute(routeOf(site));
 const canary = siteOf({ blue: serving("v1"), green: serving("v2") }, { stable: "blue", weight: 25 });
 
 describe("the upstream of a request", () => {
+  it("is chosen anew where the state changed before the request was counted: a drain would not know of it", () => {
+    put("green 0 7 0 0 0");
+    const asked = request();
+    const { get } = shared.app_traffic;
+    // The worker loses the processor after it has read the state.
+    shared.app_traffic.get = (key) => {
+      const before = get(key);
+      shared.app_traffic.get = get;
+      put("blue 0 7 0 0 0");
+      expect(shared.app_counters.items()).toEqual([]);
+      return before;
+    };
+    expect(njs.pool(asked)).toBe("app_blue");
+    expect(asked.variables["app_open"]).toBe(`open|app_blue|${process.pid}`);
+    expect(shared.app_counters.items()).toEqual([[`open|app_blue|${process.pid}`, 1]]);
+  });
+
+  it("is none where the site was closed before the request was counted", () => {
+    put("green 0 7 0 0 0");
+    const { get } = shared.app_traffic;
+    shared.app_traffic.get = (key) => {
+      const before = get(key);
+      shared.app_traffic.get = get;
+      put("green 0 7 0 0 1");
+      return before;
+    };
+    expect(njs.pool(request())).toBe("closed");
+    expect(shared.app_counters.items()).toEqual([]);
+  });
+
   it.each([
     ["stable alone", siteOf({ blue: serving("v1") }), ["app_blue"]],
     [
