@@ -5,6 +5,7 @@ import { unannouncedCloses } from "../../sandbox/load/report";
 import { startLoad } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
 import { instancesAnswer } from "./support/visitor";
+import { TIMEOUT_MS } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -79,6 +80,7 @@ describe("a candidate", () => {
   test("gets its share of the users, who stay where they are while it rises", async () => {
     const run = await startLoad({
       ...world.loadTarget(),
+      timeoutMs: TIMEOUT_MS,
       protocol: "http1",
       rate: 1000,
       connections: 100,
@@ -133,7 +135,14 @@ describe("40 weight changes under 1,000 requests a second", () => {
     ["http1", 100],
     ["http2", 4],
   ] as const)("%s POSTs on %i connections: none fails, and none is closed", async (protocol, connections) => {
-    const run = await startLoad({ ...world.loadTarget(), protocol, rate: 1000, connections, users: 100 });
+    const run = await startLoad({
+      ...world.loadTarget(),
+      timeoutMs: TIMEOUT_MS,
+      protocol,
+      rate: 1000,
+      connections,
+      users: 100,
+    });
     for (let round = 0; round < 10; round++) {
       for (const weight of [0, 50, 25]) {
         await byAct(weight);

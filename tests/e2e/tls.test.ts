@@ -9,6 +9,7 @@ import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
 import { worldNamed } from "../../sandbox/world";
 import { editConfig } from "./support/config-file";
+import { TIMEOUT_MS } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -83,7 +84,7 @@ async function restart(...options: Parameters<AcmeServer["resume"]>): Promise<vo
 
 /** Keeps users on the site, by both protocols, while `work` runs: nobody loses a request. */
 async function underLoad(work: () => Promise<unknown>): Promise<void> {
-  const target = { ...world.loadTarget(), tls: { ca: authorities } };
+  const target = { ...world.loadTarget(), tls: { ca: authorities }, timeoutMs: TIMEOUT_MS };
   const runs: readonly LoadRun[] = await Promise.all([
     startLoad({ ...target, protocol: "http1", rate: 200, connections: 20 }),
     startLoad({ ...target, protocol: "http2", rate: 200, connections: 4 }),

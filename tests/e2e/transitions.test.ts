@@ -10,6 +10,7 @@ import { startLoad, type LoadRun } from "../../sandbox/load/run";
 import { editConfig, editLevers } from "./support/config-file";
 import { drawMoves, seedOfRun, targetOf } from "./support/moves";
 import { observed, SiteModel, type Wanted } from "./support/site-model";
+import { TIMEOUT_MS } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -48,7 +49,7 @@ beforeAll(async () => {
   });
   for (const green of ["v1.1.0", "v1.0.0"]) await bring({ ...FIRST, versions: { blue: "v0.9.9", green } });
   model = new SiteModel(FIRST);
-  const target = { ...world.loadTarget(), method: "POST" };
+  const target = { ...world.loadTarget(), method: "POST", timeoutMs: TIMEOUT_MS };
   http1 = await startLoad({ ...target, protocol: "http1", rate: 850, connections: 100, users: USERS });
   loads.push(http1);
   loads.push(await startLoad({ ...target, protocol: "http2", rate: 150, connections: 4, users: 100 }));
