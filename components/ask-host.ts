@@ -24,11 +24,11 @@ export interface HostAnswer {
 
 /** How a command is run. */
 export interface AskOptions {
-  /** Longest wait until the connection is made and the user let in, in milliseconds; default 5000. */
+  /** Longest wait until the connection is made and the user let in, in milliseconds; default 10,000. */
   readonly connectMs?: number;
   /**
-   * Longest wait from then until the command has ended, in milliseconds; default 20,000. Null waits as long as the host
-   * is there.
+   * Longest wait from then until the command has ended, in milliseconds; default 60,000, for a host that is slow to tell must not
+   * close the way back. Null waits as long as the host is there.
    */
   readonly answerMs?: number | null;
   /** What the command reads; default: nothing. */
@@ -47,7 +47,7 @@ const KEEPALIVE = { keepaliveInterval: 10_000, keepaliveCountMax: 3 };
 export function askHost(
   connection: HostConnection,
   command: string,
-  { connectMs = 5000, answerMs = 20_000, ...input }: AskOptions = {},
+  { connectMs = 10_000, answerMs = 60_000, ...input }: AskOptions = {},
 ): Promise<HostAnswer> {
   return new Promise((resolve, reject) => {
     const client = new Client();
