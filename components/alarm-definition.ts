@@ -103,6 +103,7 @@ export interface Watched {
   readonly window: Window;
 }
 
+/** Watches a metric, by the window and the threshold that the limits have for it. */
 export const watching =
   (
     metric: Watched["metric"],
@@ -115,6 +116,7 @@ export const watching =
 export const IS_BELOW = { statistic: "Maximum", comparison: "LessThanThreshold", missing: "ignore" } as const;
 /** A metric that is 1 where all is well: the limit. */
 export const IS_DOWN = IS_BELOW;
+/** On average above the limit in each period. */
 export const IS_ABOVE = {
   statistic: "Average",
   comparison: "GreaterThanThreshold",
@@ -124,6 +126,7 @@ export const IS_ABOVE = {
 export const STAYS_ABOVE = { ...IS_ABOVE, statistic: "Minimum" } as const;
 /** Without any request there is no time of an answer, and nobody waits. */
 export const IS_SLOW = { ...IS_ABOVE, missing: "notBreaching" } as const;
+/** Fewer values than the limit in a whole period. */
 export const IS_SILENT = {
   statistic: "SampleCount",
   comparison: "LessThanThreshold",

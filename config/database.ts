@@ -1,6 +1,6 @@
+import { createHash } from "node:crypto";
 import type { NewProject } from "../components/supabase-origin";
 import { findSchema, type FoundSchema } from "../schema/find-schema";
-import { createHash } from "node:crypto";
 import { type DatabaseAddress, parseDatabaseUrl } from "./database-url";
 import { configCommand, type Fault } from "./faults";
 import { attempt, givenText, type Machine } from "./keys";

@@ -4,7 +4,6 @@ import { hostMode } from "./host-mode";
 import { faultAt, isSet, type RawConfig, soundAt } from "./validation";
 
 /** The policy above which no role of the stack can be given a right. */
-
 const BOUNDARY: Path = ["permissionsBoundary"];
 
 /**

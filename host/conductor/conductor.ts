@@ -277,16 +277,13 @@ export class Conductor {
  */
 function whyUnwanted(act: QueuedAct, plan: PlanAct): Failed | null {
   if (act.act !== "release" || act.release === null) return null;
-  const wanted = plan.releases[act.colour];
-  if (wanted !== null && isSameIntent(wanted, act.release)) return null;
-  const instead =
-    wanted === null
-      ? "nothing"
-      : wanted.version === act.release.version
-        ? "another make of it"
-        : wanted.version;
+  const { colour, release: given } = act;
+  const wanted = plan.releases[colour];
+  if (wanted !== null && isSameIntent(wanted, given)) return null;
+  const other = wanted?.version ?? "nothing";
+  const instead = other === given.version ? "another make of it" : other;
   return new Failed(
-    `${act.release.version} is given up before it touched what serves: a later \`up\` asks for ${instead} on ${act.colour}`,
+    `${given.version} is given up before it touched what serves: a later \`up\` asks for ${instead} on ${colour}`,
   );
 }
 
