@@ -20,13 +20,8 @@ import { createServer, Server, type IncomingMessage, type ServerResponse } from 
 import { runMain } from "node:module";
 import type { ListenOptions } from "node:net";
 import { join } from "node:path";
+import { ENDING_IDLE_MS, INSTANCE_IDLE_MS } from "./connection-times";
 import { RELEASE_HEADER } from "./release-header";
-
-/** How long the application keeps an idle connection: longer than Nginx, which must be the one to close it. */
-const KEEP_ALIVE_MS = 75_000;
-
-/** How long idle connections stay open when the application begins to end: Nginx may be sending a request on any of them. */
-const IDLE_GRACE_MS = 300;
 
 const port = Number(required("PORT"));
 const script = required("CONDUCTOR_SCRIPT");
@@ -36,7 +31,7 @@ subscribe("tracing:net.server.listen:asyncStart", (message) => {
   const { server, options } = message as { server: unknown; options: ListenOptions };
   if (server instanceof Server && Number(options.port) === port && application === undefined) {
     application = server as Server;
-    server.keepAliveTimeout = Math.max(server.keepAliveTimeout, KEEP_ALIVE_MS);
+    server.keepAliveTimeout = Math.max(server.keepAliveTimeout, INSTANCE_IDLE_MS);
     endGently(application);
   }
 });
@@ -91,8 +86,9 @@ function setVariables(file: string): void {
 }
 
 /**
- * Has the server, once it is told to close, answer what is under way to it on idle connections, and say with each answer that it
- * closes the connection. Closed at once, as Node does it, they would fail a request that Nginx may not send again.
+ * Has the server, once it is told to close, go on answering on the connections that it has, say with each answer that it
+ * closes the connection, and leave it to Nginx to close those that are idle. Closed at once, as Node does it, they would
+ * fail a request that Nginx is just sending, and may not send again.
  */
 function endGently(server: Server): void {
   const closeIdleConnections = server.closeIdleConnections.bind(server);
@@ -103,7 +99,8 @@ function endGently(server: Server): void {
   // `close` calls it when nobody can connect any more.
   server.closeIdleConnections = () => {
     closing = true;
-    setTimeout(closeIdleConnections, IDLE_GRACE_MS);
+    // Connections keep the process, the clock does not.
+    setTimeout(closeIdleConnections, ENDING_IDLE_MS).unref();
   };
 }
 
@@ -112,7 +109,7 @@ function openPrivateSocket(): void {
   // A killed instance leaves its socket behind.
   rmSync(path, { force: true });
   const server = createServer(answer);
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.keepAliveTimeout = INSTANCE_IDLE_MS;
   // Without `exclusive` the cluster's primary would listen, and hand connections to any instance.
   server.listen({ path, exclusive: true });
   // The application decides how long the process lives, not this socket.

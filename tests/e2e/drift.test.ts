@@ -176,6 +176,48 @@ describe("what somebody changed is told by a preview, and put right by an `up`, 
   });
 });
 
+const instancesSchema = z.array(
+  z.object({ pid: z.number(), pm2_env: z.object({ NODE_APP_INSTANCE: z.number() }) }),
+);
+
+/**
+ * Ends an instance of blue as PM2 does, and has it stand still twice: before, so that Nginx opens many connections to it,
+ * idle afterwards; and once it has begun to end, so that Nginx sends requests on all of them. Returns when the instance
+ * that PM2 starts in its place answers: true where Nginx could send something, false where the instance had ended too soon.
+ */
+async function endOnBusyMachine(number: number): Promise<boolean> {
+  const list = (await pm2("blue", "jlist")).split("\n").findLast((line) => line.startsWith("["));
+  const instances = instancesSchema.parse(JSON.parse(list ?? ""));
+  const pid = instances.find(({ pm2_env }) => pm2_env.NODE_APP_INSTANCE === number)?.pid;
+  const script = `
+    pid=$1 socket=$2
+    answers() {
+      [ "$(curl --silent --output /dev/null --write-out '%{http_code}' --unix-socket "$socket" http://instance/api/health)" = "$1" ]
+    }
+    runs() { kill -0 "$pid" 2>/dev/null; }
+    kill -STOP "$pid"; sleep 0.4; kill -CONT "$pid"
+    until answers 200; do :; done
+    kill -INT "$pid"
+    until answers 503 || ! runs; do :; done
+    if kill -STOP "$pid" 2>/dev/null; then sleep 0.6; kill -CONT "$pid"; echo true; else echo false; fi
+    until ! runs && answers 200; do sleep 0.1; done`;
+  const socket = `/run/vehicleservice/health/blue/${String(number)}.sock`;
+  const ended = await world.host.exec(["timeout", "60", "sh", "-euc", script, "sh", String(pid), socket]);
+  return ended.stdout.trim() === "true";
+}
+
+test("an instance that ends on a busy machine answers what Nginx sends it meanwhile", async () => {
+  const reports = await underLoad(async () => {
+    for (const number of [0, 1]) {
+      while (!(await endOnBusyMachine(number)));
+    }
+  });
+  for (const { total } of reports) {
+    expect(lossesIn(total)).toEqual([]);
+    expect(total.ok).toBe(total.sent);
+  }
+});
+
 describe("what cannot be asked", () => {
   test("a host without SSH: the preview says so, and how to go on", async () => {
     await onHost("systemctl", "stop", "ssh.socket", "ssh.service");

@@ -1,3 +1,4 @@
+import { UPSTREAM_IDLE_SECONDS } from "../../launcher/connection-times";
 import { currentFiles } from "../certificates/store";
 import { COLOURS, otherColour, type Colour, type SiteSettings } from "../protocol";
 import type { Paths } from "../paths";
@@ -116,9 +117,8 @@ log_format app_requests escape=json '{"time":"$time_iso8601","colour":"$app_ende
 function renderUpstreams(colour: Colour, settings: SiteSettings): string {
   const server = `server 127.0.0.1:${settings.ports[colour]} max_fails=0`;
   const backup = `server 127.0.0.1:${settings.ports[otherColour(colour)]} max_fails=0 backup`;
-  // Idle connections end here before they end at the instances (the launcher holds theirs for longer), for a request
-  // on a connection that is being closed is lost.
-  const keepalive = "    keepalive 128;\n    keepalive_timeout 60s;\n    keepalive_requests 1000000;";
+  // Idle connections end here before they end at the instances.
+  const keepalive = `    keepalive 128;\n    keepalive_timeout ${UPSTREAM_IDLE_SECONDS}s;\n    keepalive_requests 1000000;`;
   return `upstream app_${colour} {
     ${server};
 ${keepalive}

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { KILL_AFTER_MS } from "../../launcher/connection-times";
 import { CommandFailed, runCommand } from "../system/command";
 import { readIfThere, removeDurably, writeDurably } from "../system/durable-file";
 import { environmentFile } from "../releases/environments";
@@ -184,7 +185,7 @@ export function ecosystem(
     autorestart: true,
     max_restarts: 10,
     min_uptime: "10s",
-    kill_timeout: 10_000,
+    kill_timeout: KILL_AFTER_MS,
   };
   return `${JSON.stringify({ apps: [application] }, null, 2)}\n`;
 }

@@ -7,12 +7,20 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import fc from "fast-check";
+import {
+  ENDING_IDLE_MS,
+  INSTANCE_IDLE_MS,
+  KILL_AFTER_MS,
+  UPSTREAM_IDLE_SECONDS,
+} from "../../../host/launcher/connection-times";
 import { requestUnix, type UnixAnswer } from "../../../host/conductor/system/unix-http";
 import { waitUntil } from "../../../host/conductor/system/wait";
 import { removeDirectories, temporaryDirectory } from "./support/fixtures";
 
 const directory = temporaryDirectory();
 const launcher = join(directory, "launcher.js");
+/** Leaves Nginx no time to close an idle connection. */
+const impatientLauncher = join(directory, "impatient-launcher.js");
 const running: ChildProcess[] = [];
 
 beforeAll(() => {
@@ -26,10 +34,12 @@ beforeAll(() => {
     target: "node22",
     outfile: launcher,
   });
-  // For as long as a test may take to ask on an idle connection of an application that ends.
   const text = readFileSync(launcher, "utf8");
-  expect(text).toContain("IDLE_GRACE_MS = 300;");
-  writeFileSync(launcher, text.replace("IDLE_GRACE_MS = 300;", "IDLE_GRACE_MS = 60000;"));
+  const waits = /ENDING_IDLE_MS = \S+;/;
+  expect(text).toMatch(waits);
+  // For longer than a test may take to ask on an idle connection of an application that ends.
+  writeFileSync(launcher, text.replace(waits, "ENDING_IDLE_MS = 600000;"));
+  writeFileSync(impatientLauncher, text.replace(waits, "ENDING_IDLE_MS = 1;"));
 });
 afterEach(() => {
   running.splice(0).forEach((child) => child.kill("SIGKILL"));
@@ -105,6 +115,7 @@ async function launch(
   health = temporaryDirectory(),
   variables: Readonly<Record<string, string>> = {},
   more: Readonly<Record<string, string>> = {},
+  program = launcher,
 ): Promise<Instance> {
   const script = join(temporaryDirectory(), name);
   const environment = join(temporaryDirectory(), "environment.json");
@@ -123,7 +134,7 @@ async function launch(
     NODE_APP_INSTANCE: "1",
     ...more,
   };
-  const argv = [launcher, ...argumentsOfPm2];
+  const argv = [program, ...argumentsOfPm2];
   const child = spawn(process.execPath, argv, { env, stdio: ["pipe", "pipe", "inherit"] });
   running.push(child);
   const listen = async (): Promise<void> => {
@@ -193,25 +204,55 @@ describe.each([
   });
 });
 
-it("answers once more on an idle connection when it begins to end, and says that it closes it", async () => {
-  const instance = await launch("application.cjs", COMMONJS);
-  const { child, port } = instance;
-  await instance.listen();
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const ask = async (): Promise<{ connection: string | undefined; reused: boolean }> => {
-    const request = get({ port, host: "127.0.0.1", agent });
-    const [response] = (await once(request, "response")) as [IncomingMessage];
-    response.resume();
-    await once(response, "end");
-    return { connection: response.headers.connection, reused: request.reusedSocket };
-  };
-  expect(await ask()).toEqual({ connection: "keep-alive", reused: false });
-  const exited = once(child, "exit");
-  child.kill("SIGINT");
-  // It has closed its port when nobody can connect to it any more.
-  expect(await waitUntil(60_000, 10, () => refuses(port))).toBe(true);
-  expect(await ask()).toEqual({ connection: "close", reused: true });
-  expect(await exited).toEqual([0, null]);
+describe("an application that is told to end", () => {
+  /** Has the application listen, asks once on a connection that is kept, and tells it to end. */
+  async function endOne(program = launcher): Promise<{
+    readonly agent: Agent;
+    readonly exited: Promise<unknown[]>;
+    readonly ask: () => Promise<{ connection: string | undefined; reused: boolean }>;
+  }> {
+    const instance = await launch("application.cjs", COMMONJS, [], temporaryDirectory(), {}, {}, program);
+    const { child, port } = instance;
+    await instance.listen();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const ask = async (): Promise<{ connection: string | undefined; reused: boolean }> => {
+      const request = get({ port, host: "127.0.0.1", agent });
+      const [response] = (await once(request, "response")) as [IncomingMessage];
+      response.resume();
+      await once(response, "end");
+      return { connection: response.headers.connection, reused: request.reusedSocket };
+    };
+    expect(await ask()).toEqual({ connection: "keep-alive", reused: false });
+    const exited = once(child, "exit");
+    child.kill("SIGINT");
+    // It has closed its port when nobody can connect to it any more.
+    expect(await waitUntil(60_000, 10, () => refuses(port))).toBe(true);
+    return { agent, exited, ask };
+  }
+
+  it("answers once more on an idle connection, and says that it closes it", async () => {
+    const { exited, ask } = await endOne();
+    expect(await ask()).toEqual({ connection: "close", reused: true });
+    expect(await exited).toEqual([0, null]);
+  });
+
+  it("ends as soon as Nginx has closed its idle connections", async () => {
+    const { agent, exited } = await endOne();
+    agent.destroy();
+    expect(await exited).toEqual([0, null]);
+  });
+
+  it("does not wait for ever for who keeps an idle connection", async () => {
+    const { agent, exited } = await endOne(impatientLauncher);
+    expect(await exited).toEqual([0, null]);
+    agent.destroy();
+  });
+
+  it("has time for it: Nginx closes first, the application after it, and PM2 kills last", () => {
+    expect(UPSTREAM_IDLE_SECONDS * 1000).toBeLessThan(ENDING_IDLE_MS / 2);
+    expect(ENDING_IDLE_MS).toBeLessThan(KILL_AFTER_MS);
+    expect(UPSTREAM_IDLE_SECONDS * 1000).toBeLessThan(INSTANCE_IDLE_MS);
+  });
 });
 
 it("takes the place of an instance that was killed, socket included", async () => {

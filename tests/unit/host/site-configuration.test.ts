@@ -1,3 +1,4 @@
+import { UPSTREAM_IDLE_SECONDS } from "../../../host/launcher/connection-times";
 import { renderSiteConfiguration } from "../../../host/conductor/front-door/site-configuration";
 import { pathsOf } from "../../../host/conductor/paths";
 import type { SiteSettings } from "../../../host/conductor/protocol";
@@ -64,6 +65,7 @@ describe("the site's configuration", () => {
     const upstream = block(render(), `upstream ${name}`);
     expect(upstream.match(/server .*;/g)).toEqual(servers);
     expect(upstream).toMatch(/keepalive 128;/);
+    expect(upstream).toContain(`keepalive_timeout ${UPSTREAM_IDLE_SECONDS}s;`);
   });
 
   it("lets idle connections live on at a reload, and busy ones for long", () => {
