@@ -32,6 +32,11 @@ module.exports = {
       displayName: "unit",
       testMatch: ["<rootDir>/**/tests/unit/**/*.test.ts", "<rootDir>/engine/tests/**/*.test.ts"],
     },
-    { ...shared, displayName: "e2e", testMatch: ["<rootDir>/tests/e2e/**/*.test.ts"] },
+    {
+      ...shared,
+      displayName: "e2e",
+      testMatch: ["<rootDir>/tests/e2e/**/*.test.ts"],
+      runner: "<rootDir>/tests/e2e/support/load-aware-runner.js",
+    },
   ],
 };
