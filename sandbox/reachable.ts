@@ -1,3 +1,5 @@
+import { randomInt } from "node:crypto";
+import { once } from "node:events";
 import * as net from "node:net";
 
 /** Longest wait for a connection, and for the greeting of a server that took it, in milliseconds. */
@@ -38,21 +40,35 @@ function probe(
 /** Ports that were given away by this process, as `address port`: who got one may not listen yet. */
 const given = new Set<string>();
 
-/** Ports that nobody listens on at `address`, and that nobody else was given, all different, as the kernel gives them. */
+/**
+ * Where ports are drawn: below those that Linux gives to whoever connects to anything (32768 on), of which it may give one
+ * away before a service that starts slowly listens on it.
+ */
+const [FIRST_PORT, END_PORT] = [20_000, 32_768];
+
+/** Ports that nobody listens on at `address`, and that nobody else was given, all different. */
 export async function freePorts(address: string, count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = net.createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(0, address, resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  const own = ports.filter((port) => !given.has(`${address} ${String(port)}`));
-  for (const port of own) given.add(`${address} ${String(port)}`);
-  return own.length === count ? own : [...own, ...(await freePorts(address, count - own.length))];
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = randomInt(FIRST_PORT, END_PORT);
+    const name = `${address} ${String(port)}`;
+    if (given.has(name)) continue;
+    given.add(name);
+    if (await isFree(address, port)) ports.push(port);
+  }
+  return ports;
+}
+
+/** Throws where it cannot be told, as for an address that is not this machine's. */
+async function isFree(address: string, port: number): Promise<boolean> {
+  const server = net.createServer().listen(port, address);
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") return false;
+    throw error;
+  }
+  server.close();
+  await once(server, "close");
+  return true;
 }
