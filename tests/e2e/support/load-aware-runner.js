@@ -8,18 +8,8 @@ const { default: TestRunner } = require("jest-runner");
 const USERS = 'from "./support/users"';
 
 /**
- * Which of the waiting files comes next: of those with users one at a time, as long as there are others.
- * @param {readonly boolean[]} waiting whether each one has users, in Jest's order
- * @param {boolean} underLoad whether one with users is running
- * @returns {number} its place; 0 also where none waits
- */
-function nextOf(waiting, underLoad) {
-  return Math.max(waiting.indexOf(!underLoad), 0);
-}
-
-/**
  * Jest's own runner, which never has two files send a thousand requests a second while there are files that do not: on two
- * processors such loads leave little to what is tested, and go on for as long as that takes.
+ * processors such loads leave little to what is tested, and go on for as long as that takes. The order is Jest's otherwise.
  */
 class LoadAwareRunner extends TestRunner {
   /** @type {TestRunner["runTests"]} */
@@ -34,16 +24,13 @@ class LoadAwareRunner extends TestRunner {
     }));
     let underLoad = 0;
     const work = async () => {
-      while (waiting.length > 0 && !watcher.isInterrupted()) {
-        const place = nextOf(
-          waiting.map(({ hasUsers }) => hasUsers),
-          underLoad > 0,
-        );
-        for (const { test, hasUsers } of waiting.splice(place, 1)) {
-          if (hasUsers) underLoad += 1;
-          await super.runTests([test], watcher, options);
-          if (hasUsers) underLoad -= 1;
-        }
+      while (!watcher.isInterrupted()) {
+        const fitting = waiting.findIndex(({ hasUsers }) => hasUsers === (underLoad === 0));
+        const [next] = waiting.splice(Math.max(fitting, 0), 1);
+        if (next === undefined) return;
+        if (next.hasUsers) underLoad += 1;
+        await super.runTests([next.test], watcher, options);
+        if (next.hasUsers) underLoad -= 1;
       }
     };
     await Promise.all(Array.from({ length: workers }, work));
@@ -51,4 +38,3 @@ class LoadAwareRunner extends TestRunner {
 }
 
 module.exports = LoadAwareRunner;
-module.exports.nextOf = nextOf;
