@@ -1,5 +1,5 @@
 import { editConfig, editLevers } from "./support/config-file";
-import { inventoryOf, type Inventory } from "./support/inventory";
+import { inventoryAtRest, type Inventory } from "./support/inventory";
 import type { Wanted } from "./support/site-model";
 import { lossesIn, Users } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
@@ -51,9 +51,9 @@ test(`the cycle, ${ROUNDS} times after the first ${FIRST_ROUNDS}: the host holds
   // What piles up does so by rounds, not by requests: a third of the load, for rounds that are not much longer than without.
   users = await Users.start(world.loadTarget(), { http1: 280, http2: 50 });
   for (let number = 0; number < FIRST_ROUNDS; number++) live = await round(number, live);
-  const before = await inventoryOf(world);
+  const before = await inventoryAtRest(world);
   for (let number = FIRST_ROUNDS; number < FIRST_ROUNDS + ROUNDS; number++) live = await round(number, live);
-  const after = await inventoryOf(world);
+  const after = await inventoryAtRest(world);
   expect(after.counts).toEqual(before.counts);
   expect(before.counts).toMatchObject({ "release directories": KEPT + 2, "release records": KEPT + 2 });
   expect(after.failedUnits).toEqual([]);

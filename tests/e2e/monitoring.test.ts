@@ -88,6 +88,14 @@ function load(): Promise<LoadRun> {
 
 let sent = 0;
 
+/** Lines of all requests that were sent, as the API has them, which may be more than once. */
+function requestLines(): Promise<string[]> {
+  return waitFor("the access log", WAIT_SECONDS, async () => {
+    const found = (await cloud.lines(GROUPS.access)).filter((line) => line.includes('"/api/orders"'));
+    return new Set(found).size >= sent ? found : undefined;
+  });
+}
+
 /** Ends a load, and counts what it sent. */
 async function end(run: LoadRun): Promise<void> {
   const { total } = await run.stop();
@@ -245,7 +253,10 @@ test("an operator sees a colour's processes and what they print, and changes non
   expect(world.host.pidsOf(/node .*launcher\.js/)).toEqual(before);
 });
 
-test("every request's line is shipped once, over a rotation, and no line holds a secret", async () => {
+test("every request's line is shipped, and over a rotation once; no line holds a secret", async () => {
+  // A publisher that dies, or gets no answer, sends a batch once more: what was written before may be there twice.
+  const before = new Set(await requestLines());
+  expect(before.size).toBe(sent);
   await world.host.exec(["logrotate", "--force", "/etc/logrotate.d/vehicleservice"]);
   const run = await load();
   await run.afterRequests(50);
@@ -255,13 +266,9 @@ test("every request's line is shipped once, over a rotation, and no line holds a
     const log = ["test", "-s", "/var/log/nginx/access.json"];
     return (await world.host.exec(log, { check: false })).exitCode === 0 ? true : undefined;
   });
-  const lines = await waitFor("the access log", WAIT_SECONDS, async () => {
-    const found = (await cloud.lines(GROUPS.access)).filter((line) => line.includes('"/api/orders"'));
-    return found.length >= sent ? found : undefined;
-  });
-  const ids = lines.map((line) => (JSON.parse(line) as { request: string }).request);
-  expect(new Set(ids).size).toBe(sent);
-  expect(ids).toHaveLength(sent);
+  const lines = await requestLines();
+  expect(new Set(lines).size).toBe(sent);
+  expect(lines.filter((line) => !before.has(line))).toHaveLength(sent - before.size);
   // As an application may write it, and Nginx a URL.
   await world.host.exec([
     "sh",

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { waitFor } from "../../../sandbox/processes";
 import type { TestWorld } from "./world";
 
 /** What a host holds of the application. */
@@ -12,10 +14,26 @@ export interface Inventory {
   readonly failedUnits: readonly string[];
 }
 
+const REST_SECONDS = 120;
+
 const scriptNamed = (name: string): string => readFileSync(join(__dirname, name), "utf8");
 
+/**
+ * Counts what the host holds when it is at rest: by two looks in succession that see the same. PM2, for one, has a `getconf`
+ * run for a moment when it is asked for its instances for the first time.
+ */
+export async function inventoryAtRest(world: TestWorld): Promise<Inventory> {
+  let before = await inventoryOf(world);
+  return waitFor("a host at rest", REST_SECONDS, async () => {
+    const now = await inventoryOf(world);
+    if (isDeepStrictEqual(now.counts, before.counts)) return now;
+    before = now;
+    return undefined;
+  });
+}
+
 /** Counts what the host holds, by the scripts beside this file. */
-export async function inventoryOf(world: TestWorld): Promise<Inventory> {
+async function inventoryOf(world: TestWorld): Promise<Inventory> {
   const stdin = scriptNamed("count-inventory");
   const { stdout } = await world.host.exec(["bash", "-s", "--", "vehicleservice"], { stdin });
   const lines = stdout.trimEnd().split("\n");
