@@ -37,6 +37,7 @@ module.exports = {
       displayName: "e2e",
       testMatch: ["<rootDir>/tests/e2e/**/*.test.ts"],
       runner: "<rootDir>/tests/e2e/support/load-aware-runner.js",
+      globalSetup: "<rootDir>/tests/e2e/support/global-setup.ts",
     },
   ],
 };

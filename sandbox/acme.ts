@@ -17,7 +17,7 @@ export interface AcmeOptions {
   readonly validitySeconds?: number;
   /** Names that it refuses to certify, with all below them. */
   readonly blocked?: readonly string[];
-  /** How many of its nonces, in percent, it does not know any more when they come back; 5 by default, as Pebble has it. */
+  /** How many of its nonces, in percent, it does not know any more when they come back; 3 by default: of 5, as Pebble has it, a client meets six in a row too often. */
   readonly nonceRejectPercent?: number;
   /** Takes up to 3 seconds over each name, at random; off by default. */
   readonly slow?: boolean;
@@ -106,7 +106,7 @@ export class AcmeServer {
       ...["/usr/bin/env", `PEBBLE_VA_NOSLEEP=${options.slow === true ? 0 : 1}`, "PEBBLE_AUTHZREUSE=0"],
       // It draws whole seconds below this.
       "PEBBLE_VA_SLEEPTIME=4",
-      `PEBBLE_WFE_NONCEREJECT=${options.nonceRejectPercent ?? 5}`,
+      `PEBBLE_WFE_NONCEREJECT=${options.nonceRejectPercent ?? 3}`,
       ...["pebble", "-config", this.writeConfiguration(options), "-dnsserver", `${address}:${ports.dns}`],
     ]);
     await waitFor(`Pebble (see ${serviceLog(world, this.service)})`, LISTEN_SECONDS, async () => {

@@ -12,6 +12,9 @@ import type { World } from "./world";
 /** Longest wait for the server to take connections, in seconds. */
 const START_SECONDS = 120;
 
+/** How long it may wait for its sessions before it is killed, in seconds. */
+const STOP_SECONDS = 5;
+
 /** The server refuses to run as root. Debian's packages make this user. */
 const ACCOUNT = "postgres";
 
@@ -99,7 +102,8 @@ export class SandboxPostgres {
 
   /** Ends it at once, as a power cut does; the URL then refuses connections. */
   async stop(): Promise<void> {
-    await stopService(this.world, this.service);
+    // Told to end it waits for its sessions, and no client is asked for that.
+    await stopService(this.world, this.service, STOP_SECONDS);
   }
 
   /** Ends it, and removes its data. */

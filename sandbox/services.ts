@@ -14,8 +14,8 @@ export interface Service {
   readonly ownSession: boolean;
 }
 
-/** Longest wait for a service to end after a signal, in seconds; then it is killed. */
-const STOP_SECONDS = 5;
+/** Longest wait for a service to end after a signal, in seconds; then it is killed. What it saves at its end it may save. */
+const STOP_SECONDS = 60;
 
 /** Starts a program in a session of its own that outlives the caller. Its output goes to `services/<name>.log`. */
 export function startService(world: World, name: string, argv: readonly string[]): Service {
@@ -58,14 +58,17 @@ export function findService(world: World, name: string): Service | null {
   return isAlive(service.process) ? service : null;
 }
 
-/** Ends a service with all processes of its session, if exactly that one still runs, and forgets it. */
-export async function stopService(world: World, name: string): Promise<void> {
+/**
+ * Ends a service with all processes of its session, if exactly that one still runs, and forgets it.
+ * @param seconds It has so long to end by itself.
+ */
+export async function stopService(world: World, name: string, seconds = STOP_SECONDS): Promise<void> {
   const service = findService(world, name);
   if (service !== null) {
     const ended = (): true | undefined => (isAlive(service.process) ? undefined : true);
     signalService(service, "SIGTERM");
     try {
-      await waitFor(`service ${name} to end`, STOP_SECONDS, ended);
+      await waitFor(`service ${name} to end`, seconds, ended);
     } catch {
       signalService(service, "SIGKILL");
       await waitFor(`service ${name} to be killed`, STOP_SECONDS, ended);

@@ -53,9 +53,13 @@ const businessName = () =>
 /** One query, or nothing: it never reaches a shell, and a transaction that writes nothing is all that it gets. */
 const query = () =>
   ruled(
-    z.string().regex(/^[^\0]{0,20000}$/),
-    "an SQL query of at most 20000 characters that gives one number, $1 for the beginning of the interval; empty for none",
-    "'select count(*) from orders where created_at > $1'",
+    z
+      .string()
+      .regex(/^[^\0]{0,20000}$/)
+      .refine((text) => text.includes("$1") === text.includes("$2")),
+    "an SQL query of at most 20000 characters that gives one number, with both $1 and $2, the beginning and the end of the " +
+      "interval, or neither of them (what goes by one of them counts rows twice, or not at all); empty for none",
+    "'select count(*) from orders where created_at >= $1 and created_at < $2'",
   );
 
 const mail = () =>
@@ -208,7 +212,7 @@ export const monitoring = z.strictObject({
   business: ruled(
     z.record(businessName(), query()).refine((all) => Object.keys(all).length <= 50),
     "at most 50 queries by name",
-    "{ OrdersPlaced: 'select count(*) from orders where created_at > $1' }",
+    "{ OrdersPlaced: 'select count(*) from orders where created_at >= $1 and created_at < $2' }",
   ).default(GUIDE_QUERIES),
   /** Days that shipped logs are kept; 0 for ever. */
   logRetentionDays: ruled(

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { EngineBundle, until, Workspace, type Row } from "./harness";
+import { freePorts } from "../../sandbox/reachable";
 import { makeKey, SshServer } from "./ssh-server";
 
 jest.setTimeout(600_000);
@@ -150,9 +151,11 @@ it("logs in by password, and refuses what does not fit", async () => {
 });
 
 it("waits for a host that is not there yet", async () => {
-  const { port, hostKey } = server;
+  const { hostKey } = server;
   await server.stop();
-  workspace.table([remote("c", { create: "echo up", connection: connection({ dialErrorLimit: 30 }) })]);
+  // One that nobody is given for a connection while nobody listens there.
+  const [port = 0] = await freePorts("127.0.0.1", 1);
+  workspace.table([remote("c", { create: "echo up", connection: connection({ port, dialErrorLimit: 30 }) })]);
   const child = workspace.start(up.split(" "));
   let printed = "";
   child.stdout?.on("data", (chunk: Buffer) => (printed += chunk.toString()));

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, readSync, statSync, writeSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import {
@@ -58,7 +59,7 @@ export class SshServer {
     const allowed = utils.parseKey(options.userKey.public);
     if (allowed instanceof Error) throw allowed;
     const server = new Server({ hostKeys: [hostKey.private] });
-    await new Promise<void>((settle) => server.listen(options.port ?? 0, "127.0.0.1", settle));
+    await once(server.listen(options.port ?? 0, "127.0.0.1"), "listening");
     const { port } = server.address() as AddressInfo;
     const started = new SshServer(server, port, hostKey);
     server.on("connection", (connection) => {

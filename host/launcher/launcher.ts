@@ -23,6 +23,9 @@ import { join } from "node:path";
 import { ENDING_IDLE_MS, INSTANCE_IDLE_MS } from "./connection-times";
 import { RELEASE_HEADER } from "./release-header";
 
+/** How often one looks whether the process runs, and what is more than a busy machine's delay, in milliseconds. */
+const [TURN_MS, STANDSTILL_MS] = [100, 1000];
+
 const port = Number(required("PORT"));
 const script = required("CONDUCTOR_SCRIPT");
 let application: Server | undefined;
@@ -99,9 +102,23 @@ function endGently(server: Server): void {
   // `close` calls it when nobody can connect any more.
   server.closeIdleConnections = () => {
     closing = true;
-    // Connections keep the process, the clock does not.
-    setTimeout(closeIdleConnections, ENDING_IDLE_MS).unref();
+    afterRunning(ENDING_IDLE_MS, closeIdleConnections);
   };
+}
+
+/** Does `then` when the process ran for so long: after a standstill of the machine Nginx, which stood still as well, has all of its time. */
+function afterRunning(milliseconds: number, then: () => void): void {
+  let ran = 0;
+  let last = performance.now();
+  // Connections keep the process, the clock does not.
+  const clock = setInterval(() => {
+    const passed = performance.now() - last;
+    last += passed;
+    ran = passed > STANDSTILL_MS ? 0 : ran + passed;
+    if (ran < milliseconds) return;
+    clearInterval(clock);
+    then();
+  }, TURN_MS).unref();
 }
 
 function openPrivateSocket(): void {

@@ -68,10 +68,15 @@ export class Monitor {
   /** Measures for ever, once an interval. */
   async run(pause: (milliseconds: number) => Promise<void>): Promise<never> {
     const length = this.parts.intervalSeconds * 1000;
+    let last: number | null = null;
     for (;;) {
       void this.ship();
       await pause(untilNext(this.parts.now(), length));
-      await this.measure(endNear(this.parts.now(), length));
+      const at = endNear(this.parts.now(), length);
+      // A pause that took too long may have ended nearer to the end to come than to its own: that one has its values already.
+      if (at === last) continue;
+      last = at;
+      await this.measure(at);
       void this.publish();
     }
   }

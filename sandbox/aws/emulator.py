@@ -13,6 +13,7 @@ that has it; its settings are in the environment.
 
 import json
 import os
+import urllib.request
 
 from hypercorn.config import Config
 from ministack.app import main
@@ -21,6 +22,7 @@ from ministack.services import cloudwatch, ec2, iam, sns
 
 OWN = f"{os.environ['MINISTACK_HOST']}:{os.environ['GATEWAY_PORT']}/"
 post = sns._http_post_sync
+urlopen = urllib.request.urlopen
 tag_context = iam_actions.request_tag_context
 resource_arn = iam_actions.extract_resource_arn
 SETS_BOUNDARY = {"iam:CreateRole", "iam:PutRolePermissionsBoundary"}
@@ -70,6 +72,11 @@ def namespace_in(body, params):
         return first(params, "Namespace")
 
 
+def patient_urlopen(request, *args, **options):
+    """SNS tries again for an hour what it could not deliver; the emulator tries once, and gives it up after some seconds."""
+    return urlopen(request, *args, **{**options, "timeout": 60})
+
+
 def post_with_tls_links(endpoint, payload, kind):
     return post(endpoint, payload.replace(f"http://{OWN}", f"https://{OWN}"), kind)
 
@@ -78,6 +85,7 @@ def post_with_tls_links(endpoint, payload, kind):
 assert callable(cloudwatch._evaluate_alarm)
 cloudwatch._evaluate_alarm = lambda alarm: None
 sns._http_post_sync = post_with_tls_links
+urllib.request.urlopen = patient_urlopen
 iam_actions.request_tag_context = context_as_documented
 iam_actions.extract_resource_arn = arn_as_documented
 assert Config._insecure_bind == []

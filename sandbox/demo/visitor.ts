@@ -18,7 +18,7 @@ export interface Answer {
 }
 
 /** Longest wait for an answer, in milliseconds. */
-const TIMEOUT_MS = 5000;
+const TIMEOUT_MS = 60_000;
 
 /** Visits the site once, with no cookie, on a connection of its own, and tells who answered. */
 export function visit(site: SiteAddress, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {

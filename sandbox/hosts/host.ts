@@ -23,7 +23,7 @@ import { CLIENT_KEY, writeSeed, type GivenKeys, type SeedFiles } from "./seed";
 import { sshGreets } from "../reachable";
 
 /** Longest wait for a host to boot until its SSH server greets; it takes about a second. */
-const BOOT_SECONDS = 60;
+const BOOT_SECONDS = 180;
 
 /** Indexes below are left to callers that ask for one by number. */
 const FIRST_FREE_INDEX = 10;

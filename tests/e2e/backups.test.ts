@@ -22,7 +22,7 @@ beforeAll(async () => {
   world = await BackupWorld.start();
   url = world.database("shop");
   bucket = new Bucket(world.settings(url).bucket);
-}, 120_000);
+}, 600_000);
 
 afterAll(async () => {
   bucket.close();

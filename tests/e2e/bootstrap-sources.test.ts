@@ -303,32 +303,39 @@ describe("a distribution that is too old", () => {
       await ready();
     });
 
-    it("serves a site on them, and does so again after a reboot", async () => {
-      await world.up({ blueVersion: "v0.9.9" });
-      const ask = [
-        "curl",
-        "--silent",
-        "--fail",
-        "--insecure",
-        "--retry",
-        "20",
-        "--retry-all-errors",
-        "--retry-delay",
-        "1",
-      ];
-      const url = [`--resolve`, `${world.domain}:443:127.0.0.1`, `https://${world.domain}/api/whoami`];
-      const whoAnswers = async (): Promise<string> => {
-        const answer = JSON.parse((await world.host.exec([...ask, ...url])).stdout) as Record<string, string>;
-        return `${String(answer["colour"])} ${String(answer["version"])}`;
-      };
-      expect(await whoAnswers()).toBe("blue v0.9.9");
-      await world.up({ greenVersion: "v1.0.0", canaryWeight: 100 });
-      expect(await whoAnswers()).toBe("green v1.0.0");
-      await world.host.reboot();
-      // Whoever is up first answers everybody: users of green go to blue until green is up.
-      await waitFor("green to answer again", 120, async () =>
-        (await whoAnswers()) === "green v1.0.0" ? true : undefined,
-      );
-    });
+    it(
+      "serves a site on them, and does so again after a reboot",
+      async () => {
+        await world.up({ blueVersion: "v0.9.9" });
+        const ask = [
+          "curl",
+          "--silent",
+          "--fail",
+          "--insecure",
+          "--retry",
+          "120",
+          "--retry-all-errors",
+          "--retry-delay",
+          "1",
+        ];
+        const url = [`--resolve`, `${world.domain}:443:127.0.0.1`, `https://${world.domain}/api/whoami`];
+        const whoAnswers = async (): Promise<string> => {
+          const answer = JSON.parse((await world.host.exec([...ask, ...url])).stdout) as Record<
+            string,
+            string
+          >;
+          return `${String(answer["colour"])} ${String(answer["version"])}`;
+        };
+        expect(await whoAnswers()).toBe("blue v0.9.9");
+        await world.up({ greenVersion: "v1.0.0", canaryWeight: 100 });
+        expect(await whoAnswers()).toBe("green v1.0.0");
+        await world.host.reboot();
+        // Whoever is up first answers everybody: users of green go to blue until green is up.
+        await waitFor("green to answer again", 120, async () =>
+          (await whoAnswers()) === "green v1.0.0" ? true : undefined,
+        );
+      },
+      2 * SLOW_MS,
+    );
   });
 });

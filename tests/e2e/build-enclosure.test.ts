@@ -110,7 +110,13 @@ test("a hostile install gets at nothing of what serves, and a build stands behin
     hostileInstall(prey)(directory);
     slowBuild(BUILD_MS)(directory);
   });
-  const load = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 20, connections: 5 });
+  const load = await startLoad({
+    ...world.loadTarget(),
+    protocol: "http1",
+    rate: 20,
+    connections: 5,
+    timeoutMs: 60_000,
+  });
 
   const [{ stdout, stderr }, priority] = await Promise.all([
     world.up({ greenVersion: "v2.0.0" }),

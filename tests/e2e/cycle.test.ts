@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { editConfig, editLevers } from "./support/config-file";
 import { inventoryAtRest, type Inventory } from "./support/inventory";
 import type { Wanted } from "./support/site-model";
@@ -53,11 +54,16 @@ test(`the cycle, ${ROUNDS} times after the first ${FIRST_ROUNDS}: the host holds
   for (let number = 0; number < FIRST_ROUNDS; number++) live = await round(number, live);
   const before = await inventoryAtRest(world);
   for (let number = FIRST_ROUNDS; number < FIRST_ROUNDS + ROUNDS; number++) live = await round(number, live);
-  const after = await inventoryAtRest(world);
+  let after = await inventoryAtRest(world);
+  // What piles up is there at every look; what a machine that stood still had open for a moment is not.
+  for (let look = 0; look < 10 && grown(before, after).length > 0; look++) {
+    await pause(3000);
+    after = await inventoryAtRest(world);
+  }
   expect(after.counts).toEqual(before.counts);
   expect(before.counts).toMatchObject({ "release directories": KEPT + 2, "release records": KEPT + 2 });
   expect(after.failedUnits).toEqual([]);
-  expectSteady(before, after);
+  expect(grown(before, after)).toEqual([]);
   const { colours, underWay } = await world.status();
   expect({ blue: colours.blue.version, green: colours.green.version, underWay }).toEqual({
     ...live.versions,
@@ -71,8 +77,9 @@ test(`the cycle, ${ROUNDS} times after the first ${FIRST_ROUNDS}: the host holds
   }
 });
 
-/** Sizes vary with what happened last, but not with how often it happened. */
-function expectSteady(before: Inventory, after: Inventory): void {
-  const grown = Object.entries(after.sizes).filter(([what, size]) => size > 1.5 * (before.sizes[what] ?? 0));
-  expect(grown.map(([what, size]) => ({ what, before: before.sizes[what], after: size }))).toEqual([]);
+/** Sizes vary with what happened last, but not with how often it happened: those that do. */
+function grown(before: Inventory, after: Inventory): { what: string; before: number; after: number }[] {
+  return Object.entries(after.sizes)
+    .map(([what, size]) => ({ what, before: before.sizes[what] ?? 0, after: size }))
+    .filter((size) => size.after > 1.5 * size.before);
 }

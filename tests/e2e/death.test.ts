@@ -36,8 +36,8 @@ const RELEASE_MS = 4000;
 /** Requests take their time, so that some are under way at every moment. */
 const path = "/api/orders?ms=20";
 const LOAD = {
-  http1: { protocol: "http1", path, rate: 250, connections: 50, users: 50 },
-  http2: { protocol: "http2", path, rate: 50, connections: 2, users: 20 },
+  http1: { protocol: "http1", path, rate: 250, connections: 50, users: 50, timeoutMs: 30_000 },
+  http2: { protocol: "http2", path, rate: 50, connections: 2, users: 20, timeoutMs: 30_000 },
 } as const;
 /** Instances of a colour die one after the other. A user has one request under way at any moment; who lost one may lose the next in the instance that dies last. */
 const MOST_IN_FLIGHT = { http1: INSTANCES * LOAD.http1.users, http2: INSTANCES * LOAD.http2.users };
@@ -205,7 +205,7 @@ async function publish({ versions }: Wanted): Promise<void> {
 
 /** Waits until no act is under way and what runs is well: the site is at rest, though perhaps not where it should be. */
 async function settled(): Promise<void> {
-  await waitFor("the site to be at rest", 60, async () => {
+  await waitFor("the site to be at rest", 180, async () => {
     const { underWay, colours } = await world.status();
     const running = COLOURS.filter((colour) => colours[colour].version !== null);
     if (

@@ -1,6 +1,7 @@
 import { addressOf } from "../../host/database/connection";
 import { openMigrator } from "../../host/database/migrations/migrator";
 import { Session } from "../../host/database/migrations/session";
+import { allDone, waitFor } from "../../sandbox/processes";
 import { ChildProgram } from "./support/child";
 import { DeafWire } from "./support/deaf-wire";
 import {
@@ -14,6 +15,8 @@ import {
 } from "./support/migrations";
 
 /* Migrations on a real Postgres: what fails, dies, and comes twice. */
+
+jest.setTimeout(600_000);
 
 let world: MigrationWorld;
 
@@ -74,8 +77,8 @@ describe("failures", () => {
 
   test("a statement that takes too long is ended", async () => {
     const database = await world.fresh();
-    const migrator = await database.open("run-1", { statementTimeoutSeconds: 1 });
-    await expect(applyPending(migrator, [migration(1, "select 1;\nselect pg_sleep(60);")])).rejects.toThrow(
+    const migrator = await database.open("run-1", { statementTimeoutSeconds: 10 });
+    await expect(applyPending(migrator, [migration(1, "select 1;\nselect pg_sleep(600);")])).rejects.toThrow(
       /statement 2, line 2: canceling statement due to statement timeout[^]*57014/,
     );
   });
@@ -245,9 +248,19 @@ test("what a killed run left at work is waited for, and what it did is not done 
     await database.until(
       "select 1 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()",
     );
+    const asleep = database.query(
+      "select pid from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()",
+    );
+    // It looks for its client once a second, and may do so before it is met.
+    process.kill(Number(asleep), "SIGSTOP");
     run.kill("SIGKILL");
-    const mended = migration(1, "create table public.x ();");
-    await applyPending(migrator, [mended]);
+    const applying = allDone([applyPending(migrator, [migration(1, "create table public.x ();")])]);
+    try {
+      await waitFor("it to be met", 60, () => (database.told.length > 0 ? true : undefined));
+    } finally {
+      process.kill(Number(asleep), "SIGCONT");
+      await applying;
+    }
   } finally {
     child.remove();
   }
@@ -262,7 +275,7 @@ test("an owner who is no superuser, by a password of special characters that is 
   database.query(`alter database ${database.name} owner to special`);
   const url = database.url.replace("postgres@", `special:${encodeURIComponent(password)}@`);
   const options = {
-    limits: { lockTimeoutMs: 100, lockWaitSeconds: 1, statementTimeoutSeconds: 9 },
+    limits: { lockTimeoutMs: 200, lockWaitSeconds: 20, statementTimeoutSeconds: 60 },
     run: "r",
     lease: true,
     progress: () => undefined,

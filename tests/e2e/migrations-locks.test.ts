@@ -6,6 +6,8 @@ import { applyPending, migration, MigrationWorld, program, table } from "./suppo
 
 /* Migrations on a real Postgres that others use meanwhile, and files that cannot be in a transaction. */
 
+jest.setTimeout(600_000);
+
 let world: MigrationWorld;
 
 beforeAll(() => {
@@ -21,8 +23,8 @@ describe("a long transaction in the way", () => {
 
   test("is named, with its values left out, and the file waits no longer than it may", async () => {
     const database = await world.fresh();
-    // So long that who is in the way is seen in each wait: one looks four times a second.
-    const migrator = await database.open("run-1", { lockTimeoutMs: 1500, lockWaitSeconds: 1 });
+    // So long that who is in the way is seen, also by a machine that stands still for a while: one looks four times a second.
+    const migrator = await database.open("run-1", { lockTimeoutMs: 10_000, lockWaitSeconds: 1 });
     await applyPending(migrator, [table(1)]);
     const reader = await database.session("a report");
     await reader.query("begin");

@@ -9,6 +9,8 @@ import { seedOfRun } from "./support/moves";
 
 /* Migrations on a real Postgres: databases as they are found, files as they are written. */
 
+jest.setTimeout(600_000);
+
 let world: MigrationWorld;
 
 beforeAll(() => {
@@ -258,7 +260,7 @@ describe("files", () => {
   test("what a file sets is gone after it", async () => {
     const database = await world.fresh();
     const settings =
-      "set lock_timeout = '1ms'; set search_path = ''; set statement_timeout = '1s'; create temp table left_over ();";
+      "set lock_timeout = '1ms'; set search_path = ''; set statement_timeout = '90s'; create temp table left_over ();";
     await applyPending(await database.open(), [
       migration(1, settings),
       migration(2, `set role anon; prepare p as select 1;`),

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Client } from "pg";
 import { GUIDE_QUERIES } from "../../config/monitoring-queries";
 import { Complaints } from "../../host/monitoring/complaints";
 import { databaseFigures } from "../../host/monitoring/figures/database";
@@ -116,6 +117,34 @@ test.each<[string, string, Record<string, number>]>([
   expect(values).toEqual({ ...NOTHING, ...wanted });
 });
 
+test("what is written in a transaction that is open meanwhile is counted once, when it is there", async () => {
+  const writer = new Client({ connectionString: postgres.url() });
+  await writer.connect();
+  try {
+    await writer.query("begin");
+    await writer.query(
+      `insert into public.webhook_events (id, type, livemode, payload) values ('evt_open', 'account.updated', true, '{}')`,
+    );
+    // Has a time of its own behind the other's.
+    postgres.run(
+      `insert into public.webhook_events (id, type, livemode, payload) values ('evt_done', 'account.updated', true, '{}')`,
+    );
+    const counts: number[] = [];
+    const count = async (): Promise<void> => {
+      const { values, clock: now } = await asked(clock);
+      clock = now;
+      counts.push(values["WebhookEvents"]!);
+    };
+    await count();
+    await writer.query("commit");
+    await count();
+    await count();
+    expect(counts).toEqual([0, 2, 0]);
+  } finally {
+    await writer.end();
+  }
+});
+
 test("the ledger is asked by its index, however long it has become", () => {
   postgres.run(`
     alter table public.wallet_transactions disable trigger user;
@@ -124,7 +153,10 @@ test("the ledger is asked by its index, however long it has become", () => {
       select b.id, 'recharge', 1, 1, now() - n * interval '1 minute'
       from public.business_accounts b, generate_series(1, 1000) n;`);
   postgres.run("analyze public.wallet_transactions; analyze public.business_accounts;");
-  const query = GUIDE_QUERIES.PaymentsProcessed!.replace("$1", "now() - interval '1 minute'");
+  const query = GUIDE_QUERIES.PaymentsProcessed!.replace("$1", "now() - interval '1 minute'").replace(
+    "$2",
+    "now()",
+  );
   expect(postgres.run(`explain ${query}`)).toContain(
     "wallet_transactions_business_account_id_created_at_idx",
   );

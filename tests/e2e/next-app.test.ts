@@ -318,13 +318,14 @@ test("an instance that is told to end finishes what is under way, ends its strea
   const script = `
     since=$(date '+%Y-%m-%d %H:%M:%S')
     # First, so that it is under way when the stream has begun.
-    curl --silent --data order '${green}/api/orders?ms=3000' >/tmp/order & order=$!
+    curl --verbose --silent --data order '${green}/api/orders?ms=3000' >/tmp/order 2>/tmp/order.log & order=$!
+    until grep -q 'completely sent off' /tmp/order.log; do sleep 0.02; done
     curl --silent --no-buffer ${green}/api/stream >/tmp/stream & stream=$!
     until grep -q '^id: 1$' /tmp/stream; do sleep 0.02; done
     systemctl stop ${unit}
     wait $order && wait $stream
     systemctl start ${unit}
-    cat /tmp/order; rm /tmp/order /tmp/stream
+    cat /tmp/order; rm /tmp/order /tmp/order.log /tmp/stream
     journalctl --sync
     journalctl --unit=${unit} --since="$since" --output=cat | grep 'exited with code'`;
   const [order = "", ...exits] = (await world.host.exec(["bash", "-ec", script])).stdout.trim().split("\n");

@@ -25,7 +25,7 @@ let url: string;
 beforeAll(async () => {
   world = await BackupWorld.start();
   url = world.database("shop");
-}, 120_000);
+}, 600_000);
 
 afterAll(() => world.remove());
 

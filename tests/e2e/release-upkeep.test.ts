@@ -249,7 +249,13 @@ describe("mending", () => {
   });
 
   test("a directory that is gone is built again while its release serves", async () => {
-    const load = await startLoad({ ...world.loadTarget(), protocol: "http1", rate: 200, connections: 20 });
+    const load = await startLoad({
+      ...world.loadTarget(),
+      protocol: "http1",
+      rate: 200,
+      connections: 20,
+      timeoutMs: 60_000,
+    });
     const before = await shell("pgrep -f 'vehicleservice-v0.9.[9]|[l]auncher' | sort | tr '\\n' ' '");
     await shell("rm -r /var/www/vehicleservice-v0.9.9-*");
     expect(await act("blue")).toMatch(/is gone; it is built again/);

@@ -17,7 +17,7 @@ let count = 0;
 
 beforeAll(async () => {
   world = await BackupWorld.start();
-}, 120_000);
+}, 600_000);
 
 afterAll(() => world.remove());
 

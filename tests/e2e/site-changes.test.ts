@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { join } from "node:path";
+import { waitFor } from "../../sandbox/processes";
 import { editConfig } from "./support/config-file";
 import { lossesIn, Users } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
@@ -68,6 +69,7 @@ async function statusesOfMany(): Promise<string[]> {
 
 /** Changes the config, does what comes next, and looks at what users noticed since. */
 async function underLoad(label: string, reload: boolean, work: () => Promise<unknown>): Promise<void> {
+  if (!reload) await settled();
   await users.mark(label);
   await work();
   await users.afterRequests(100);
@@ -86,6 +88,16 @@ async function underLoad(label: string, reload: boolean, work: () => Promise<unk
       });
     }
   }
+}
+
+/** Waits until everybody has the connection again that a reload ended. */
+async function settled(): Promise<void> {
+  await waitFor("all connections to be there", 60, async () => {
+    await users.mark("settling");
+    await users.afterRequests(200);
+    const segments = await users.snapshot();
+    return segments.every(({ connections }) => connections.opened === 0) ? true : undefined;
+  });
 }
 
 describe("a key of the site, which a reload brings", () => {

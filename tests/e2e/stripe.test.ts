@@ -10,7 +10,7 @@ import { argumentsDuring } from "./support/argument-watch";
 
 /* The program's component on the embedded engine, each of its calls checked against Stripe's own OpenAPI document. */
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 let directory: string;
 let engine: EngineBundle;

@@ -17,7 +17,7 @@ import { TestPostgres } from "./support/postgres";
  * providers alone, and by a program on the engine.
  */
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const FUNCTION = { name: "get_business_by_custom_domain", arguments: { domain_name: "garage.example.com" } };
 

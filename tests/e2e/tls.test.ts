@@ -10,6 +10,7 @@ import { waitFor } from "../../sandbox/processes";
 import { worldNamed } from "../../sandbox/world";
 import { editConfig } from "./support/config-file";
 import { TIMEOUT_MS } from "./support/users";
+import { killConductor } from "./support/victims";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -167,9 +168,7 @@ describe("another certificate, under load", () => {
   });
 
   test("one that lives for a minute is renewed before its end, by itself", async () => {
-    // Of this server's nonces one in ten is stale, too. A request is sent six times at most: of a hundred requests, one in
-    // 10,000 runs meets no other nonce.
-    await restart({ validitySeconds: 60, nonceRejectPercent: 10 });
+    await restart({ validitySeconds: 60 });
     await addDomain("short.vehicleservice.test");
     await up();
     const { notAfter } = await certificate();
@@ -234,9 +233,7 @@ test("the conductor killed in the middle of an order: it is ordered again, by no
   await underLoad(async () => {
     const raised = up();
     await until("an order", () => world.host.pidsOf(/acme\.js/).length > 0);
-    const pids = world.host.pidsOf(/conductor\.js/);
-    expect(pids).toHaveLength(1);
-    pids.forEach((pid) => process.kill(pid, "SIGKILL"));
+    await killConductor(world);
     await raised;
   });
   await shownTo(domain);

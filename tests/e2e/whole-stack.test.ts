@@ -33,14 +33,14 @@ let watched: WatchedSite;
 /** Keys of a user who publishes in the place of the machine's role. */
 let publisher: AwsKeys;
 
-/** Periods that a test need not wait a minute for. One without a word is enough: an alarm looks two further back, and all three are silent. */
+/** Periods that a test need not wait a minute for. Two without a word: with the two further back that an alarm looks at, longer than a publisher takes to start beside a build. */
 const MONITORING = {
   "monitoring.intervalSeconds": "2",
   "monitoring.page.emails[0]": "oncall@example.com",
   "monitoring.warn.emails[0]": "team@example.com",
   "monitoring.alarms.applicationDown.periodSeconds": "10",
   "monitoring.alarms.databaseUnreachable.periodSeconds": "10",
-  "monitoring.alarms.hostSilent.periods": "1",
+  "monitoring.alarms.hostSilent.periods": "2",
   "monitoring.alarms.backupOverdue.periodSeconds": "10",
   "monitoring.alarms.certificateExpiring.periodSeconds": "10",
   "monitoring.alarms.certificateExpiringWarning.periodSeconds": "10",

@@ -5,7 +5,7 @@ import { HTTPS_PORT, servedCertificate } from "./served";
 
 /** Handshakes in a row that must show the new certificate: an old worker may still hold the socket for a moment. */
 const HANDSHAKES_IN_A_ROW = 5;
-const EFFECTIVE_DEADLINE_MS = 15_000;
+const EFFECTIVE_DEADLINE_MS = 60_000;
 
 /** The front door as a certificate sees it. */
 export interface CertificateDoor {

@@ -83,7 +83,7 @@ export async function findDrift(
 }
 
 /** The front door follows a change of the truth within moments; longer than this it differs, in milliseconds. */
-const ROUTE_DEADLINE_MS = 1000;
+const ROUTE_DEADLINE_MS = 10_000;
 
 /** Inspects what `view` shows. */
 export function inspectorOf(view: HostView): Inspector {

@@ -11,7 +11,7 @@ import { absentAsNull, NginxRoute, type Control } from "./nginx-route";
 import { nginxIsStarting } from "./nginx-unit";
 
 const CONTROL_TIMEOUT_MS = 2000;
-const PROBE_TIMEOUT_MS = 10_000;
+const PROBE_TIMEOUT_MS = 30_000;
 
 /** The front door as the conductor sees it: it is told the route, and asked what it does. */
 export interface FrontDoor {

@@ -2,7 +2,7 @@ import { Failed, NotRecorded } from "../faults";
 import { readIfThere, writeDurably } from "../system/durable-file";
 import type { WriteDurably } from "../system/reserve";
 import type { UnixAnswer } from "../system/unix-http";
-import { waitUntil } from "../system/wait";
+import { forgiving, waitUntil } from "../system/wait";
 
 /** As long as systemd gives a unit to start. */
 const START_DEADLINE_MS = 90_000;
@@ -57,21 +57,24 @@ export class NginxRoute {
     // A Nginx that starts from here on reads this file. One that started meanwhile may have read the one before it, and
     // was not there to be told.
     let found: string | null | undefined;
-    const known = await waitUntil(START_DEADLINE_MS, 20, async () => {
+    // Asking and telling again do no harm, and one that was slow to answer may have done as it was told.
+    const isHeard = forgiving(async () => {
       found = await this.read();
-      return found !== null || !(await this.isStarting());
+      if (found === null && (await this.isStarting())) return false;
+      if (found !== route && (await this.tell(route))) found = route;
+      return true;
     });
+    const known = await waitUntil(START_DEADLINE_MS, 20, isHeard);
     if (!known) {
       const seconds = START_DEADLINE_MS / 1000;
       throw new Failed(`Nginx has been starting for ${seconds} s; see \`systemctl status nginx\``);
     }
-    const isTold = found === route || (await this.tell(route));
     if (this.fault !== null) {
       throw new NotRecorded(
         `the file that Nginx starts with cannot be written, the route before may come back with a restart: ${this.fault}`,
       );
     }
-    return isTold;
+    return found === route;
   }
 
   /** Writes the file. Where that fails it is told by {@link NginxRoute.unrecorded}: what runs is to be told all the same. */

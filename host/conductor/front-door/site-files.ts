@@ -12,7 +12,7 @@ import { waitUntil } from "../system/wait";
 
 /** Answers in a row that must come from the new configuration: an old worker may still hold the socket for a moment. */
 const ANSWERS_IN_A_ROW = 5;
-const EFFECTIVE_DEADLINE_MS = 15_000;
+const EFFECTIVE_DEADLINE_MS = 60_000;
 
 /** Nginx's configuration as it shall be. */
 export interface NginxFiles {
@@ -160,7 +160,7 @@ export async function testAndReloadNginx(): Promise<void> {
 }
 
 async function runNginx(...argv: string[]): Promise<void> {
-  await runCommand({ argv, timeoutSeconds: 30 });
+  await runCommand({ argv, timeoutSeconds: 90 });
 }
 
 async function putBack(drifted: readonly Comparison[]): Promise<void> {
@@ -177,7 +177,7 @@ async function putBack(drifted: readonly Comparison[]): Promise<void> {
 /** Asks the running Nginx which configuration of the site it serves by, as its hash; null where none answers. */
 export async function effectiveConfiguration(paths: Paths): Promise<string | null> {
   try {
-    return (await requestUnix({ socket: paths.frontDoor, path: "/configuration", timeoutMs: 2000 })).body;
+    return (await requestUnix({ socket: paths.frontDoor, path: "/configuration", timeoutMs: 10_000 })).body;
   } catch {
     return null;
   }

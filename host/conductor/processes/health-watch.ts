@@ -1,7 +1,7 @@
 import { enforceRoute, type FrontDoor } from "../front-door/front-door";
 import type { Prober } from "./prober";
 import { COLOURS, type Colour } from "../protocol";
-import { withColour } from "../site";
+import { withColour, type Site } from "../site";
 import type { Store } from "../store";
 
 /** Consecutive results of a colour's probes. */
@@ -45,6 +45,8 @@ export class HealthWatch {
   private readonly startedAt = performance.now();
   private stopped = false;
   private told: string | null = null;
+  /** Why the front door does not have the route that it should have, as far as is known; null where it has. */
+  private unheard: string | null = null;
 
   constructor(
     private readonly store: Store,
@@ -91,11 +93,21 @@ export class HealthWatch {
     if (isChanged) {
       this.log(`${colour} is ${saved.colours[colour].healthy ? "healthy" : `not healthy: ${fault ?? ""}`}`);
     }
-    if (isChanged || this.frontDoor.unrecorded !== null) {
-      // The running Nginx has it, at least. A conductor that ended here would forget what is not recorded.
-      await enforceRoute(this.frontDoor, saved);
-    }
+    if (isChanged || this.frontDoor.unrecorded !== null || this.unheard !== null) await this.enforce(saved);
     this.tellRecord();
+  }
+
+  /** What the front door does not hear it is told again at the next step: a conductor that ended here would take acts with it. */
+  private async enforce(site: Site): Promise<void> {
+    try {
+      // The running Nginx has it, at least. A conductor that ended here would forget what is not recorded.
+      await enforceRoute(this.frontDoor, site);
+      this.unheard = null;
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== this.unheard) this.log(`the front door does not take the route: ${message}`);
+      this.unheard = message;
+    }
   }
 
   /** Tells once that what is in force is not recorded, and why, and once that it is again. */

@@ -20,3 +20,21 @@ export async function waitUntil(
     await pause(intervalMs);
   }
 }
+
+/** How often in a row what is asked again and again may fail: one whose answer came too late may have been in good order. */
+const MOST_FAILURES = 5;
+
+/** A condition that may fail now and then: it does not hold then, and fails for good when it did so several times in a row. */
+export function forgiving(condition: () => Promise<boolean>): () => Promise<boolean> {
+  let failures = 0;
+  return async () => {
+    try {
+      const holds = await condition();
+      failures = 0;
+      return holds;
+    } catch (error) {
+      if (++failures === MOST_FAILURES) throw error;
+      return false;
+    }
+  };
+}

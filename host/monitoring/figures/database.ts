@@ -30,7 +30,17 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const BEGIN = `begin isolation level repeatable read read only;
   set local statement_timeout = '5s'; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '10s'`;
 
-const CLOCK = `select to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as clock`;
+/**
+ * The time before which all that was written is to be seen, by who begins a transaction after this statement. A row's own time is
+ * when its transaction began, mostly, and nobody sees it before that has ended. One that has been open for a minute is not
+ * waited for, and what it writes may be missing. Sessions of other roles are seen by who is in pg_monitor.
+ */
+const HORIZON = `
+  select to_char(greatest($1::timestamptz, least(now(), min(xact_start))) at time zone 'UTC',
+    'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as horizon
+  from pg_stat_activity
+  where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+    and xact_start > now() - interval '1 minute'`;
 
 /** The guide's three. */
 const GUIDE = `
@@ -95,28 +105,30 @@ async function guideFigures(session: Client): Promise<Figure[]> {
   ];
 }
 
-/** All queries see the same rows: those that were there at the time that is returned. */
+/** All queries see the same rows, and count those of the time from `since` to the one that is returned. */
 async function businessFigures(
   session: Client,
   { business, since }: DatabaseQuestions,
   complaints: Complaints,
   into: Figure[],
 ): Promise<string> {
+  const { rows } = await session.query<{ horizon: string }>(HORIZON, [since]);
+  const until = rows[0]?.horizon ?? since;
   await session.query(BEGIN);
-  const { rows } = await session.query<{ clock: string }>(CLOCK);
   for (const [name, text] of Object.entries(business)) {
     await session.query("savepoint query");
-    const value = await attempt(`query of ${name}`, complaints, () => valueOf(session, text, since));
+    const value = await attempt(`query of ${name}`, complaints, () => valueOf(session, text, [since, until]));
     await session.query("rollback to savepoint query");
     if (value !== null) into.push(figure({ name, unit: BUSINESS_UNIT, byColour: false }, value));
   }
   await session.query("rollback");
-  return rows[0]?.clock ?? since;
+  return until;
 }
 
 /** The extended protocol takes one statement, so that none can end the transaction that nothing is written in. */
-async function valueOf(session: Client, text: string, since: string): Promise<number> {
-  const values = text.includes("$1") ? [since] : [];
+async function valueOf(session: Client, text: string, interval: readonly string[]): Promise<number> {
+  // As many as it names: a host may have been told of queries that go by the beginning alone.
+  const values = interval.filter((_, index) => text.includes(`$${String(index + 1)}`));
   const query = { text, values, queryMode: "extended" };
   const { rows } = await session.query<Record<string, unknown>>(query);
   // The sum of nothing is null.

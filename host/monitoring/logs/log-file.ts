@@ -38,6 +38,12 @@ const CHUNK_LINES = 10_000;
 
 const HEAD_BYTES = 1024;
 
+/**
+ * How long nobody has written to a rotated log before it is left, in milliseconds. Nginx' workers write on into it until each of
+ * them has heard of the new one, and then what they hold back: a second's lines (`flush` of `access_log`).
+ */
+const REST_MS = 10_000;
+
 const NEWLINE = 10;
 
 /** The end of a log as it is now; null where there is none. */
@@ -50,20 +56,30 @@ export async function endOf(path: string): Promise<FilePosition | null> {
 
 /**
  * Reads on in a log. One that was rotated since, by another name or by copying and cutting, is read to its end first, as far as
- * it is still there under the name that ends in `.1`.
+ * it is still there under the name that ends in `.1`, and left once nobody has written to it for a while.
  * @param from Null reads from the beginning.
  * @returns null where there is no log
  */
 export async function readOn(path: string, from: FilePosition | null): Promise<Chunk | null> {
   return withFile(path, null, async (current) => {
     if (from === null || (await isSame(current, from))) return readChunk(current, from?.offset ?? 0, false);
-    const rotated = await withFile(`${path}.1`, "gone" as const, async (previous) =>
-      (await isSame(previous, from)) ? readChunk(previous, from.offset, true) : "gone",
-    );
-    if (rotated !== "gone" && rotated.lines.length > 0) return { ...rotated, more: true };
+    const rotated = await withFile(`${path}.1`, null, (previous) => readRotated(previous, from));
+    if (rotated !== null && (rotated.more || rotated.isInUse)) return rotated;
     const beginning = await readChunk(current, 0, false);
-    return { ...beginning, lost: rotated === "gone" };
+    return { ...beginning, lost: rotated === null };
   });
+}
+
+/** Reads on in a log that has another name by now; null where it is not the one. `isInUse` tells that somebody may still write to it. */
+async function readRotated(
+  file: FileHandle,
+  from: FilePosition,
+): Promise<(Chunk & { isInUse: boolean }) | null> {
+  if (!(await isSame(file, from))) return null;
+  const isInUse = Math.abs(Date.now() - (await file.stat()).mtimeMs) < REST_MS;
+  // While somebody may, a line without an end is half a line.
+  const chunk = await readChunk(file, from.offset, !isInUse);
+  return { ...chunk, more: chunk.lines.length > 0, isInUse };
 }
 
 /** Does `work` with a file that is there, and closes it. */

@@ -82,7 +82,8 @@ export class Subscriber {
   /** What it has been told, oldest first. */
   told(): readonly Told[] {
     if (!fs.existsSync(this.settings.told)) return [];
-    const lines = fs.readFileSync(this.settings.told, "utf8").split("\n");
-    return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as Told);
+    // Behind the last line's end there may be a part of one that is being written.
+    const lines = fs.readFileSync(this.settings.told, "utf8").split("\n").slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as Told);
   }
 }

@@ -48,14 +48,14 @@ it("is killed when it does not end by itself", async () => {
   await waitFor("it to be ready", LONG, () =>
     fs.readFileSync(serviceLog(world, "stubborn"), "utf8") === "" ? undefined : true,
   );
-  await stopService(world, "stubborn");
+  await stopService(world, "stubborn", 1);
   expect(isAlive(stubborn)).toBe(false);
 });
 
 it("leaves a stranger alone that has the process id by now", async () => {
   const stranger = spawn("sleep", ["1000"]);
   try {
-    const { process: real, ...service } = startService(world, "gone", shell("sleep 0.2"));
+    const { process: real, ...service } = startService(world, "gone", shell("sleep 2"));
     await waitFor("it to end", LONG, () => (isAlive(real) ? undefined : true));
     // Two processes may start within one tick of the clock that tells them apart.
     const { pid, startTicks } = identify(stranger.pid!)!;

@@ -11,7 +11,7 @@ import { worldNamed } from "../../../sandbox/world";
 import { forwarding, NO_TRACES, tracesOf } from "../support/machine";
 import { SLOW_MS } from "../support/world";
 
-jest.setTimeout(SLOW_MS);
+jest.setTimeout(4 * SLOW_MS);
 
 const world = worldNamed("vssb-demo");
 const root = repositoryRoot();

@@ -17,7 +17,7 @@ import { ChildProgram } from "../support/child";
 import { forwarding, NO_TRACES, setForwarding, tracesOf } from "../support/machine";
 import { SLOW_MS } from "../support/world";
 
-jest.setTimeout(SLOW_MS);
+jest.setTimeout(4 * SLOW_MS);
 
 const world = worldNamed("vssb-down");
 const name = "web";

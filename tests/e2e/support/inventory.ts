@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { waitFor } from "../../../sandbox/processes";
+import { conductorPid } from "./victims";
 import type { TestWorld } from "./world";
 
 /** What a host holds of the application. */
@@ -50,8 +51,6 @@ async function inventoryOf(world: TestWorld): Promise<Inventory> {
 
 /** What the conductor holds on to, in bytes. */
 async function conductorHeap({ host }: TestWorld): Promise<number> {
-  const unit = "vehicleservice-conductor.service";
-  const { stdout: pid } = await host.exec(["systemctl", "show", "--property=MainPID", "--value", unit]);
-  const script = ["node", "--input-type=module", "-", pid.trim()];
+  const script = ["node", "--input-type=module", "-", await conductorPid(host)];
   return Number((await host.exec(script, { stdin: scriptNamed("live-heap.mjs") })).stdout);
 }

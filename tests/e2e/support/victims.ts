@@ -26,7 +26,9 @@ export interface Victim {
 }
 
 /** Longest wait for a process to be there, to be gone, or to be back, in seconds. */
-const LIMIT = 60;
+const LIMIT = 180;
+
+const CONDUCTOR_UNIT = "vehicleservice-conductor.service";
 
 /** Waits for processes of the host that match, kills them at once, and waits until they and their children are gone. */
 async function kill(world: TestWorld, pattern: RegExp): Promise<void> {
@@ -41,11 +43,30 @@ async function kill(world: TestWorld, pattern: RegExp): Promise<void> {
 
 function childrenOf(pid: number): number[] {
   const file = `/proc/${pid}/task/${pid}/children`;
-  const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+  let text: string;
+  try {
+    text = fs.readFileSync(file, "utf8");
+  } catch {
+    // It has ended.
+    return [];
+  }
   return text
     .split(" ")
     .filter((word) => word !== "")
     .map(Number);
+}
+
+/** Kills the host's conductor, and nothing that it has just started; returns its id as the host numbers it. */
+export async function killConductor({ host }: TestWorld): Promise<string> {
+  const pid = await conductorPid(host);
+  await host.exec(["systemctl", "kill", "--kill-whom=main", "--signal=KILL", CONDUCTOR_UNIT]);
+  return pid;
+}
+
+/** Id of the conductor that runs, as the host numbers it; `0` for none. */
+export async function conductorPid(host: TestWorld["host"]): Promise<string> {
+  const shown = ["systemctl", "show", "--property=MainPID", "--value", CONDUCTOR_UNIT];
+  return (await host.exec(shown)).stdout.trim();
 }
 
 /** Kills a process that may have ended by itself just now. */

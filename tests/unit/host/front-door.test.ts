@@ -27,6 +27,8 @@ class Control {
   lie: string | null = null;
   /** What the Nginx starts with that comes after the one that is told first. */
   next: string | null = null;
+  /** How many questions it does not answer, first. */
+  silence = 0;
 
   async listen(path: string): Promise<void> {
     mkdirSync(dirname(path), { recursive: true });
@@ -38,6 +40,7 @@ class Control {
           this.seen.push(body);
           this.state = body;
         }
+        if (request.method === "GET" && this.silence-- > 0) return;
         const told = { "/counters": JSON.stringify(this.counts), "/metrics": "some_total 1\n" };
         if (request.method === "GET" && this.next !== null) {
           this.state = this.next;
@@ -148,6 +151,14 @@ it("takes one that is killed while it answers for one that is not there", async 
     paths.frontDoor,
   );
   expect(await frontDoor.set(canary(5))).toBe(false);
+});
+
+it("asks a Nginx again that did as it was told, and was too slow to say so", async () => {
+  const { paths, frontDoor, control } = make();
+  await control.listen(paths.frontDoor);
+  control.silence = 1;
+  expect(await frontDoor.set(canary(5))).toBe(true);
+  expect(control.seen).toEqual([route(canary(5))]);
 });
 
 it("fails where Nginx does something else than it was told", async () => {

@@ -20,7 +20,7 @@ const settings: MonitoringSettings = {
   ...{ namespace: "Garage", stack: "garage/test", intervalSeconds: 60, region: "eu-central-1" },
   ...{ endpoint: null, authority: null },
   credentials: { accessKeyId: "AKIDOFGARAGE", secretAccessKey: "secretOfGarage" },
-  business: { PaymentsProcessed: "select count(*) from payments where at > $1" },
+  business: { PaymentsProcessed: "select count(*) from payments where at >= $1 and at < $2" },
   logGroups: { access: "/garage/test/access" },
 };
 const status: MonitoringStatus = {

@@ -116,6 +116,12 @@ describe("a log", () => {
         fs.copyFileSync(this.path, `${this.path}.1`);
         fs.truncateSync(this.path);
       }
+      this.leave();
+    }
+
+    /** Nobody has written to the rotated one for long. */
+    leave(): void {
+      fs.utimesSync(`${this.path}.1`, 0, 0);
     }
 
     async ship(): Promise<void> {
@@ -158,6 +164,24 @@ describe("a log", () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it("that was rotated is left when those who have not heard of it write to it no more", async () => {
+    const log = new Log();
+    log.write(2);
+    await log.ship();
+    fs.renameSync(log.path, `${log.path}.1`);
+    log.write(1);
+    await log.ship();
+    expect(log.read).toEqual(["0 ", "1 x"]);
+    fs.appendFileSync(`${log.path}.1`, "late\nhal");
+    await log.ship();
+    fs.appendFileSync(`${log.path}.1`, "f a line\n");
+    await log.ship();
+    log.leave();
+    await log.ship();
+    expect(log.read).toEqual(["0 ", "1 x", "late", "half a line", "2 xx"]);
+    expect(log.lost).toBe(false);
   });
 
   it("that was rotated twice in between has a part that is gone, which is told", async () => {

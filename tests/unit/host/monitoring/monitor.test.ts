@@ -58,6 +58,41 @@ async function firstTry(puts: Error[], streams: Error[] = [], deadlineMs = 5000)
   return { fault, told, taken };
 }
 
+it("measures no end twice: a pause that took too long may have come nearer to the next one", async () => {
+  const complaints = new Complaints(silent);
+  const spool = await Spool.open(temporaryDirectory(), complaints);
+  const ends: number[] = [];
+  const over = new Error("over");
+  // What was to wake at 120 s does so at 155 s, nearer to the next end, and so does the one for that end.
+  const wakes = [61, 155, 179, 180.5];
+  let now = NOW;
+  const monitor = new Monitor({
+    ...{ intervalSeconds: 60, spool, complaints, tell: silent, now: () => now },
+    sources,
+    shipper: { prepare: () => Promise.resolve(null), ship: () => Promise.resolve() },
+    publisher: new Publisher(
+      settings,
+      spool,
+      complaints,
+      () => Promise.resolve(),
+      () => new Date(now),
+    ),
+  });
+  const measure = monitor.measure.bind(monitor);
+  jest.spyOn(monitor, "measure").mockImplementation((at) => {
+    ends.push((at - NOW) / 1000);
+    return measure(at);
+  });
+  const pause = (): Promise<void> => {
+    const wake = wakes.shift();
+    if (wake === undefined) return Promise.reject(over);
+    now = NOW + wake * 1000;
+    return Promise.resolve();
+  };
+  await expect(monitor.run(pause)).rejects.toBe(over);
+  expect(ends).toEqual([60, 180]);
+});
+
 describe("the first try", () => {
   it("is over where everything is taken at once", async () => {
     expect(await firstTry([])).toEqual({ fault: null, told: [], taken: 1 });

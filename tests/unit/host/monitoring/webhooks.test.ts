@@ -1,4 +1,4 @@
-import { appendFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { webhookFigures, type WebhookCounts } from "../../../../host/monitoring/figures/webhooks";
 import { removeDirectories, temporaryDirectory } from "../support/fixtures";
@@ -79,6 +79,8 @@ it("loses nothing over a rotation", async () => {
   const { counts } = await read(log, null);
   appendFileSync(log, line(400));
   renameSync(log, `${log}.1`);
+  // Nobody has written to it for long.
+  utimesSync(`${log}.1`, 0, 0);
   writeFileSync(log, line(400));
   expect((await read(log, counts)).values).toEqual({ WebhooksRefused: 2, WebhooksRefusedInARow: 2 });
 });
