@@ -7,7 +7,7 @@ import {
 } from "../../../host/conductor/processes/health-watch";
 import type { Prober } from "../../../host/conductor/processes/prober";
 import type { Colour } from "../../../host/conductor/protocol";
-import { routeOf, withColour, type Site } from "../../../host/conductor/site";
+import { encodeRoute, routeOf, withColour, type Site } from "../../../host/conductor/site";
 import { FakeHost } from "./support/fake-host";
 import { released, removeDirectories, runningOf, serving, SETTINGS, siteOf } from "./support/fixtures";
 
@@ -93,6 +93,22 @@ describe("the watch", () => {
     expect(routeOf(store.site).weight).toBe(25);
     expect(host.events.at(-1)).toBe("route blue 75 green 25");
     expect(log.at(-1)).toBe("green is healthy");
+  });
+
+  it("tells a front door again that did not take the route, and goes on", async () => {
+    const { host, store, log, probe } = await watch(watching(canary), { green: "gone" });
+    let fails = true;
+    host.hook = (step) => {
+      if (fails && step.startsWith("route")) throw new Error("no answer");
+    };
+    await probe(4);
+    expect(log).toEqual(["green is not healthy: gone", "the front door does not take the route: no answer"]);
+    fails = false;
+    await probe(1);
+    expect(host.route).toBe(encodeRoute(routeOf(store.site)));
+    const { length } = host.events;
+    await probe(1);
+    expect(host.events).toHaveLength(length);
   });
 
   it("takes a sick stable's users to the candidate that has a share", async () => {
