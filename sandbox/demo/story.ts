@@ -50,8 +50,8 @@ export const NEXT_STEPS: readonly Step[] = [
   },
 ];
 
-/** How far a measured share may be from one that is neither 0 nor 100, in percentage points: 2,000 users, six sigma. */
-const TOLERANCE = 3;
+/** How far a measured share may be from one that is neither 0 nor 100, in percentage points: 2,000 users, five sigma. */
+const TOLERANCE = 2.5;
 
 /** Returns what is wrong with what the load saw after a step, in words; empty when it is as it must be. */
 export function faultsOf(step: Step, seen: Observation): string[] {

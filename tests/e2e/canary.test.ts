@@ -5,7 +5,7 @@ import { unannouncedCloses } from "../../sandbox/load/report";
 import { startLoad } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
 import { instancesAnswer } from "./support/visitor";
-import { TIMEOUT_MS } from "./support/users";
+import { answersOfAll, TIMEOUT_MS } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -94,16 +94,11 @@ describe("a candidate", () => {
     for (const weight of [5, 25, 50, 75]) {
       await world.up({ canaryWeight: weight });
       await run.mark(`${weight}`);
-      // Users take turns: on a busy machine some of them wait for theirs.
-      const { green } = await waitFor("an answer to each user under the new weight", 120, async () => {
-        await run.afterRequests(500);
-        const { byColour } = (await run.snapshot()).users;
-        const shares = { green: byColour["green"] ?? 0, blue: byColour["blue"] ?? 0 };
-        return shares.green + shares.blue === 4000 ? shares : undefined;
-      });
-      // Who is on the candidate is drawn: once in a hundred million runs it is further off than six standard deviations.
+      const { users } = await answersOfAll(run, 4000, 500);
+      const green = users.byColour["green"] ?? 0;
+      // Who is on the candidate is drawn: three times in a million runs it is further off than five standard deviations.
       const deviation = Math.sqrt((weight * (100 - weight)) / 4000);
-      expect(Math.abs((100 * green) / 4000 - weight)).toBeLessThan(6 * deviation);
+      expect(Math.abs((100 * green) / 4000 - weight)).toBeLessThan(5 * deviation);
     }
     const { total } = await run.stop();
     expect(total.users.moves["green>blue"] ?? 0).toBe(0);

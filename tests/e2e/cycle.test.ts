@@ -1,4 +1,4 @@
-import { setTimeout as pause } from "node:timers/promises";
+import { waitUntil } from "../../host/conductor/system/wait";
 import { editConfig, editLevers } from "./support/config-file";
 import { inventoryAtRest, type Inventory } from "./support/inventory";
 import type { Wanted } from "./support/site-model";
@@ -54,12 +54,12 @@ test(`the cycle, ${ROUNDS} times after the first ${FIRST_ROUNDS}: the host holds
   for (let number = 0; number < FIRST_ROUNDS; number++) live = await round(number, live);
   const before = await inventoryAtRest(world);
   for (let number = FIRST_ROUNDS; number < FIRST_ROUNDS + ROUNDS; number++) live = await round(number, live);
-  let after = await inventoryAtRest(world);
+  let after = before;
   // What piles up is there at every look; what a machine that stood still had open for a moment is not.
-  for (let look = 0; look < 10 && grown(before, after).length > 0; look++) {
-    await pause(3000);
+  await waitUntil(30_000, 3000, async () => {
     after = await inventoryAtRest(world);
-  }
+    return grown(before, after).length === 0;
+  });
   expect(after.counts).toEqual(before.counts);
   expect(before.counts).toMatchObject({ "release directories": KEPT + 2, "release records": KEPT + 2 });
   expect(after.failedUnits).toEqual([]);

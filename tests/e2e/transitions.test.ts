@@ -7,11 +7,10 @@ import {
   type LoadSegment,
 } from "../../sandbox/load/report";
 import { startLoad, type LoadRun } from "../../sandbox/load/run";
-import { waitFor } from "../../sandbox/processes";
 import { editConfig, editLevers } from "./support/config-file";
 import { drawMoves, seedOfRun, targetOf } from "./support/moves";
 import { observed, SiteModel, type Wanted } from "./support/site-model";
-import { TIMEOUT_MS } from "./support/users";
+import { answersOfAll, TIMEOUT_MS } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -99,13 +98,7 @@ async function expectAnswers(label: string): Promise<void> {
   const onTheWay = await http1.snapshot();
   expect({ label, ...lost(onTheWay) }).toEqual({ label, ...NOTHING_LOST });
   await http1.mark(`after ${label}`);
-  // Users take turns: on a busy machine some of them wait for theirs.
-  const { answers, users } = await waitFor("an answer to each user", 120, async () => {
-    await http1.afterRequests(USERS + 20);
-    const segment = await http1.snapshot();
-    const answered = Object.values(segment.users.byColour).reduce((sum, count) => sum + count, 0);
-    return answered === USERS ? segment : undefined;
-  });
+  const { answers, users } = await answersOfAll(http1, USERS, USERS + 20);
   const serving = model.serving();
   expect({ label, colours: Object.keys(users.byColour).sort() }).toEqual({
     label,

@@ -1,11 +1,10 @@
 import { Failed } from "../faults";
-import { testAndReloadNginx } from "../front-door/site-files";
+import { EFFECTIVE_DEADLINE_MS, testAndReloadNginx } from "../front-door/site-files";
 import { waitUntil } from "../system/wait";
 import { HTTPS_PORT, servedCertificate } from "./served";
 
 /** Handshakes in a row that must show the new certificate: an old worker may still hold the socket for a moment. */
 const HANDSHAKES_IN_A_ROW = 5;
-const EFFECTIVE_DEADLINE_MS = 60_000;
 
 /** The front door as a certificate sees it. */
 export interface CertificateDoor {

@@ -12,7 +12,9 @@ import { waitUntil } from "../system/wait";
 
 /** Answers in a row that must come from the new configuration: an old worker may still hold the socket for a moment. */
 const ANSWERS_IN_A_ROW = 5;
-const EFFECTIVE_DEADLINE_MS = 60_000;
+
+/** Longest wait, after a reload of Nginx, for what it has read to be in force, in milliseconds. */
+export const EFFECTIVE_DEADLINE_MS = 60_000;
 
 /** Nginx's configuration as it shall be. */
 export interface NginxFiles {

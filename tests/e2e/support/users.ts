@@ -1,6 +1,7 @@
 import { FAILURES, type Failure, type LoadReport, type LoadSegment } from "../../../sandbox/load/report";
 import type { LoadOptions } from "../../../sandbox/load/options";
 import { startLoad, type LoadRun } from "../../../sandbox/load/run";
+import { waitFor } from "../../../sandbox/processes";
 
 /** What users of both protocols send; by default what the load client sends by default: POSTs to `/api/orders`. */
 export interface UsersOptions extends Pick<LoadOptions, "method" | "path" | "timeoutMs"> {
@@ -14,6 +15,9 @@ export interface UsersOptions extends Pick<LoadOptions, "method" | "path" | "tim
 
 /** Whether an answer comes is what is tried, not how soon it does on a busy machine, nor on one that stands still for seconds. */
 export const TIMEOUT_MS = 60_000;
+
+/** Longest wait for an answer to each user, in seconds. */
+const ANSWERS_SECONDS = 120;
 
 /** HTTP/1.1 connections that are none too many: each has a request every 125 ms, and so is never idle for long. */
 const REQUESTS_ON_CONNECTION = 8;
@@ -68,6 +72,20 @@ export class Users {
   stop(): Promise<LoadReport[]> {
     return this.all((run) => run.stop());
   }
+}
+
+/**
+ * Waits until each of so many users has an answer since the last mark: they take turns, and on a busy machine some wait for theirs.
+ * @param requests Looks once after so many requests each.
+ * @returns the counts since the mark
+ */
+export function answersOfAll(run: LoadRun, users: number, requests: number): Promise<LoadSegment> {
+  return waitFor("an answer to each user", ANSWERS_SECONDS, async () => {
+    await run.afterRequests(requests);
+    const segment = await run.snapshot();
+    const answered = Object.values(segment.users.byColour).reduce((sum, count) => sum + count, 0);
+    return answered === users ? segment : undefined;
+  });
 }
 
 /**
