@@ -15,7 +15,13 @@ import {
   PutUserPolicyCommand,
 } from "@aws-sdk/client-iam";
 import type { MonitoringSettings } from "../../../host/monitoring/protocol";
-import { installS3, S3_REGION, S3Server, type S3Keys } from "../../../sandbox/s3";
+import {
+  AWS_REGION,
+  AwsEmulator,
+  EMULATOR_OWNER,
+  installAws,
+  type AwsKeys,
+} from "../../../sandbox/aws/emulator";
 import { worldNamed } from "../../../sandbox/world";
 
 /** Where the tests publish to. */
@@ -40,9 +46,9 @@ export class TestCloudWatch {
   private readonly logs: CloudWatchLogsClient;
 
   private constructor(
-    readonly server: S3Server,
+    readonly server: AwsEmulator,
     /** Keys of a host. */
-    readonly keys: S3Keys,
+    readonly keys: AwsKeys,
   ) {
     const config = ownerOf(server);
     this.metrics = new CloudWatchClient(config);
@@ -51,12 +57,14 @@ export class TestCloudWatch {
 
   /** @param directory Made, and removed by {@link TestCloudWatch.remove}. */
   static async start(directory: string, address = "127.0.0.1"): Promise<TestCloudWatch> {
-    const software = await installS3();
-    const server = await S3Server.start({
+    const software = await installAws();
+    const server = await AwsEmulator.start({
       world: worldNamed(),
       software,
       directory: path.join(directory, "cloudwatch"),
       address,
+      // A database that is made beside it ends what is left of an S3 at its address.
+      service: "cloudwatch",
     });
     const iam = new IAMClient(ownerOf(server));
     const UserName = "host";
@@ -85,7 +93,7 @@ export class TestCloudWatch {
       namespace: NAMESPACE,
       stack: STACK,
       intervalSeconds: 2,
-      region: S3_REGION,
+      region: AWS_REGION,
       endpoint: this.server.url,
       authority: fs.readFileSync(this.server.authorityFile, "utf8"),
       credentials: this.keys,
@@ -156,17 +164,17 @@ export class TestCloudWatch {
   }
 }
 
-function ownerOf(server: S3Server): {
+function ownerOf(server: AwsEmulator): {
   region: string;
   endpoint: string;
-  credentials: S3Keys;
+  credentials: AwsKeys;
   requestHandler: { httpsAgent: Agent };
 } {
   const ca = fs.readFileSync(server.authorityFile);
   return {
-    region: S3_REGION,
+    region: AWS_REGION,
     endpoint: server.url,
-    credentials: server.owner,
+    credentials: EMULATOR_OWNER,
     requestHandler: { httpsAgent: new Agent({ ca, keepAlive: true }) },
   };
 }
