@@ -5,7 +5,7 @@ import { SandboxPostgres } from "./postgres";
 import { allDone } from "./processes";
 import type { SandboxProject } from "./project";
 import { repositoryRoot } from "./repository";
-import { serviceNames, stopService } from "./services";
+import { stopServicesLeft } from "./services";
 import { installS3, S3_REGION, S3Server, type S3Keys } from "./s3";
 import type { World } from "./world";
 
@@ -32,11 +32,8 @@ export class SandboxDatabase {
     world: World,
     { directory, address }: { directory: string; address: string },
   ): Promise<SandboxDatabase> {
+    await stopServicesLeft(world, ...SERVICES.map((kind) => `${kind}-${address}-`));
     const software = await installS3();
-    for (const name of serviceNames(world).filter((one) =>
-      SERVICES.some((kind) => one.startsWith(`${kind}-${address}-`)),
-    ))
-      await stopService(world, name);
     fs.rmSync(directory, { recursive: true, force: true });
     fs.mkdirSync(directory, { recursive: true });
     // Postgres runs as a user of its own, who has to find the way through.

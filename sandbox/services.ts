@@ -78,6 +78,15 @@ export async function stopService(world: World, name: string, seconds = STOP_SEC
   fs.rmSync(serviceLog(world, name), { force: true });
 }
 
+/**
+ * Ends what an earlier run left: every service whose name begins with one of `prefixes`. Which those are is settled when this is
+ * called, so that what the caller starts beside it goes on.
+ */
+export async function stopServicesLeft(world: World, ...prefixes: readonly string[]): Promise<void> {
+  const left = serviceNames(world).filter((name) => prefixes.some((prefix) => name.startsWith(prefix)));
+  for (const name of left) await stopService(world, name);
+}
+
 /** Names of all services on record, running or not. */
 export function serviceNames(world: World): string[] {
   if (!fs.existsSync(servicesDirectory(world))) return [];

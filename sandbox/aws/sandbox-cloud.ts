@@ -15,7 +15,7 @@ import { releaseNetwork, reservedNetwork, reserveNetwork } from "../hosts/host";
 import type { SeedFiles } from "../hosts/seed";
 import type { SandboxProject } from "../project";
 import { repositoryRoot } from "../repository";
-import { serviceNames, startService, stopService } from "../services";
+import { startService, stopService, stopServicesLeft } from "../services";
 import type { World } from "../world";
 import { BOUNDARY, deployerPolicies } from "./deployer-policy";
 import { AWS_REGION, AwsEmulator, EMULATOR_OWNER, installAws, type AwsKeys } from "./emulator";
@@ -63,9 +63,8 @@ export class SandboxCloud {
     imageFiles = {},
     moreActions = [],
   }: CloudOptions): Promise<SandboxCloud> {
+    await stopServicesLeft(world, "aws-");
     const software = await installAws();
-    for (const name of serviceNames(world).filter((one) => one.startsWith("aws-")))
-      await stopService(world, name);
     fs.rmSync(directory, { recursive: true, force: true });
     fs.mkdirSync(directory, { recursive: true });
     const { gateway } = await reserveNetwork(world, NETWORK);

@@ -6,7 +6,7 @@ import { waitFor } from "../processes";
 import type { SandboxProject } from "../project";
 import { freePorts, listens } from "../reachable";
 import { repositoryRoot } from "../repository";
-import { findService, serviceLog, serviceNames, startService, stopService } from "../services";
+import { findService, serviceLog, startService, stopService, stopServicesLeft } from "../services";
 import type { World } from "../world";
 import { StripeAccountState, type StoredEndpoint } from "./endpoints";
 import type { StandInSettings } from "./main";
@@ -31,9 +31,8 @@ export class SandboxStripe {
     world: World,
     { directory, address }: { directory: string; address: string },
   ): Promise<SandboxStripe> {
+    await stopServicesLeft(world, `stripe-${address}-`);
     const program = await installStripeMock();
-    for (const name of serviceNames(world).filter((one) => one.startsWith(`stripe-${address}-`)))
-      await stopService(world, name);
     fs.rmSync(directory, { recursive: true, force: true });
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
     const [port = 0] = await freePorts(address, 1);

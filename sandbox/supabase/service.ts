@@ -7,7 +7,7 @@ import { waitFor } from "../processes";
 import type { SandboxProject } from "../project";
 import { freePorts, listens } from "../reachable";
 import { repositoryRoot } from "../repository";
-import { findService, serviceLog, serviceNames, startService, stopService } from "../services";
+import { findService, serviceLog, startService, stopService, stopServicesLeft } from "../services";
 import type { World } from "../world";
 import type { StandInSettings } from "./main";
 import { type ManagedProject, ManagedProjects } from "./management";
@@ -32,8 +32,7 @@ export class SandboxSupabase {
     world: World,
     { directory, address, postgres }: { directory: string; address: string; postgres: SandboxPostgres },
   ): Promise<SandboxSupabase> {
-    for (const name of serviceNames(world).filter((one) => one.startsWith(`supabase-${address}-`)))
-      await stopService(world, name);
+    await stopServicesLeft(world, `supabase-${address}-`);
     fs.rmSync(directory, { recursive: true, force: true });
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
     const [port = 0] = await freePorts(address, 1);

@@ -5,7 +5,14 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import { identify, isAlive, signalProcess, waitFor } from "../../processes";
-import { findService, serviceLog, serviceNames, startService, stopService } from "../../services";
+import {
+  findService,
+  serviceLog,
+  serviceNames,
+  startService,
+  stopService,
+  stopServicesLeft,
+} from "../../services";
 import { worldNamed, type World } from "../../world";
 
 /** Seconds that nothing takes; a limit against hanging. */
@@ -70,6 +77,16 @@ it("leaves a stranger alone that has the process id by now", async () => {
   } finally {
     stranger.kill("SIGKILL");
   }
+});
+
+it("is ended by its kind when it was left, and goes on when it starts meanwhile", async () => {
+  const names = ["s3-one", "postgres-one", "stripe-one"];
+  const [s3, postgres, stripe] = names.map((name) => startService(world, name, shell("sleep 1000")).process);
+  const ended = stopServicesLeft(world, "s3-", "postgres-");
+  const { process: meanwhile } = startService(world, "s3-two", shell("sleep 1000"));
+  await ended;
+  expect([s3!, postgres!, stripe!, meanwhile].map(isAlive)).toEqual([false, false, true, true]);
+  expect(serviceNames(world)).toEqual(["s3-two", "stripe-one"]);
 });
 
 it("refuses to start what runs already", () => {
