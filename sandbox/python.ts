@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { run } from "./command";
-import { withLock } from "./lock";
+import { installOnce } from "./install";
 import { cacheDirectory } from "./world";
 
 /**
@@ -14,19 +14,13 @@ import { cacheDirectory } from "./world";
  */
 export async function installPython(name: string, packages: readonly string[]): Promise<string> {
   const directory = path.join(cacheDirectory(), name);
-  fs.mkdirSync(directory, { recursive: true });
-  // Who comes second finds what the first one installed.
-  await withLock(path.dirname(directory), () => install(directory, packages));
+  await installOnce(directory, packages.join("\n"), () => install(directory, packages));
   return directory;
 }
 
 async function install(directory: string, packages: readonly string[]): Promise<void> {
-  const stamp = path.join(directory, ".installed");
-  const wanted = packages.join("\n");
-  if (fs.existsSync(stamp) && fs.readFileSync(stamp, "utf8") === wanted) return;
   fs.rmSync(directory, { recursive: true, force: true });
   await run(["python3", "-m", "venv", directory]);
   const pip = [path.join(directory, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check"];
   await run([...pip, ...packages]);
-  fs.writeFileSync(stamp, wanted);
 }

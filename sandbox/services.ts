@@ -32,7 +32,7 @@ export function startService(world: World, name: string, argv: readonly string[]
   const identity = identify(child.pid);
   if (identity === null) throw new Error(`service ${name} ended at once; see ${serviceLog(world, name)}`);
   const service: Service = { name, argv, process: identity, ownSession: true };
-  fs.writeFileSync(recordFile(world, name), JSON.stringify(service));
+  writeRecord(world, service);
   return service;
 }
 
@@ -42,7 +42,7 @@ export function recordSelf(world: World, name: string): void {
   if (self === null) throw new Error("this process is not in /proc: the sandbox needs a mounted /proc");
   fs.mkdirSync(servicesDirectory(world), { recursive: true });
   const service: Service = { name, argv: process.argv, process: self, ownSession: false };
-  fs.writeFileSync(recordFile(world, name), JSON.stringify(service));
+  writeRecord(world, service);
 }
 
 /** Takes this process off the record. */
@@ -112,6 +112,13 @@ function signalService({ process: identity, ownSession }: Service, signal: NodeJ
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
+}
+
+/** In one step: who is killed in the middle leaves nothing that cannot be read. */
+function writeRecord(world: World, service: Service): void {
+  const file = recordFile(world, service.name);
+  fs.writeFileSync(`${file}.new`, JSON.stringify(service));
+  fs.renameSync(`${file}.new`, file);
 }
 
 function servicesDirectory(world: World): string {

@@ -5,7 +5,7 @@ import { request } from "node:http";
 import * as path from "node:path";
 
 import { run } from "../command";
-import { withLock } from "../lock";
+import { installOnce } from "../install";
 import { waitFor } from "../processes";
 import { cacheDirectory } from "../world";
 
@@ -33,18 +33,11 @@ const NEWEST_VERSION = "2026-08-26.dahlia";
  */
 export async function installStripeMock(): Promise<string> {
   const directory = path.join(cacheDirectory(), "stripe-mock");
-  fs.mkdirSync(directory, { recursive: true });
-  // Who comes second finds what the first one installed.
-  await withLock(path.dirname(directory), () => install(directory));
+  await installOnce(directory, MODULE, async () => {
+    const env = { ...process.env, GOBIN: directory };
+    await run([await goProgram(), "install", MODULE], { env });
+  });
   return path.join(directory, "stripe-mock");
-}
-
-async function install(directory: string): Promise<void> {
-  const stamp = path.join(directory, ".installed");
-  if (fs.existsSync(stamp) && fs.readFileSync(stamp, "utf8") === MODULE) return;
-  const env = { ...process.env, GOBIN: directory };
-  await run([await goProgram(), "install", MODULE], { env });
-  fs.writeFileSync(stamp, MODULE);
 }
 
 /** A Go that is new enough: the machine's own, or one that it gets as a module. */
