@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { pathsOf } from "../host/conductor/paths";
 import type { SiteSettings } from "../host/conductor/protocol";
 import { renderSiteConfiguration } from "../host/conductor/front-door/site-configuration";
-import { siteFiles } from "../host/conductor/front-door/site-policy";
+import { renderHeaders, renderLimit, siteFiles } from "../host/conductor/front-door/site-policy";
 import { makeCertificates } from "../sandbox/certificates";
 import { run } from "../sandbox/command";
 import { bootHost, type SandboxHost } from "../sandbox/hosts/host";
@@ -24,6 +24,7 @@ const ROUNDS = 7;
 const SECONDS = 5;
 const CONNECTIONS = 64;
 const PLAIN_PORT = 8443;
+const GUARDED_PORT = 9443;
 const DOMAIN = "vehicleservice.test";
 const TLS = { certificate: "/etc/ssl/bench/fullchain.pem", key: "/etc/ssl/bench/privkey.pem" };
 
@@ -106,6 +107,13 @@ async function seed(): Promise<Record<string, { content: string | Buffer; mode?:
     "/etc/nginx/conf.d/plain.conf": {
       content: renderPlainSite({ port: PLAIN_PORT, domain: DOMAIN, ...TLS, weight: 50 }),
     },
+    // With the limits and headers that a site has whatever splits its users; their variables are our site's.
+    "/etc/nginx/conf.d/plain-guarded.conf": {
+      content: renderPlainSite({
+        ...{ port: GUARDED_PORT, domain: DOMAIN, ...TLS, weight: 50, name: "guarded" },
+        directives: `${renderLimit(SETTINGS)}${renderHeaders(SETTINGS)}\n`,
+      }),
+    },
     "/etc/nginx/backends.conf": { content: BACKENDS },
   };
   rmSync(directory, { recursive: true });
@@ -159,7 +167,11 @@ async function measure(workers: readonly number[], port: number): Promise<Measur
   return { requestsPerSecond: perSecond, microsecondsPerRequest: used / requests };
 }
 
-const SITES = { "njs front door": 443, "plain weighted upstream": PLAIN_PORT } as const;
+const SITES = {
+  "njs front door": 443,
+  "plain weighted upstream": PLAIN_PORT,
+  "plain, with the limits and headers": GUARDED_PORT,
+} as const;
 
 async function measureAll(host: SandboxHost): Promise<Map<string, Measurement[]>> {
   await host.exec(["mkdir", "-p", "/run/vehicleservice/front-door"]);
@@ -184,7 +196,8 @@ async function main(): Promise<BenchResult> {
     cpu: median(measurements.map(({ microsecondsPerRequest }) => microsecondsPerRequest)),
     perSecond: median(measurements.map(({ requestsPerSecond }) => requestsPerSecond)),
   }));
-  const [ours, plain] = medians as [(typeof medians)[number], (typeof medians)[number]];
+  type Medians = (typeof medians)[number];
+  const [ours, plain, limited] = medians as [Medians, Medians, Medians];
   return {
     name: "front-door",
     headings: ["front door", "runs", "CPU µs a request, median", "requests/s, median"],
@@ -200,6 +213,11 @@ async function main(): Promise<BenchResult> {
         what: "CPU microseconds that the front door adds to a request",
         ratio: ours.cpu - plain.cpu,
         atMost: 25,
+      },
+      {
+        what: "the same over a plain one with the limits and headers",
+        ratio: ours.cpu - limited.cpu,
+        atMost: null,
       },
     ],
     measured: Object.fromEntries(measured),

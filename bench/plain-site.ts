@@ -8,6 +8,10 @@ export interface PlainSite {
   readonly key: string;
   /** Share of green, in percent. */
   readonly weight: number;
+  /** What its upstream and its log are called; `plain` by default. */
+  readonly name?: string;
+  /** Directives of the one location, beside the proxy's; none by default. */
+  readonly directives?: string;
 }
 
 /** Nginx rejects a weight of 0: a server without a share is `down`. */
@@ -19,15 +23,16 @@ function share(weight: number): string {
  * Nginx configuration of a site that splits by an upstream's weights, as one writes it by hand: what our front door is
  * compared with. All that has nothing to do with the split is set as the front door sets it.
  */
-export function renderPlainSite({ port, domain, certificate, key, weight }: PlainSite): string {
-  return `upstream plain {
+export function renderPlainSite(site: PlainSite): string {
+  const { port, domain, certificate, key, weight, name = "plain", directives = "" } = site;
+  return `upstream ${name} {
     server 127.0.0.1:3001 max_fails=0 ${share(100 - weight)};
     server 127.0.0.1:3002 max_fails=0 ${share(weight)};
     keepalive 128;
     keepalive_timeout 60s;
     keepalive_requests 1000000;
 }
-log_format plain escape=json '{"time":"$time_iso8601","method":"$request_method","uri":"$uri","status":$status,'
+log_format ${name} escape=json '{"time":"$time_iso8601","method":"$request_method","uri":"$uri","status":$status,'
     '"seconds":$request_time,"bytes":$bytes_sent,"protocol":"$server_protocol","upstream":"$upstream_addr",'
     '"upstream_status":"$upstream_status","upstream_seconds":"$upstream_response_time","client":"$remote_addr",'
     '"request":"$request_id","connection":$connection,"requests":$connection_requests}';
@@ -37,12 +42,12 @@ server {
     server_name ${domain};
     ssl_certificate ${certificate};
     ssl_certificate_key ${key};
-    access_log /var/log/nginx/plain.json plain buffer=64k flush=1s;
+    access_log /var/log/nginx/${name}.json ${name} buffer=64k flush=1s;
     keepalive_timeout 75s;
     keepalive_requests 1000000;
     keepalive_min_timeout 1s;
     location / {
-        proxy_pass http://plain;
+${directives}        proxy_pass http://${name};
         proxy_http_version 1.1;
         proxy_set_header Host $host;
         proxy_set_header Connection "";
