@@ -58,6 +58,8 @@ export class AcmeServer {
     const [one = 0, two = 0, three = 0, four = 0] = await freePorts(address, 4);
     const ports = { directory: one, management: two, dns: three, dnsManagement: four };
     const server = new AcmeServer(world, directory, address, host, ports);
+    // What a killed run left: their names are those of the address.
+    await server.stop();
     await server.resume(options);
     return server;
   }

@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 
+import { removeWorldCgroup } from "./hosts/cgroup";
 import { closeOutbound, removeNamespaceDirectory } from "./hosts/network";
 import { allHosts, clearHost } from "./hosts/removal";
 import { withLock } from "./lock";
@@ -26,6 +27,7 @@ export async function takeDown(
       onProgress(`removing host ${name}`);
       await clearHost(world, name);
     }
+    removeWorldCgroup(world);
     await closeOutbound(world);
     await removeNamespaceDirectory();
     for (const directory of projectDirectories(world)) {

@@ -89,6 +89,8 @@ export class Site implements StandingSite {
         ? Source.open(sourceDirectory, application)
         : Source.create(sourceDirectory, application),
     ]);
+    // A new host may have the address of one of a killed run's, whose repository was served there.
+    if (present === null) await stopServing(world, host.gateway);
     const repository = await source.serve(world, host.gateway);
     const { address, hostKey, privateKeyFile } = host;
     const values = { host: { address, hostKey, privateKeyFile }, application, repository };

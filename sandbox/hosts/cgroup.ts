@@ -53,13 +53,14 @@ export async function killCgroup(cgroup: HostCgroup): Promise<void> {
   });
 }
 
-/** Removes the (empty) cgroup, and the world's when it was the last one in it. */
-export function removeCgroup(cgroup: HostCgroup): void {
-  for (const directory of [cgroup.unified, ...cgroup.legacy]) {
-    removeTree(directory);
-    const parent = path.dirname(directory);
-    if (fs.existsSync(parent) && subgroups(parent).length === 0) removeTree(parent);
-  }
+/** Removes the (empty) cgroup. The world's stays: another host may be about to be put into it. */
+export function removeCgroup({ unified, legacy }: HostCgroup): void {
+  for (const directory of [unified, ...legacy]) removeTree(directory);
+}
+
+/** Removes the cgroup of a world that has no host, neither in it nor about to boot. */
+export function removeWorldCgroup(world: World): void {
+  for (const directory of cgroupsOf(world)) removeTree(directory);
 }
 
 /** Ids of all processes in the cgroup, as this machine numbers them. */
@@ -69,11 +70,15 @@ export function pidsIn(cgroup: HostCgroup): number[] {
 
 /** Names of the hosts that have a cgroup in this world, alive or left over. */
 export function hostsWithCgroup(world: World): string[] {
+  return [...new Set(cgroupsOf(world).flatMap(subgroups))];
+}
+
+/** Where the world has a cgroup. */
+function cgroupsOf(world: World): string[] {
   const { unified, legacy } = hierarchies();
-  const parents = [...(unified === undefined ? [] : [unified]), ...legacy].map((root) =>
-    path.join(root, world.cgroup),
-  );
-  return [...new Set(parents.flatMap((parent) => (fs.existsSync(parent) ? subgroups(parent) : [])))];
+  return [...(unified === undefined ? [] : [unified]), ...legacy]
+    .map((root) => path.join(root, world.cgroup))
+    .filter((directory) => fs.existsSync(directory));
 }
 
 function hierarchies(): { unified: string | undefined; legacy: string[] } {

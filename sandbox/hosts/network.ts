@@ -26,6 +26,9 @@ export interface HostNetwork {
 const FORWARDING = "/proc/sys/net/ipv4/ip_forward";
 const ON = "1";
 
+/** Name of the host's end of its link. */
+const GUEST_LINK = "host0";
+
 /** Room for a tunnel around the machine's own link: a full-sized packet of a guest is never too large on the way out. */
 const LINK_MTU = 1400;
 
@@ -35,9 +38,14 @@ export function networkOf(world: World, name: string, index: number): HostNetwor
     index,
     address: `10.77.${index}.2`,
     gateway: `10.77.${index}.1`,
-    namespace: `${world.namespacePrefix}${name}`,
+    namespace: namespaceOf(world, name),
     link: linkName(index),
   };
+}
+
+/** Name of a host's network namespace. */
+export function namespaceOf(world: World, name: string): string {
+  return `${world.namespacePrefix}${name}`;
 }
 
 /** Returns the lowest index from `first` that no host of any world uses. Throws when all are in use. */
@@ -53,31 +61,36 @@ export function indexInUse(index: number): boolean {
 
 /** Makes the namespace, the link and the addresses; what was left of them is replaced. */
 export async function createNetwork(network: HostNetwork): Promise<void> {
-  await removeNetwork(network);
   const { namespace, link, address, gateway } = network;
+  await removeNetwork(namespace);
   const mtu = String(LINK_MTU);
   await run(["ip", "netns", "add", namespace]);
   await run([
     ...["ip", "link", "add", link, "mtu", mtu, "type", "veth"],
-    ...["peer", "name", "host0", "mtu", mtu, "netns", namespace],
+    ...["peer", "name", GUEST_LINK, "mtu", mtu, "netns", namespace],
   ]);
   await ipBatch([], [`address add ${gateway}/24 dev ${link}`, `link set ${link} up`]);
   await ipBatch(
     ["-n", namespace],
     [
       "link set lo up",
-      `address add ${address}/24 dev host0`,
-      "link set host0 up",
+      `address add ${address}/24 dev ${GUEST_LINK}`,
+      `link set ${GUEST_LINK} up`,
       `route add default via ${gateway}`,
     ],
   );
 }
 
-/** Removes the namespace and the link, as far as they are there. */
-export async function removeNetwork(network: HostNetwork): Promise<void> {
-  if (hasLink(network.link)) await run(["ip", "link", "delete", network.link]);
-  if (fs.existsSync(path.join("/run/netns", network.namespace)))
-    await run(["ip", "netns", "delete", network.namespace]);
+/**
+ * Removes the namespace and the link, as far as they are there. The link goes by its end in the namespace: one of the same index may
+ * be another host's by now, when this one's went with the machine.
+ */
+export async function removeNetwork(namespace: string): Promise<void> {
+  if (!fs.existsSync(path.join("/run/netns", namespace))) return;
+  const inside = ["ip", "-n", namespace, "link"];
+  const { exitCode } = await run([...inside, "show", "dev", GUEST_LINK], { check: false });
+  if (exitCode === 0) await run([...inside, "delete", GUEST_LINK]);
+  await run(["ip", "netns", "delete", namespace]);
 }
 
 /** Removes the directory of named namespaces, and the mount that iproute2 made of it, when nothing is in it any more. */

@@ -4,8 +4,8 @@ import * as path from "node:path";
 import { run } from "../command";
 import { isAlive, signalProcess, waitFor } from "../processes";
 import type { World } from "../world";
-import { cgroupOf, hostsWithCgroup, killCgroup, removeCgroup } from "./cgroup";
-import { closeOutbound, namespacesOf, networkOf, removeNetwork } from "./network";
+import { cgroupOf, hostsWithCgroup, killCgroup, removeCgroup, removeWorldCgroup } from "./cgroup";
+import { closeOutbound, namespaceOf, namespacesOf, removeNetwork } from "./network";
 import { hostDirectory, readRecord, recordedHosts } from "./registry";
 
 /**
@@ -14,12 +14,11 @@ import { hostDirectory, readRecord, recordedHosts } from "./registry";
  * caller holds the machine's lock.
  */
 export async function clearHost(world: World, name: string): Promise<void> {
-  const record = readRecord(world, name);
   const directory = hostDirectory(world, name);
   const cgroup = cgroupOf(world, name);
   await killHost(world, name);
   await unmountBelow(directory);
-  await removeNetwork(networkOf(world, name, record?.index ?? 0));
+  await removeNetwork(namespaceOf(world, name));
   removeCgroup(cgroup);
   fs.rmSync(directory, { recursive: true, force: true });
 }
@@ -38,6 +37,7 @@ export async function killHost(world: World, name: string): Promise<void> {
 export async function closeWorldIfEmpty(world: World): Promise<void> {
   if (allHosts(world).length > 0) return;
   await closeOutbound(world);
+  removeWorldCgroup(world);
   for (const directory of [path.join(world.stateDirectory, "hosts"), world.stateDirectory])
     removeIfEmpty(directory);
 }

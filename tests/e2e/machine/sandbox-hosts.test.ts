@@ -3,9 +3,11 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
-import { bootHost, findHost, type SandboxHost } from "../../../sandbox/hosts/host";
+import { bootHost, findHost, releaseNetwork, type SandboxHost } from "../../../sandbox/hosts/host";
 import { closeOutbound, openOutbound } from "../../../sandbox/hosts/network";
+import { recordedHosts, writeRecord } from "../../../sandbox/hosts/registry";
 import { identify, isAlive, waitFor } from "../../../sandbox/processes";
+import { sshGreets } from "../../../sandbox/reachable";
 import { worldNamed } from "../../../sandbox/world";
 import { forwarding, NO_TRACES, tracesOf } from "../support/machine";
 import { SLOW_MS } from "../support/world";
@@ -107,6 +109,14 @@ it("keeps what it wrote over a power cut, of which no process sees anything comi
   expect(isAlive(identity)).toBe(false);
   expect(await output(one, "cat", "/root/kept")).toBe("cut");
   expect((await one.exec(["test", "-e", "/root/warned"], { check: false })).exitCode).toBe(1);
+});
+
+it("is not cut off when one is cleared that had its network before the machine went down", async () => {
+  const { index } = one.network;
+  writeRecord(world, { ...{ name: "gone", index, layers: [], hostKey: "" }, maker: null, supervisor: null });
+  await releaseNetwork(world, "gone");
+  expect(recordedHosts(world)).toEqual(["one", "two"]);
+  expect(await sshGreets(one.address)).toBe(true);
 });
 
 it("shows its processes to this machine, and only its own", async () => {

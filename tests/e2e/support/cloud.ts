@@ -27,6 +27,8 @@ export class TestCloud {
   /** @param name of the world; unlike any other test file's */
   static async create(name: string): Promise<TestCloud> {
     const world = worldNamed(name);
+    // What a killed run left.
+    await takeDown(world);
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
     const cloud = await SandboxCloud.start({
       world,

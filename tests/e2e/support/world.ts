@@ -2,13 +2,14 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import type { SandboxHost } from "../../../sandbox/hosts/host";
+import { recordedHost, type SandboxHost } from "../../../sandbox/hosts/host";
 import type { Colour, SiteStatus } from "../../../host/conductor/protocol";
 import type { CommandResult } from "../../../sandbox/command";
 import type { LoadOptions } from "../../../sandbox/load/options";
 import type { SandboxProject } from "../../../sandbox/project";
-import { Site, type SiteOptions } from "../../../sandbox/site";
-import type { Source } from "../../../sandbox/source";
+import { Site, siteDirectory, type SiteOptions } from "../../../sandbox/site";
+import { worldNamed } from "../../../sandbox/world";
+import { stopServing, type Source } from "../../../sandbox/source";
 import { editConfig } from "./config-file";
 
 /** Longest time that booting, or one `up`, may take in a test, in milliseconds: for `jest.setTimeout` and hooks. */
@@ -38,6 +39,7 @@ export class TestWorld {
     name: string,
     { application = "plain", ...options }: Pick<SiteOptions, "application" | "suite"> = {},
   ): Promise<TestWorld> {
+    await removeLeft(name);
     const projectDirectory = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
     const site = await Site.open({ ...options, name, projectDirectory, application });
     return new TestWorld(site);
@@ -102,4 +104,15 @@ export class TestWorld {
   async remove(): Promise<void> {
     await this.site.remove();
   }
+}
+
+/** Removes what a killed run left under that name: on it something is deployed, and its tags may be other ones by now. */
+async function removeLeft(name: string): Promise<void> {
+  const world = worldNamed();
+  const host = recordedHost(name, world);
+  if (host !== null) {
+    await stopServing(world, host.gateway);
+    await host.remove();
+  }
+  fs.rmSync(siteDirectory(world, name), { recursive: true, force: true });
 }
