@@ -5,6 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import { run, type CommandResult } from "../../../sandbox/command";
+import { takeDown } from "../../../sandbox/down";
 import { waitFor } from "../../../sandbox/processes";
 import { repositoryRoot } from "../../../sandbox/repository";
 import { worldNamed } from "../../../sandbox/world";
@@ -29,6 +30,8 @@ const sandbox = (...words: string[]): Promise<CommandResult> =>
   run([path.join(root, "bin", "sandbox"), ...words], { env: environment(), cwd: root, check: false });
 
 beforeAll(async () => {
+  // What a killed run left.
+  await takeDown(world);
   forwardingBefore = forwarding();
   projectDirectory = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "sandbox-demo-")), "project");
   demo = await sandbox();

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+import { takeDown } from "../../../sandbox/down";
 import { bootHost, findHost, releaseNetwork, type SandboxHost } from "../../../sandbox/hosts/host";
 import { closeOutbound, openOutbound } from "../../../sandbox/hosts/network";
 import { recordedHosts, writeRecord } from "../../../sandbox/hosts/registry";
@@ -20,6 +21,8 @@ let two: SandboxHost;
 let forwardingBefore: string;
 
 beforeAll(async () => {
+  // What a killed run left.
+  await takeDown(world);
   forwardingBefore = forwarding();
   const files = {
     "/etc/ssl/example/key.pem": { content: "key\n", mode: 0o600 },
