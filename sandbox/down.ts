@@ -1,8 +1,7 @@
 import * as fs from "node:fs";
 
-import { removeWorldCgroup } from "./hosts/cgroup";
-import { closeOutbound, removeNamespaceDirectory } from "./hosts/network";
-import { allHosts, clearHost } from "./hosts/removal";
+import { removeNamespaceDirectory } from "./hosts/network";
+import { allHosts, clearHost, closeWorldIfEmpty } from "./hosts/removal";
 import { withLock } from "./lock";
 import { SandboxProject } from "./project";
 import { serviceNames, stopService } from "./services";
@@ -27,8 +26,7 @@ export async function takeDown(
       onProgress(`removing host ${name}`);
       await clearHost(world, name);
     }
-    removeWorldCgroup(world);
-    await closeOutbound(world);
+    await closeWorldIfEmpty(world);
     await removeNamespaceDirectory();
     for (const directory of projectDirectories(world)) {
       const project = SandboxProject.find(directory);

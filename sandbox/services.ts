@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+import { writeInOneStep } from "./one-step";
 import { identify, isAlive, signalProcess, waitFor, type ProcessIdentity } from "./processes";
 import type { World } from "./world";
 
@@ -32,7 +33,7 @@ export function startService(world: World, name: string, argv: readonly string[]
   const identity = identify(child.pid);
   if (identity === null) throw new Error(`service ${name} ended at once; see ${serviceLog(world, name)}`);
   const service: Service = { name, argv, process: identity, ownSession: true };
-  writeRecord(world, service);
+  writeInOneStep(recordFile(world, name), JSON.stringify(service));
   return service;
 }
 
@@ -42,7 +43,7 @@ export function recordSelf(world: World, name: string): void {
   if (self === null) throw new Error("this process is not in /proc: the sandbox needs a mounted /proc");
   fs.mkdirSync(servicesDirectory(world), { recursive: true });
   const service: Service = { name, argv: process.argv, process: self, ownSession: false };
-  writeRecord(world, service);
+  writeInOneStep(recordFile(world, name), JSON.stringify(service));
 }
 
 /** Takes this process off the record. */
@@ -112,13 +113,6 @@ function signalService({ process: identity, ownSession }: Service, signal: NodeJ
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
-}
-
-/** In one step: who is killed in the middle leaves nothing that cannot be read. */
-function writeRecord(world: World, service: Service): void {
-  const file = recordFile(world, service.name);
-  fs.writeFileSync(`${file}.new`, JSON.stringify(service));
-  fs.renameSync(`${file}.new`, file);
 }
 
 function servicesDirectory(world: World): string {

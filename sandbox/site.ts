@@ -133,11 +133,7 @@ export class Site implements StandingSite {
 
   /** Removes host, source and project. */
   async remove(): Promise<void> {
-    await stopServing(this.world, this.host.gateway);
-    fs.rmSync(siteDirectory(this.world, this.host.name), { recursive: true, force: true });
-    removeIfEmpty(path.join(this.world.stateDirectory, "sites"));
-    removeIfEmpty(path.join(this.world.stateDirectory, "services"));
-    await this.host.remove();
+    await removeHostAndSource(this.world, this.host);
     this.project.remove();
   }
 
@@ -162,6 +158,15 @@ export class Site implements StandingSite {
       ...(onProgress === undefined ? {} : { onProgress }),
     });
   }
+}
+
+/** Removes a site's host, and its source; the project stays. */
+export async function removeHostAndSource(world: World, host: SandboxHost): Promise<void> {
+  await stopServing(world, host.gateway);
+  fs.rmSync(siteDirectory(world, host.name), { recursive: true, force: true });
+  removeIfEmpty(path.join(world.stateDirectory, "sites"));
+  removeIfEmpty(path.join(world.stateDirectory, "services"));
+  await host.remove();
 }
 
 /** Asks a host's conductor what is live; null where nothing has been deployed. */

@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { run } from "../command";
+import { writeInOneStep } from "../one-step";
 import { bootId } from "../processes";
 import { hasLiveServices } from "../services";
 import { worldsWith, type World } from "../world";
@@ -179,7 +180,5 @@ function readForwarding(file: string): string | null {
 }
 
 function writeForwarding(file: string, forwarding: string): void {
-  // In one step: who is killed in the middle leaves nothing that cannot be read.
-  fs.writeFileSync(`${file}.new`, JSON.stringify({ bootId: bootId(), forwarding }));
-  fs.renameSync(`${file}.new`, file);
+  writeInOneStep(file, JSON.stringify({ bootId: bootId(), forwarding }));
 }

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+import { writeInOneStep } from "../one-step";
 import { isAlive, type ProcessIdentity } from "../processes";
 import type { World } from "../world";
 
@@ -44,8 +45,7 @@ export function readRecord(world: World, name: string): HostRecord | null {
 export function writeRecord(world: World, record: HostRecord): void {
   const file = path.join(hostDirectory(world, record.name), "record.json");
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  fs.writeFileSync(`${file}.new`, `${JSON.stringify(record, null, 2)}\n`);
-  fs.renameSync(`${file}.new`, file);
+  writeInOneStep(file, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** Names of all hosts with a directory, sound or left over. */

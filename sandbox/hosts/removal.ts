@@ -33,7 +33,7 @@ export async function killHost(world: World, name: string): Promise<void> {
   await killCgroup(cgroupOf(world, name));
 }
 
-/** Takes the outbound NAT back when the world's last host is gone. The caller holds the machine's lock. */
+/** Takes the outbound NAT back, and the world's cgroup, when the world's last host is gone. The caller holds the machine's lock. */
 export async function closeWorldIfEmpty(world: World): Promise<void> {
   if (allHosts(world).length > 0) return;
   await closeOutbound(world);

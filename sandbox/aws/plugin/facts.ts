@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+import { writeInOneStep } from "../../one-step";
 import type { World } from "../../world";
 import type { Values } from "./properties";
 
@@ -20,8 +21,7 @@ export function factsOf(world: World, id: string): Values {
 export function keepFacts(world: World, id: string, facts: Values): void {
   const file = fileOf(world, id);
   fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  fs.writeFileSync(`${file}.new`, JSON.stringify({ ...factsOf(world, id), ...facts }), { mode: 0o600 });
-  fs.renameSync(`${file}.new`, file);
+  writeInOneStep(file, JSON.stringify({ ...factsOf(world, id), ...facts }), { mode: 0o600 });
 }
 
 /** Forgets the resource. */

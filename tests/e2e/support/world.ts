@@ -7,9 +7,9 @@ import type { Colour, SiteStatus } from "../../../host/conductor/protocol";
 import type { CommandResult } from "../../../sandbox/command";
 import type { LoadOptions } from "../../../sandbox/load/options";
 import type { SandboxProject } from "../../../sandbox/project";
-import { Site, siteDirectory, type SiteOptions } from "../../../sandbox/site";
+import { removeHostAndSource, Site, siteDirectory, type SiteOptions } from "../../../sandbox/site";
+import type { Source } from "../../../sandbox/source";
 import { worldNamed } from "../../../sandbox/world";
-import { stopServing, type Source } from "../../../sandbox/source";
 import { editConfig } from "./config-file";
 
 /** Longest time that booting, or one `up`, may take in a test, in milliseconds: for `jest.setTimeout` and hooks. */
@@ -110,9 +110,7 @@ export class TestWorld {
 async function removeLeft(name: string): Promise<void> {
   const world = worldNamed();
   const host = recordedHost(name, world);
-  if (host !== null) {
-    await stopServing(world, host.gateway);
-    await host.remove();
-  }
+  if (host !== null) await removeHostAndSource(world, host);
+  // There is no host yet where the run was killed before it booted.
   fs.rmSync(siteDirectory(world, name), { recursive: true, force: true });
 }
