@@ -6,17 +6,16 @@ import type { DueRequest, Exchange } from "./recorder";
 
 const { NGHTTP2_REFUSED_STREAM, NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants;
 
+/** Names of the HTTP/2 error codes, by code (RFC 9113, section 7). */
+const CODE_NAMES = [
+  ...["NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT"],
+  ...["STREAM_CLOSED", "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR"],
+  ...["ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED"],
+];
+
 /** The name of an HTTP/2 error code, e.g. `NO_ERROR`. */
 function codeName(code: number): string {
-  const entry = Object.entries(constants).find(
-    ([name, value]) =>
-      value === code &&
-      /^NGHTTP2_(NO_ERROR|.*_ERROR|.*_STREAM|.*_CLOSED|CANCEL|.*_CALM|INADEQUATE_SECURITY|HTTP_1_1_REQUIRED|SETTINGS_TIMEOUT)$/.test(
-        name,
-      ) &&
-      !name.startsWith("NGHTTP2_ERR_"),
-  );
-  return entry?.[0].replace("NGHTTP2_", "") ?? String(code);
+  return CODE_NAMES[code] ?? String(code);
 }
 
 /** A session, and what became of it. */

@@ -198,6 +198,13 @@ test.each<[string, Behaviour, Record<string, number>, object]>([
     { closed: 1 },
     { opened: 2, goaways: { ENHANCE_YOUR_CALM: 1 } },
   ],
+  [
+    // A code that Node has other constants of the same value for.
+    "finds fault with the protocol",
+    (s) => s.session?.goaway(constants.NGHTTP2_PROTOCOL_ERROR),
+    { closed: 1 },
+    { opened: 2, goaways: { PROTOCOL_ERROR: 1 } },
+  ],
 ])("a server that %s", async (_, misbehave, expectedFailures, expectedConnections) => {
   const report = await load(
     (s, number, headers) => (number === 3 ? misbehave(s, number, headers) : answer(s)),
