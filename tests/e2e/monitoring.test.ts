@@ -89,11 +89,27 @@ function load(): Promise<LoadRun> {
 let sent = 0;
 
 /** Lines of all requests that were sent, as the API has them, which may be more than once. */
-function requestLines(): Promise<string[]> {
-  return waitFor("the access log", WAIT_SECONDS, async () => {
-    const found = (await cloud.lines(GROUPS.access)).filter((line) => line.includes('"/api/orders"'));
-    return new Set(found).size >= sent ? found : undefined;
-  });
+async function requestLines(): Promise<string[]> {
+  let shipped = 0;
+  try {
+    return await waitFor("the access log", WAIT_SECONDS, async () => {
+      const found = (await cloud.lines(GROUPS.access)).filter((line) => line.includes('"/api/orders"'));
+      shipped = new Set(found).size;
+      return shipped >= sent ? found : undefined;
+    });
+  } catch (cause) {
+    // Whether they were written, and what who ships them complained of.
+    const written = [
+      "sh",
+      "-c",
+      "cat /var/log/nginx/access.json* | grep -c /api/orders; ls -li /var/log/nginx",
+    ];
+    const { stdout: files } = await world.host.exec(written, { check: false });
+    const { stdout: told } = await world.host.exec(["journalctl", "-u", "vehicleservice-*", "-n", "100"]);
+    throw new Error(`${String(shipped)} of ${String(sent)} lines came; on the host:\n${files}\n${told}`, {
+      cause,
+    });
+  }
 }
 
 /** Ends a load, and counts what it sent. */
