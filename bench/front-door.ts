@@ -10,6 +10,7 @@ import { pathsOf } from "../host/conductor/paths";
 import type { SiteSettings } from "../host/conductor/protocol";
 import { renderSiteConfiguration } from "../host/conductor/front-door/site-configuration";
 import { renderHeaders, renderLimit, siteFiles } from "../host/conductor/front-door/site-policy";
+import { requestUnix } from "../host/conductor/system/unix-http";
 import { makeCertificates } from "../sandbox/certificates";
 import { run } from "../sandbox/command";
 import { bootHost, type SandboxHost } from "../sandbox/hosts/host";
@@ -74,6 +75,9 @@ const SETTINGS: SiteSettings = {
 
 const NJS_MODULES = ["control.js", "front-door.js", "metrics.js", "refusal.js", "split.js"];
 
+/** Half of the users on each colour, both admitted: every request's bucket is worked out. */
+const ROUTE = "blue 5000 7 1 1 0";
+
 /** Backends that answer at once, in an Nginx of their own so that their CPU time is not the front door's. */
 const BACKENDS = `worker_processes 1;
 pid /run/nginx-backends.pid;
@@ -102,8 +106,7 @@ async function seed(): Promise<Record<string, { content: string | Buffer; mode?:
     [paths.siteConfiguration]: {
       content: renderSiteConfiguration({ settings: SETTINGS, paths, probeKey: "0123456789abcdef" }),
     },
-    // Half of the users on each colour, both admitted: every request's bucket is worked out.
-    [paths.trafficFallback]: { content: 'default "blue 5000 7 1 1 0";\n' },
+    [paths.trafficFallback]: { content: `default "${ROUTE}";\n` },
     "/etc/nginx/conf.d/plain.conf": {
       content: renderPlainSite({ port: PLAIN_PORT, domain: DOMAIN, ...TLS, weight: 50 }),
     },
@@ -138,6 +141,14 @@ async function allWorkers(host: SandboxHost): Promise<number[]> {
     const workers = workersOf(host, /^nginx: master process (?!.*backends)/);
     return workers.length === Number(stdout) ? workers : undefined;
   });
+}
+
+/** Tells the front door its route, as the conductor does as soon as an Nginx runs. */
+async function setRoute(worker: number): Promise<void> {
+  const socket = `/proc/${worker}/root${pathsOf("vehicleservice").frontDoor}`;
+  const request = { socket, path: "/traffic", method: "PUT", body: ROUTE, timeoutMs: 5000 } as const;
+  const { body } = await requestUnix(request);
+  if (body !== ROUTE) throw new Error(`the front door did not take its route: ${body}`);
 }
 
 /** CPU time that processes of one thread have used so far, in microseconds. */
@@ -179,6 +190,7 @@ async function measureAll(host: SandboxHost): Promise<Map<string, Measurement[]>
   await host.exec(["nginx", "-c", "/etc/nginx/backends.conf"]);
   await host.exec(["systemctl", "restart", "nginx"]);
   const workers = await allWorkers(host);
+  await setRoute(workers[0] ?? 0);
   const measured = new Map<string, Measurement[]>(Object.keys(SITES).map((name) => [name, []]));
   for (let round = 0; round < ROUNDS; round += 1) {
     progress(`round ${round + 1} of ${ROUNDS}`);

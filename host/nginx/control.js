@@ -6,22 +6,37 @@ import fs from "fs";
 import frontDoor from "front-door.js";
 import metrics from "metrics.js";
 
-/** `GET` and `PUT /traffic` on the conductor's socket. Answers with the state that is in force. */
-function traffic(r) {
-  if (r.method === "PUT") {
-    ngx.shared.app_traffic.set("state", r.requestText);
-  }
-  r.return(200, frontDoor.trafficState(r.variables));
+/** The traffic state as its six fields: `packed` of `front-door.js` undone. */
+function unpacked(state) {
+  const flags = state % 16;
+  const above = (state - flags) / 16;
+  const buckets = above % 16384;
+  const flag = (bit) => (flags & bit ? 1 : 0);
+  return [flag(8) ? "green" : "blue", buckets, (above - buckets) / 16384, flag(4), flag(2), flag(1)].join(
+    " ",
+  );
 }
 
-/** What is counted, by key. What a worker had under way that is gone is forgotten here, for it will never end. */
+/** `GET` and `PUT /traffic` on the conductor's socket. Answers with the state that is in force. */
+function traffic(r) {
+  const counters = ngx.shared.app_counters;
+  if (r.method === "PUT") {
+    counters.set("state", frontDoor.packed(r.requestText));
+  }
+  r.return(200, unpacked(frontDoor.trafficState(counters, r.variables)));
+}
+
+/**
+ * What is counted, by key, and is not none. What a worker had under way that is gone is forgotten here, for it will never
+ * end.
+ */
 function countersByKey() {
   const counts = {};
   ngx.shared.app_counters.items().forEach(function (item) {
     const worker = metrics.workerOf(item[0]);
     if (worker !== null && !fs.existsSync("/proc/" + worker)) {
       ngx.shared.app_counters.delete(item[0]);
-    } else {
+    } else if (item[0] !== "state" && item[1] !== 0) {
       counts[item[0]] = item[1];
     }
   });
@@ -37,9 +52,8 @@ function counters(r) {
 /** `GET /metrics` on the conductor's socket: the same as Prometheus text. */
 function prometheus(r) {
   r.headersOut["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8";
-  const users = ngx.shared.app_users;
   // What is past its time is still there until somebody asks for it.
-  r.return(200, metrics.text(countersByKey(), users ? users.keys().length : 0));
+  r.return(200, metrics.text(countersByKey(), ngx.shared.app_users.keys().length));
 }
 
 export default { traffic, counters, prometheus };

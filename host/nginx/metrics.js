@@ -2,12 +2,13 @@
  * How the front door tells what it counted: pure functions, run by njs and by the tests.
  *
  * A request costs few operations on the dictionary, so that its keys say much at once:
- *   open|POOL|PID               requests that have not ended, by the worker that has them
- *   ended|POOL|CLASS|BUCKET     requests that ended, by the answer of the colour that was tried first
- *   seconds|POOL                how long that colour took, summed
- *   door|CLASS                  requests that ended before a pool was picked
- * CLASS is the status's first digit, or `-` where there was no answer before the client went away. Behind a `d` it is the
- * front door's own answer: no colour was tried.
+ *   open|POOL|PID           requests that have not ended, by the worker that has them
+ *   POOL|CLASS|SECONDS      requests that ended, by the answer of the colour that was tried first and how long it took, to the millisecond
+ *   POOL|CLASS|<=BOUND      the same for those that took a tenth of a second and more, by the bound of their bucket
+ *   POOL|CLASS|seconds      how long these took, summed
+ *   door|CLASS|0.000        requests that ended before a pool was picked
+ * CLASS is the status's first digit; anything but 1 to 5 is no answer, before the client went away. Behind a `d` it is the front
+ * door's own answer: no colour was tried.
  */
 
 /**
@@ -33,30 +34,37 @@ function newColour() {
 /** Adds one of the dictionary's counts to what it belongs to. */
 function add(colours, door, key, count) {
   const parts = key.split("|");
-  if (parts[0] === "door") {
-    increase(door, parts[1], count);
-    return;
-  }
-  const colour = colours[colourOf(parts[1])];
   if (parts[0] === "open") {
-    colour.open += count;
-  } else if (parts[0] === "seconds") {
-    colour.seconds += count;
+    colours[colourOf(parts[1])].open += count;
+  } else if (parts[1][0] === "d") {
+    increase(door, classOf(parts[1][1]), count);
   } else {
-    addEnded(colour, door, parts, count);
+    addEnded(colours[colourOf(parts[0])], classOf(parts[1]), parts[2], count);
   }
 }
 
-function addEnded(colour, door, parts, count) {
-  const cls = parts[2];
-  if (cls[0] === "d") {
-    increase(door, cls[1], count);
+function classOf(digit) {
+  return digit >= "1" && digit <= "5" ? digit : "-";
+}
+
+/** Adds requests that a colour answered, or the seconds that they took. */
+function addEnded(colour, cls, time, count) {
+  // Nobody waited for an answer that nobody got; and a WebSocket (101) takes as long as its page is open.
+  const isTimed = cls !== "-" && cls !== "1";
+  if (time === "seconds") {
+    colour.seconds += isTimed ? count : 0;
     return;
   }
   increase(colour.classes, cls, count);
-  // Nobody waited for an answer that nobody got; and a WebSocket (101) takes as long as its page is open.
-  if (cls !== "-" && cls !== "1") {
-    colour.buckets[+parts[3]] += count;
+  if (!isTimed) {
+    return;
+  }
+  const isExact = time[0] !== "<";
+  const seconds = isExact ? +time : +time.slice(2).replace("+Inf", "Infinity");
+  const bucket = BOUNDS.findIndex((upTo) => seconds <= upTo);
+  colour.buckets[bucket === -1 ? BOUNDS.length : bucket] += count;
+  if (isExact) {
+    colour.seconds += seconds * count;
   }
 }
 

@@ -39,9 +39,8 @@ function renderVariables({ settings, paths, probeKey }: SiteConfigurationInput):
     testers.secret === "" ? [] : COLOURS.map((c) => `    "~^${c}:${testers.secret}$" ${c};`);
   return `js_path ${paths.njs};
 js_import front_door from front-door.js;
-js_shared_dict_zone zone=app_traffic:64k type=string;
-# Counts are kept over a reload, not over a restart.
-js_shared_dict_zone zone=app_counters:256k type=number;
+# The traffic state and the counts, by their key; some 6,500 are possible. Kept over a reload, not over a restart.
+js_shared_dict_zone zone=app_counters:2m type=number;
 # Who was here in the last 5 minutes: some 60,000 users, then the oldest go. No address, and half of an id.
 js_shared_dict_zone zone=app_users:8m type=number timeout=5m evict;
 js_set $app_pool front_door.pool;

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import * as fc from "fast-check";
 import split from "../../../host/nginx/split.js";
 import { encodeRoute, routeOf, type Site } from "../../../host/conductor/site";
 import { released, serving, siteOf } from "./support/fixtures";
@@ -40,7 +41,6 @@ class SharedDictionary {
 }
 
 const shared = {
-  app_traffic: new SharedDictionary(),
   app_counters: new SharedDictionary(),
   app_users: new SharedDictionary(),
 };
@@ -50,8 +50,11 @@ for (const name of ["front-door.js", "metrics.js", "split.js"])
   jest.doMock(name, () => jest.requireActual<object>(`../../../host/nginx/${name}`), { virtual: true });
 const moduleOf = (name: string): Partial<Module> =>
   jest.requireActual<{ default: Partial<Module> }>(`../../../host/nginx/${name}`).default;
+const frontDoor = moduleOf("front-door.js");
 const njs = {
-  ...moduleOf("front-door.js"),
+  ...frontDoor,
+  // Nginx keeps what it gave: a variable of the request.
+  pool: (asked) => (asked.variables["app_pool"] = frontDoor.pool?.(asked) ?? ""),
   ...moduleOf("control.js"),
   ...moduleOf("refusal.js"),
 } as Module;
@@ -60,7 +63,6 @@ const { BOUNDS } = jest.requireActual<{ default: { BOUNDS: number[] } }>(
 ).default;
 
 beforeEach(() => {
-  shared.app_traffic.clear();
   shared.app_counters.clear();
   shared.app_users.clear();
 });
@@ -78,6 +80,7 @@ function request(
       app_tester: "",
       app_pinned: "",
       app_open: "",
+      pid: String(process.pid),
       app_traffic_fallback: FALLBACK,
       ...variables,
     },
@@ -103,6 +106,23 @@ const ids = Array.from({ length: 2000 }, (_, i) =>
 const poolsOf = (variables: Record<string, string> = {}): Set<string> =>
   new Set(ids.map((app_id) => njs.pool(request({ app_id, ...variables }))));
 const state = (site: Site): string => encodeRoute(routeOf(site));
+/** What is counted, by key. */
+function counts(): unknown {
+  const asked = request();
+  njs.counters(asked);
+  expect(asked.headersOut["Content-Type"]).toBe("application/json");
+  return JSON.parse(asked.answer.replace(/^200 /, ""));
+}
+/** Has something happen once, just after a request has read the state: its worker loses the processor there. */
+function afterItsReading(happen: () => void): void {
+  const { get } = shared.app_counters;
+  shared.app_counters.get = (key) => {
+    const before = get(key);
+    shared.app_counters.get = get;
+    happen();
+    return before;
+  };
+}
 
 const canary = siteOf({ blue: serving("v1"), green: serving("v2") }, { stable: "blue", weight: 25 });
 
@@ -110,31 +130,20 @@ describe("the upstream of a request", () => {
   it("is chosen anew where the state changed before the request was counted: a drain would not know of it", () => {
     put("green 0 7 0 0 0");
     const asked = request();
-    const { get } = shared.app_traffic;
-    // The worker loses the processor after it has read the state.
-    shared.app_traffic.get = (key) => {
-      const before = get(key);
-      shared.app_traffic.get = get;
+    afterItsReading(() => {
       put("blue 0 7 0 0 0");
-      expect(shared.app_counters.items()).toEqual([]);
-      return before;
-    };
+      expect(counts()).toEqual({});
+    });
     expect(njs.pool(asked)).toBe("app_blue");
     expect(asked.variables["app_open"]).toBe(`open|app_blue|${process.pid}`);
-    expect(shared.app_counters.items()).toEqual([[`open|app_blue|${process.pid}`, 1]]);
+    expect(counts()).toEqual({ [`open|app_blue|${process.pid}`]: 1 });
   });
 
   it("is none where the site was closed before the request was counted", () => {
     put("green 0 7 0 0 0");
-    const { get } = shared.app_traffic;
-    shared.app_traffic.get = (key) => {
-      const before = get(key);
-      shared.app_traffic.get = get;
-      put("green 0 7 0 0 1");
-      return before;
-    };
+    afterItsReading(() => void put("green 0 7 0 0 1"));
     expect(njs.pool(request())).toBe("closed");
-    expect(shared.app_counters.items()).toEqual([]);
+    expect(counts()).toEqual({});
   });
 
   it.each([
@@ -219,7 +228,7 @@ describe("the traffic state", () => {
     expect([...poolsOf({ app_traffic_fallback })]).toEqual(["app_green"]);
     put(state(canary));
     expect(poolsOf({ app_traffic_fallback }).size).toBe(2);
-    shared.app_traffic.clear();
+    shared.app_counters.clear();
     expect([...poolsOf({ app_traffic_fallback })]).toEqual(["app_green"]);
   });
 
@@ -234,6 +243,37 @@ describe("the traffic state", () => {
   });
 });
 
+describe("the traffic state in its dictionary", () => {
+  it.each(["", "green", "green x y"])(
+    "is one that can be read again, whatever the file holds: %j",
+    (text) => {
+      const pool = text === "" ? "app_blue" : "app_green";
+      expect([...poolsOf({ app_traffic_fallback: text })]).toEqual([pool]);
+    },
+  );
+
+  it("holds any route in one number, exactly", () => {
+    const flag = fc.boolean().map(Number);
+    const seed = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+    const route = fc.tuple(
+      fc.constantFrom("blue", "green"),
+      fc.integer({ min: 0, max: split.BUCKETS }),
+      seed,
+      flag,
+      flag,
+      flag,
+    );
+    fc.assert(
+      fc.property(route, (fields) => {
+        const told = fields.join(" ");
+        expect(put(told)).toBe(`200 ${told}`);
+        expect(shared.app_counters.keys()).toEqual(["state"]);
+        expect(Number.isSafeInteger(shared.app_counters.get("state"))).toBe(true);
+      }),
+    );
+  });
+});
+
 describe("a closed site", () => {
   const closed = state({ ...canary, maintenance: true });
 
@@ -245,7 +285,7 @@ describe("a closed site", () => {
   ])("%s: nobody is sent anywhere, and nothing is under way", (_, told, variables) => {
     put(told);
     expect([...poolsOf(variables)]).toEqual(["closed"]);
-    expect(shared.app_counters.items()).toEqual([]);
+    expect(counts()).toEqual({});
   });
 
   it.each([
@@ -295,12 +335,6 @@ describe("what the front door answers itself", () => {
 
 describe("the counters", () => {
   const open = (pool: string): string => `open|${pool}|${process.pid}`;
-  const counts = (): unknown => {
-    const asked = request();
-    njs.counters(asked);
-    expect(asked.headersOut["Content-Type"]).toBe("application/json");
-    return JSON.parse(asked.answer.replace(/^200 /, ""));
-  };
   /** Ends a request that was answered, as Nginx's variables tell it in the log phase. */
   const end = (
     asked: Request,
@@ -325,34 +359,37 @@ describe("the counters", () => {
     expect(counts()).toEqual({
       // By worker, and nothing of one that has nothing.
       [open("app_green_or_blue")]: 1,
-      "ended|app_green_or_blue|5|6": 1,
-      "seconds|app_green_or_blue": 0.3,
-      "ended|app_blue|2|0": 1,
-      "seconds|app_blue": 0.004,
+      "app_green_or_blue|5|<=0.5": 1,
+      "app_green_or_blue|5|seconds": 0.3,
+      "app_blue|2|0.004": 1,
     });
   });
 
   it.each([
-    ["a client that went away before the answer", "-", "1.5", "499", "ended|app_blue|-|8"],
-    ["a client above its limit", "", "", "429", "ended|app_blue|d4|0"],
-  ])("hold nothing against a colour for %s", (_, answer, seconds, status, key) => {
+    [
+      "a client that went away before the answer",
+      "-",
+      "1.5",
+      "499",
+      { "app_blue|-|<=2.5": 1, "app_blue|-|seconds": 1.5 },
+    ],
+    ["a client above its limit", "", "", "429", { "app_blue|d4|0.000": 1 }],
+  ])("hold nothing against a colour for %s", (_, answer, seconds, status, counted) => {
     const asked = request();
     njs.pool(asked);
     end(asked, answer, seconds, status);
-    expect(counts()).toEqual({ [key]: 1 });
+    expect(counts()).toEqual(counted);
   });
 
   it("hold no WebSocket for a slow answer", () => {
     const asked = request();
     njs.pool(asked);
     end(asked, "101", "3600.000", "101");
-    expect(counts()).toEqual({ "ended|app_blue|1|11": 1 });
     njs.prometheus(asked);
-    expect(
-      samplesIn(asked.answer.replace(/^200 /, "")).get(
-        'front_door_request_duration_seconds_count{colour="blue"}',
-      ),
-    ).toBe(0);
+    const samples = samplesIn(asked.answer.replace(/^200 /, ""));
+    expect(samples.get('front_door_requests_total{colour="blue",class="1xx"}')).toBe(1);
+    expect(samples.get('front_door_request_duration_seconds_count{colour="blue"}')).toBe(0);
+    expect(samples.get('front_door_request_duration_seconds_sum{colour="blue"}')).toBe(0);
   });
 
   it("leave the conductor's own requests out", () => {
@@ -379,14 +416,22 @@ describe("the counters", () => {
   });
 
   it("put a duration into the bucket whose bound it does not exceed", () => {
+    let sum = 0;
     for (const [index, bound] of [...BOUNDS, Infinity].entries()) {
       for (const seconds of [(BOUNDS[index - 1] ?? -0.001) + 0.001, Math.min(bound, 1000)]) {
         const asked = request();
         njs.pool(asked);
         end(asked, "200", seconds.toFixed(3));
+        sum += seconds;
       }
-      expect(shared.app_counters.get(`ended|app_blue|2|${index}`)).toBe(2);
     }
+    const told = request();
+    njs.prometheus(told);
+    const samples = samplesIn(told.answer.replace(/^200 /, ""));
+    const name = "front_door_request_duration_seconds";
+    for (const [index, bound] of [...BOUNDS, "+Inf"].entries())
+      expect(samples.get(`${name}_bucket{colour="blue",le="${bound}"}`)).toBe(2 * (index + 1));
+    expect(samples.get(`${name}_sum{colour="blue"}`)).toBeCloseTo(sum, 6);
   });
 
   it("forget what a worker had that was killed: it never ends", () => {
@@ -400,7 +445,11 @@ describe("the counters", () => {
   it("count what never got as far as a colour as the front door's own", () => {
     expect(end(request(), "", "", "503")).toBe("");
     expect(end(request(), "", "", "000")).toBe("");
-    expect(counts()).toEqual({ "door|5": 1, "door|-": 1 });
+    const told = request();
+    njs.prometheus(told);
+    const samples = samplesIn(told.answer.replace(/^200 /, ""));
+    expect(samples.get('front_door_requests_total{colour="none",class="5xx"}')).toBe(1);
+    expect(samples.get('front_door_requests_total{colour="none",class="none"}')).toBe(1);
   });
 
   it("are told as Prometheus text, where every request is counted once", () => {

@@ -187,8 +187,8 @@ it("counts what has not ended, over all workers", async () => {
   control.counts = {
     [open("app_green")]: 2,
     [open("app_green", 8)]: 3,
-    "ended|app_green|2|0": 2,
-    "door|4": 9,
+    "app_green|2|0.004": 2,
+    "door|d4|0.000": 9,
   };
   expect(await frontDoor.inFlight("green")).toBe(5);
   expect(await frontDoor.inFlight("blue")).toBe(0);
@@ -201,7 +201,7 @@ it("counts for a colour what may have failed over to it, too", async () => {
     [open("app_blue")]: 1,
     [open("app_blue_or_green")]: 20,
     [open("app_green_or_blue")]: 300,
-    "seconds|app_green_or_blue": 5000.5,
+    "app_green_or_blue|2|seconds": 5000.5,
   };
   expect(await frontDoor.inFlight("green")).toBe(320);
   expect(await frontDoor.inFlight("blue")).toBe(321);

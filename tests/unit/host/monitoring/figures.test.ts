@@ -76,7 +76,12 @@ describe("the front door's counts", () => {
   it("are read from the text that the front door writes", () => {
     const counts = parseFrontDoor(
       text(
-        { "ended|app_blue|2|0": 3, "ended|app_blue_or_green|5|6": 1, "ended|app_green|2|11": 2, "door|5": 4 },
+        {
+          "app_blue|2|0.004": 3,
+          "app_blue_or_green|5|<=0.5": 1,
+          "app_green|2|<=+Inf": 2,
+          "door|d5|0.000": 4,
+        },
         7,
       ),
     );
@@ -91,21 +96,21 @@ describe("the front door's counts", () => {
 
   it("are those since the last look, and all of them after a restart of Nginx", () => {
     const figures = figuresOf(
-      { "ended|app_blue|2|0": 10, "ended|app_green|2|0": 2 },
-      { "ended|app_blue|2|0": 4, "ended|app_green|2|0": 5 },
+      { "app_blue|2|0.004": 10, "app_green|2|0.004": 2 },
+      { "app_blue|2|0.004": 4, "app_green|2|0.004": 5 },
     );
     expect(["blue", "green", "all"].map((colour) => valueOf(figures, "Requests", colour))).toEqual([6, 2, 8]);
   });
 
   it("of errors are in percent, the front door's own among those of all users", () => {
-    const figures = figuresOf({ "ended|app_blue|2|0": 97, "ended|app_blue|5|0": 3, "door|5": 100 });
+    const figures = figuresOf({ "app_blue|2|0.004": 97, "app_blue|5|0.004": 3, "door|d5|0.000": 100 });
     expect(valueOf(figures, "ErrorRate", "blue")).toBe(3);
     expect(valueOf(figures, "ErrorRate", "all")).toBe(51.5);
     expect(valueOf(figures, "ErrorRate", "green")).toBe(0);
   });
 
   it("have no latency without a request, and milliseconds with one", () => {
-    const figures = figuresOf({ "ended|app_blue|2|4": 100 });
+    const figures = figuresOf({ "app_blue|2|0.099": 100 });
     expect(valueOf(figures, "LatencyP50", "blue")).toBeCloseTo(75, 6);
     expect(valueOf(figures, "LatencyP99", "all")).toBeCloseTo(99.5, 6);
     expect(valueOf(figures, "LatencyP50", "green")).toBeUndefined();
