@@ -509,14 +509,14 @@ describe("a deployment", () => {
     await s3.send(new CreateBucketCommand({ Bucket: "backups" }));
     await hostS3.send(new PutObjectCommand({ ...backup, Body: "x" }));
     await hostS3.send(new GetObjectCommand(backup));
-    const state = new GetObjectCommand({ Bucket: BUCKET, Key: OBJECT });
+    // One after the other: a refusal that comes before it is waited for is nobody's, and fails the test.
     const refused = [
-      hostS3.send(new DeleteObjectCommand(backup)),
-      hostS3.send(state),
-      hostIam.send(new CreateUserCommand({ UserName: "other" })),
-      hostIam.send(new DeleteRolePermissionsBoundaryCommand(host)),
+      () => hostS3.send(new DeleteObjectCommand(backup)),
+      () => hostS3.send(new GetObjectCommand({ Bucket: BUCKET, Key: OBJECT })),
+      () => hostIam.send(new CreateUserCommand({ UserName: "other" })),
+      () => hostIam.send(new DeleteRolePermissionsBoundaryCommand(host)),
     ];
-    for (const one of refused) await expect(one).rejects.toMatchObject({ name: "AccessDenied" });
+    for (const attempt of refused) await expect(attempt()).rejects.toMatchObject({ name: "AccessDenied" });
     for (const client of [hostS3, hostIam]) client.destroy();
   });
 });
