@@ -19,7 +19,7 @@ interface Rpc {
 }
 interface Connection {
   connect(socket: string): void;
-  once(event: "error", listener: (error: Error) => void): void;
+  on(event: "error", listener: (error: Error) => void): void;
   close(): void;
 }
 
@@ -41,7 +41,8 @@ function ask(software: string, socket: string): Promise<number> {
   const connection = axon.socket("req");
   return new Promise<number>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`PM2 does not answer at ${socket}`)), TIMEOUT_MS);
-    connection.once("error", reject);
+    // Each try to connect again may fail anew, and an error that nobody listens for would end the process.
+    connection.on("error", reject);
     connection.connect(socket);
     new Client(connection).call("getMonitorData", {}, (error, list) => {
       clearTimeout(timer);
