@@ -3,8 +3,12 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { GUIDE_QUERIES } from "../../config/monitoring-queries";
 import { Complaints } from "../../host/monitoring/complaints";
-import { databaseFigures } from "../../host/monitoring/figures/database";
+import { databaseFigures, type DatabaseQuestions } from "../../host/monitoring/figures/database";
+import { figure } from "../../host/monitoring/figures/figure";
+import { METRICS } from "../../host/monitoring/protocol";
+import { waitFor } from "../../sandbox/processes";
 import { repositoryRoot } from "../../sandbox/repository";
+import { DeafWire } from "./support/deaf-wire";
 import { TestPostgres } from "./support/postgres";
 
 /* The business's default queries, as a host asks them, of a real Postgres with the product's migrations. */
@@ -26,22 +30,24 @@ afterAll(() => postgres.remove());
 const id = (digit: number): string => `00000000-0000-4000-8000-00000000000${String(digit)}`;
 const [GARAGE, TYRES] = [id(1), id(2)];
 
+function questions(url: string, since: string): DatabaseQuestions {
+  return {
+    settings: {
+      url,
+      schemas: [],
+      limits: { lockTimeoutMs: 2000, lockWaitSeconds: 60, statementTimeoutSeconds: 300 },
+      bucket: { name: "b", region: "r", endpoint: null, prefix: "", credentials: null, authority: null },
+      rehearsal: { url: null },
+      rowTolerancePercent: 0,
+    },
+    ...{ session: "monitoring", business: GUIDE_QUERIES, since },
+  };
+}
+
 /** Values by name, and where the next interval begins. */
 async function asked(since: string): Promise<{ values: Record<string, number>; clock: string }> {
-  const { figures, clock } = await databaseFigures(
-    {
-      settings: {
-        url: postgres.url(),
-        schemas: [],
-        limits: { lockTimeoutMs: 2000, lockWaitSeconds: 60, statementTimeoutSeconds: 300 },
-        bucket: { name: "b", region: "r", endpoint: null, prefix: "", credentials: null, authority: null },
-        rehearsal: { url: null },
-        rowTolerancePercent: 0,
-      },
-      ...{ session: "monitoring", business: GUIDE_QUERIES, since },
-    },
-    new Complaints((line) => told.push(line)),
-  );
+  const complaints = new Complaints((line) => told.push(line));
+  const { figures, clock } = await databaseFigures(questions(postgres.url(), since), complaints);
   const names = Object.keys(GUIDE_QUERIES);
   const values = figures.filter(({ name }) => names.includes(name)).map(({ name, value }) => [name, value]);
   return { values: Object.fromEntries(values) as Record<string, number>, clock: clock! };
@@ -142,6 +148,27 @@ test("what is written in a transaction that is open meanwhile is counted once, w
     expect(counts).toEqual([0, 2, 0]);
   } finally {
     await writer.end();
+  }
+});
+
+test.each([
+  ["at once", "as size"],
+  ["in the middle of the business's queries", "savepoint query"],
+])("a server that says nothing more, %s, is not reachable, and its session is given up", async (_, word) => {
+  const wire = new DeafWire(postgres.socket, word, "silence");
+  const url = postgres.url("postgres", "postgres", await wire.open());
+  const said: string[] = [];
+  const complaints = new Complaints((line) => said.push(line));
+  try {
+    wire.deaf = true;
+    const found = await databaseFigures(questions(url, new Date(0).toISOString()), complaints, 1000);
+    expect(found).toEqual({ figures: [figure(METRICS.databaseReachable, 0)], clock: null });
+    expect(wire.lost).toBe(1);
+    expect(said).toEqual(["database: it let this host in, and did not answer within 1 s"]);
+    const sessions = "select count(*) from pg_stat_activity where application_name = 'monitoring'";
+    await waitFor("its session to end", 60, () => (postgres.run(sessions) === "0" ? true : undefined));
+  } finally {
+    await wire.close();
   }
 });
 

@@ -38,3 +38,15 @@ export function forgiving(condition: () => Promise<boolean>): () => Promise<bool
     }
   };
 }
+
+/**
+ * Waits for work, but not for ever.
+ * @throws Error where it is not over within `limitMs`. It goes on all the same; how it ends is nobody's any more.
+ */
+export function inTime<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${String(limitMs / 1000)} s`)), limitMs);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

@@ -1,4 +1,5 @@
-import type { Client } from "pg";
+import type { Client, QueryResultRow } from "pg";
+import { inTime } from "../../conductor/system/wait";
 import { addressOf, connect } from "../../database/connection";
 import type { DatabaseSettings } from "../../database/protocol";
 import type { Complaints } from "../complaints";
@@ -26,6 +27,12 @@ export interface DatabaseQuestions {
 /** Longest wait for a session, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** Longest wait for an answer, in milliseconds, of a server that does not even tell that a statement took too long. */
+const SILENCE_MS = 10_000;
+
+/** How `pg` tells of one. Nothing comes by that session any more. */
+const SILENT = "Query read timeout";
+
 /** Nothing here waits for a lock, or keeps anybody waiting; a statement is given up after its limit. */
 const BEGIN = `begin isolation level repeatable read read only;
   set local statement_timeout = '5s'; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '10s'`;
@@ -49,54 +56,71 @@ const GUIDE = `
      where state <> 'idle' and now() - query_start > interval '5 minutes' and pid <> pg_backend_pid())::float8 as long,
     pg_database_size(current_database())::float8 as size`;
 
+/** Asks for rows, of a server that may say nothing. */
+type Ask = <Row extends QueryResultRow>(text: string, values?: readonly string[]) => Promise<readonly Row[]>;
+
 /**
- * Asks the database, by one session that ends with the answer. One that does not let this host in is a figure, and no error;
- * a query that fails has no figure, and keeps no other one from having its own.
+ * Asks the database, by one session that ends with the answer. One that does not let this host in, or that says nothing from
+ * then on, is a figure, and no error; a query that fails has no figure, and keeps no other one from having its own.
  */
 export async function databaseFigures(
   questions: DatabaseQuestions,
   complaints: Complaints,
+  silenceMs = SILENCE_MS,
 ): Promise<DatabaseFigures> {
-  let session: Client;
   try {
-    session = await connectSoon(questions);
-    complaints.end("database");
+    const session = await connectSoon(questions);
+    const ask: Ask = async <Row extends QueryResultRow>(text: string, values?: readonly string[]) => {
+      // The extended protocol takes one statement, so that none can end the transaction that nothing is written in.
+      const extended = values && { values: [...values], queryMode: "extended" };
+      const query = { text, ...extended, query_timeout: silenceMs };
+      return (await session.query<Row>(query)).rows;
+    };
+    try {
+      const found = await figuresOf(ask, questions, complaints);
+      complaints.end("database");
+      return found;
+    } finally {
+      // A server that hangs is not waited for.
+      session.end().catch(() => undefined);
+    }
   } catch (error) {
-    complaints.begin("database", (error as Error).message);
+    const { message } = error as Error;
+    const silent = `it let this host in, and did not answer within ${String(silenceMs / 1000)} s`;
+    complaints.begin("database", message === SILENT ? silent : message);
     return { figures: [figure(METRICS.databaseReachable, 0)], clock: null };
   }
-  try {
-    const figures = [figure(METRICS.databaseReachable, 1)];
-    await attempt("database figures", complaints, async () => figures.push(...(await guideFigures(session))));
-    const { business } = questions;
-    if (Object.keys(business).length === 0) return { figures, clock: null };
-    const clock = await attempt("business figures", complaints, () =>
-      businessFigures(session, questions, complaints, figures),
-    );
-    return { figures, clock };
-  } finally {
-    // A server that hangs is not waited for.
-    session.end().catch(() => undefined);
-  }
+}
+
+async function figuresOf(
+  ask: Ask,
+  questions: DatabaseQuestions,
+  complaints: Complaints,
+): Promise<DatabaseFigures> {
+  const figures = [figure(METRICS.databaseReachable, 1)];
+  await attempt("database figures", complaints, async () => figures.push(...(await guideFigures(ask))));
+  if (Object.keys(questions.business).length === 0) return { figures, clock: null };
+  const clock = await attempt("business figures", complaints, () =>
+    businessFigures(ask, questions, complaints, figures),
+  );
+  return { figures, clock };
 }
 
 /** Connects, or gives up in time for the interval; a session that comes later is ended. */
 async function connectSoon({ settings, session }: DatabaseQuestions): Promise<Client> {
   const connecting = connect(addressOf(settings.url), session);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      connecting.then((client) => client.end()).catch(() => undefined);
-      reject(new Error(`the database does not answer within ${String(CONNECT_TIMEOUT_MS / 1000)} s`));
-    }, CONNECT_TIMEOUT_MS);
-  });
-  return Promise.race([connecting, late]).finally(() => clearTimeout(timer));
+  try {
+    return await inTime(CONNECT_TIMEOUT_MS, connecting);
+  } catch (error) {
+    connecting.then((client) => client.end()).catch(() => undefined);
+    throw error;
+  }
 }
 
-async function guideFigures(session: Client): Promise<Figure[]> {
-  await session.query(BEGIN);
-  const { rows } = await session.query<{ connections: number; long: number; size: number }>(GUIDE);
-  await session.query("rollback");
+async function guideFigures(ask: Ask): Promise<Figure[]> {
+  await ask(BEGIN);
+  const rows = await ask<{ connections: number; long: number; size: number }>(GUIDE);
+  await ask("rollback");
   const [{ connections, long, size } = { connections: 0, long: 0, size: 0 }] = rows;
   return [
     figure(METRICS.databaseConnections, connections),
@@ -107,43 +131,44 @@ async function guideFigures(session: Client): Promise<Figure[]> {
 
 /** All queries see the same rows, and count those of the time from `since` to the one that is returned. */
 async function businessFigures(
-  session: Client,
+  ask: Ask,
   { business, since }: DatabaseQuestions,
   complaints: Complaints,
   into: Figure[],
 ): Promise<string> {
-  const { rows } = await session.query<{ horizon: string }>(HORIZON, [since]);
-  const until = rows[0]?.horizon ?? since;
-  await session.query(BEGIN);
+  const [row] = await ask<{ horizon: string }>(HORIZON, [since]);
+  const until = row?.horizon ?? since;
+  await ask(BEGIN);
   for (const [name, text] of Object.entries(business)) {
-    await session.query("savepoint query");
-    const value = await attempt(`query of ${name}`, complaints, () => valueOf(session, text, [since, until]));
-    await session.query("rollback to savepoint query");
+    await ask("savepoint query");
+    const value = await attempt(`query of ${name}`, complaints, () => valueOf(ask, text, [since, until]));
+    await ask("rollback to savepoint query");
     if (value !== null) into.push(figure({ name, unit: BUSINESS_UNIT, byColour: false }, value));
   }
-  await session.query("rollback");
+  await ask("rollback");
   return until;
 }
 
-/** The extended protocol takes one statement, so that none can end the transaction that nothing is written in. */
-async function valueOf(session: Client, text: string, interval: readonly string[]): Promise<number> {
+async function valueOf(ask: Ask, text: string, interval: readonly string[]): Promise<number> {
   // As many as it names: a host may have been told of queries that go by the beginning alone.
   const values = interval.filter((_, index) => text.includes(`$${String(index + 1)}`));
-  const query = { text, values, queryMode: "extended" };
-  const { rows } = await session.query<Record<string, unknown>>(query);
+  const [row] = await ask<Record<string, unknown>>(text, values);
   // The sum of nothing is null.
-  const value = Number(Object.values(rows[0] ?? {})[0] ?? 0);
+  const value = Number(Object.values(row ?? {})[0] ?? 0);
   if (!Number.isFinite(value)) throw new Error("it gives no number");
   return value;
 }
 
+/** What the work gives; null where it fails, which is told, unless nothing is to be had any more. */
 async function attempt<T>(what: string, complaints: Complaints, work: () => Promise<T>): Promise<T | null> {
   try {
     const result = await work();
     complaints.end(what);
     return result;
   } catch (error) {
-    complaints.begin(what, (error as Error).message);
+    const { message } = error as Error;
+    if (message === SILENT) throw error;
+    complaints.begin(what, message);
     return null;
   }
 }

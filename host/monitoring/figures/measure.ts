@@ -1,5 +1,6 @@
 import type { Site } from "../../conductor/site";
 import { COLOURS } from "../../conductor/protocol";
+import { inTime } from "../../conductor/system/wait";
 import type { Complaints } from "../complaints";
 import { METRICS } from "../protocol";
 import { backupFigure } from "./backup";
@@ -50,6 +51,9 @@ export interface Sources {
 /** An older baseline says too little of now: the values of half a day would be those of one minute. */
 const OLDEST_BASELINE_MS = 15 * 60 * 1000;
 
+/** Longest wait for a source, in milliseconds: what hangs costs its own values, and not those of all the others. */
+export const LONGEST_ANSWER_MS = 45_000;
+
 /**
  * Measures what is published of the time since `before`. What a source could not tell this time is in the next interval
  * that it can tell of.
@@ -91,7 +95,7 @@ export async function measure(
 async function askAll(sources: Sources, base: Baseline | null, since: string, complaints: Complaints) {
   const attempt = async <T>(about: string, work: () => Promise<T>): Promise<T | null> => {
     try {
-      const result = await work();
+      const result = await inTime(LONGEST_ANSWER_MS, work());
       complaints.end(about);
       return result;
     } catch (error) {

@@ -12,6 +12,9 @@ export interface JournalEntry {
 /** Entries that are read at once. */
 const MOST_ENTRIES = 2000;
 
+/** Longest read, in milliseconds: one that hangs would keep every log from being shipped. */
+const TIMEOUT_MS = 60_000;
+
 interface JournalLine {
   readonly __CURSOR?: string;
   /** Microseconds. */
@@ -40,7 +43,11 @@ export async function lastCursor(unit: string): Promise<string | null> {
 
 function journalctl(unit: string, more: readonly string[]): Promise<JournalEntry[]> {
   const argv = ["--unit", unit, "--output=json", "--output-fields=MESSAGE", "--all", "--no-pager", "--quiet"];
-  const child = spawn("journalctl", [...argv, ...more], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn("journalctl", [...argv, ...more], {
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: TIMEOUT_MS,
+    killSignal: "SIGKILL",
+  });
   const entries: JournalEntry[] = [];
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-1000)));
@@ -57,9 +64,9 @@ function journalctl(unit: string, more: readonly string[]): Promise<JournalEntry
       if (entries.length === MOST_ENTRIES) child.kill();
     });
     child.on("error", (error) => fail(`cannot be started: ${error.message}`));
-    child.on("close", (code) => {
+    child.on("close", (code, signal) => {
       if (code === 0 || entries.length === MOST_ENTRIES) resolve(entries);
-      else fail(`ended with exit code ${String(code)}: ${said.trim()}`);
+      else fail(`ended with ${signal ?? `exit code ${String(code)}`}: ${said.trim()}`);
     });
   });
 }

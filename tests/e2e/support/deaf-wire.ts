@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 /** A wire to a Postgres that brings every word there, and loses the answer to one. */
 export class DeafWire {
-  /** Whether it loses the answer to the next text that ends in the word, and the connection with it. */
+  /** Whether it loses the answer to the next text that ends in the word, and the connection, or all that is said on it from then on. */
   deaf = false;
   /** How many answers it lost. */
   lost = 0;
@@ -17,10 +17,12 @@ export class DeafWire {
   /**
    * @param socket Path of the server's socket.
    * @param word What a text ends in whose answer is lost.
+   * @param afterwards Whether the connection ends then, or goes on in silence.
    */
   constructor(
     private readonly socket: string,
     private readonly word: string,
+    private readonly afterwards: "end" | "silence" = "end",
   ) {}
 
   /** @returns directory of a socket that leads to the server */
@@ -53,7 +55,7 @@ export class DeafWire {
     far.on("data", (data) => {
       // The server has done it when it answers.
       if (answers) near.write(data);
-      else near.destroy();
+      else if (this.afterwards === "end") near.destroy();
     });
     near.on("close", () => far.destroy());
     far.on("close", () => near.destroy());

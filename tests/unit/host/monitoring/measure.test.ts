@@ -1,7 +1,12 @@
 import { Complaints } from "../../../../host/monitoring/complaints";
 import { failureOf } from "../../../../host/monitoring/api-failure";
 import type { FrontDoorCounts } from "../../../../host/monitoring/figures/front-door";
-import { measure, type Baseline, type Sources } from "../../../../host/monitoring/figures/measure";
+import {
+  LONGEST_ANSWER_MS,
+  measure,
+  type Baseline,
+  type Sources,
+} from "../../../../host/monitoring/figures/measure";
 import { figure, type Figure } from "../../../../host/monitoring/figures/figure";
 import { METRICS, type MonitoringSettings } from "../../../../host/monitoring/protocol";
 import { serving, siteOf } from "../support/fixtures";
@@ -95,6 +100,21 @@ describe("an interval", () => {
     expect(told).toEqual(["the front door's counts: connect ENOENT"]);
     const third = await run({ frontDoor: () => Promise.resolve(door(25)) }, second.baseline, AT + 120_000);
     expect(valueOf(third.figures, "Requests", "all")).toBe(15);
+  });
+
+  it("has all the rest where one source hangs, which is told", async () => {
+    jest.useFakeTimers();
+    try {
+      const hung = run({ restarts: () => new Promise(() => undefined) }, null);
+      await jest.advanceTimersByTimeAsync(LONGEST_ANSWER_MS);
+      const { figures, baseline } = await hung;
+      expect(valueOf(figures, "ApplicationUp")).toBe(1);
+      expect(baseline).toMatchObject({ frontDoor: door(10), restarts: null });
+      expect(told).toEqual(["PM2: no answer within 45 s"]);
+      expect(jest.getTimerCount()).toBe(0);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it("goes on in the webhook's log where the last one that could be read ended", async () => {
