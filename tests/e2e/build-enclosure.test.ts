@@ -126,7 +126,7 @@ test("a hostile install gets at nothing of what serves, and a build stands behin
   const { total } = await load.stop();
 
   const text = await shell(`cat /var/www/vehicleservice-v2.0.0-*/${LOOT_FILE}`);
-  const { loot } = JSON.parse(text) as { readonly loot: Loot };
+  const { loot, refused } = JSON.parse(text) as { readonly loot: Loot; readonly refused: Loot };
   const { user, ...others } = loot;
   expect(Object.fromEntries(Object.entries(others).filter(([, got]) => got !== null))).toEqual({
     "own directory": "written",
@@ -134,6 +134,8 @@ test("a hostile install gets at nothing of what serves, and a build stands behin
     "temporary file": "written",
   });
   expect(Object.keys(loot).length).toBeGreaterThan(50);
+  // It was tried: a file that it cannot make in its home would be refused by another word.
+  expect(refused["link a file that stays in its home"]).toBe("EXDEV");
   expect(user).toMatch(/^www-data\nCapPrm:\t0+\nCapEff:\t0+\nCapAmb:\t0+\nNoNewPrivs:\t1\n$/);
   expect(text).not.toContain(CANARY);
   expect(stdout + stderr).not.toContain(CANARY);

@@ -15,7 +15,11 @@ export interface DependencyInputs {
   readonly files: ReadonlyMap<string, string>;
 }
 
-/** The lock files that a store entry can be named by. pnpm and bun share files between releases by themselves. */
+/**
+ * The lock files that a store entry can be named by. pnpm and bun keep a store of their own, in the builder's home, from which
+ * they copy: they would make hard links, and a later build could write into files that serve; the walls between home and
+ * release leave none.
+ */
 export const LOCK_FILES = ["npm-shrinkwrap.json", "package-lock.json", "yarn.lock"] as const;
 
 const PLAIN_INSTALLS = [

@@ -69,6 +69,13 @@ async function main() {
     fs.writeFileSync(path.join(process.env.HOME, ".gitconfig"), "[core]\n\thooksPath = " + hooks + "\n");
     return "written";
   });
+  // As pnpm and bun share files by default: what a later build changes there would change what serves by then.
+  await attempt("link a file that stays in its home", () => {
+    const kept = path.join(process.env.HOME, "kept");
+    fs.writeFileSync(kept, "");
+    fs.linkSync(kept, "linked");
+    return "linked";
+  });
   await attempt("temporary file", () => {
     for (const directory of ["/tmp", "/var/tmp", "/dev/shm"]) fs.writeFileSync(path.join(directory, "left-by-install"), "");
     return "written";
