@@ -9,6 +9,8 @@ that has it; its settings are in the environment.
   an instance profile for something done to no resource, or to the role in it.
 - Subscriptions: the link in a request for confirmation leads to this emulator, which speaks TLS.
 - Transport: it listens with TLS or without. S3 does both, and it is for a bucket's policy to refuse who comes without.
+- Its end: it listens at port 443 as well, where that is free, and takes a connection that breaks while it ends for the loss of
+  that port. It begins anew then, with what it has just saved, until it is killed, and what it took meanwhile is gone.
 """
 
 import json
@@ -16,7 +18,7 @@ import os
 import urllib.request
 
 from hypercorn.config import Config
-from ministack.app import main
+from ministack import app
 from ministack.core import iam_actions
 from ministack.services import cloudwatch, ec2, iam, sns
 
@@ -90,5 +92,7 @@ iam_actions.request_tag_context = context_as_documented
 iam_actions.extract_resource_arn = arn_as_documented
 assert Config._insecure_bind == []
 Config._insecure_bind = [f"{os.environ['BIND_HOST']}:{os.environ['PLAIN_PORT']}"]
+assert callable(app._port_is_bindable)
+app._port_is_bindable = lambda host, port: False
 
-main()
+app.main()

@@ -9,6 +9,7 @@ import { Shipper } from "../../host/monitoring/logs/shipper";
 import type { MonitoringSettings } from "../../host/monitoring/protocol";
 import { Publisher } from "../../host/monitoring/publisher";
 import { Spool } from "../../host/monitoring/spool";
+import { waitFor } from "../../sandbox/processes";
 import { TestCloudWatch } from "./support/cloudwatch";
 
 /* Publishing and shipping against an API that checks signatures, policies and certificates; without a host. */
@@ -213,4 +214,33 @@ describe("logs", () => {
       /\/garage\/none.*ResourceNotFoundException.*log groups/,
     );
   });
+});
+
+test("what the API of these tests has taken is still there after a stop, however close that came", async () => {
+  const group = "/stopped";
+  await cloud.makeGroups(group);
+  const settings = cloud.settings();
+  await cloudWatchLogs(settings).makeStream(group, "host/access");
+  const taken: string[] = [];
+  // One connection each, as a host has for each of its APIs.
+  const write = async (writer: number): Promise<void> => {
+    const api = cloudWatchLogs(settings);
+    for (let n = 0; ; n++) {
+      const message = `line ${String(n)} of ${String(writer)} before stop ${String(stops)}`;
+      await api.put(group, "host/access", [{ timestamp: Date.now(), message, position: n }]);
+      taken.push(message);
+    }
+  };
+  let stops = 0;
+  for (; stops < 5; stops++) {
+    const enough = taken.length + 20;
+    const writers = Promise.allSettled([0, 1, 2, 3].map(write));
+    await waitFor("lines to be taken", 60, () => (taken.length >= enough ? true : undefined));
+    await cloud.server.stop();
+    for (const { status } of await writers) expect(status).toBe("rejected");
+    await cloud.server.resume();
+    const found = new Set(await cloud.lines(group));
+    // Some will do, where thousands are gone.
+    expect(taken.filter((message) => !found.has(message)).slice(-3)).toEqual([]);
+  }
 });
