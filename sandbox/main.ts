@@ -42,7 +42,8 @@ async function up({
       ? await runCloudDemo(options, print)
       : await runDemo({ ...HOST, ...options, ...beside }, print);
   if (faults.length > 0) throw new Error(`not everything was as it should be:\n  ${faults.join("\n  ")}`);
-  if (total.lost > 0) throw new Error(`${total.lost} of ${total.sent} requests were lost`);
+  if (total.lost > 0)
+    throw new Error(`${total.lost} of ${total.sent} requests were lost; the loads' reports above say why`);
 }
 
 /** The site that is up, of whichever kind. */

@@ -3,6 +3,7 @@ import { ExitCode } from "../../host/conductor/protocol";
 import { CommandError } from "../command";
 import { CloudSite, type CloudSiteOptions } from "../cloud-site";
 import { Site, type SiteOptions, type StandingSite } from "../site";
+import { formatReport, type LoadReport } from "../load/report";
 import { stopServing } from "../source";
 import { nextCommands } from "./next-commands";
 import { faultsOf, FIRST_STEP, formatShares, NEXT_STEPS, type Step } from "./story";
@@ -19,6 +20,8 @@ export interface DemoResult {
   readonly total: Observation;
   /** What was not as the story says, in words. Empty after a good run. */
   readonly faults: readonly string[];
+  /** All that the loads saw, one of each protocol. */
+  readonly reports: readonly LoadReport[];
 }
 
 /**
@@ -47,7 +50,7 @@ export async function runCloudDemo(options: CloudSiteOptions, print: Print): Pro
 async function tell(demo: Demo, print: Print): Promise<DemoResult> {
   const result = await demo.play();
   print("");
-  print(summary(result.total));
+  for (const line of summaryLines(result)) print(line);
   print("The site is up. Try next:");
   for (const { what, line } of nextCommands(demo.site)) print(`  # ${what}\n  ${line}`);
   return result;
@@ -95,8 +98,7 @@ class Demo {
       await traffic.stop();
       throw error;
     }
-    const { total } = await traffic.stop();
-    return { total, faults: this.faults };
+    return { ...(await traffic.stop()), faults: this.faults };
   }
 
   /** What a user did with the site since the last demo may be something that no `up` leads back from in one step. */
@@ -169,9 +171,15 @@ class Demo {
   }
 }
 
-function summary({ sent, lost, closed }: Observation): string {
+/** What became of all requests; where some were lost, which and why as well. Exported for its test. */
+export function summaryLines({
+  total: { sent, lost, closed },
+  reports,
+}: Pick<DemoResult, "total" | "reports">): string[] {
   const connections = closed === 0 ? "no connection closed" : `${closed} connections closed`;
-  return `In all: ${sent.toLocaleString("en")} requests, ${lost} lost, ${connections} by the server.`;
+  const all = `In all: ${sent.toLocaleString("en")} requests, ${lost} lost, ${connections} by the server.`;
+  // A number alone does not tell a fault of the site from a machine that was too busy.
+  return lost === 0 ? [all] : [all, ...reports.map((report) => formatReport(report))];
 }
 
 function since(began: number): string {

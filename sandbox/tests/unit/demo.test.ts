@@ -2,10 +2,12 @@ import { execFileSync } from "node:child_process";
 import * as fc from "fast-check";
 
 import type { SiteStatus } from "../../../host/conductor/protocol";
+import { summaryLines } from "../../demo/demo";
 import { faultsOf, FIRST_STEP, formatShares, NEXT_STEPS, type Step } from "../../demo/story";
 import { observationOf } from "../../demo/traffic";
 import { shellLine } from "../../demo/typing";
-import type { LoadSegment } from "../../load/report";
+import { Recorder } from "../../load/recorder";
+import type { LoadReport, LoadSegment } from "../../load/report";
 import { statusLines } from "../../status";
 
 describe("what a step must show", () => {
@@ -54,6 +56,32 @@ it("adds up the loads, and counts every closed connection and GOAWAY", () => {
     lost: 2,
     closed: 22,
     shares: { a: 75, b: 25 },
+  });
+});
+
+describe("what became of all requests", () => {
+  const seen = (failed: boolean): { total: ReturnType<typeof observationOf>; reports: LoadReport[] } => {
+    const recorder = new Recorder(1, 16, () => 0);
+    recorder.mark("up: canary at 5 %");
+    const exchange = recorder.begin({ user: 0, dueMs: 0 });
+    if (failed) recorder.failed(exchange, "timeout", "no answer within 10000 ms");
+    else recorder.answered(exchange, { colour: "blue", version: "v1.0.0" });
+    const report = { ...recorder.report(), unsent: 0, client: { cores: 0.5, latestMs: 7 } };
+    return { total: observationOf([report.total]), reports: [report] };
+  };
+
+  it("is one line where none was lost", () => {
+    expect(summaryLines(seen(false))).toEqual([
+      "In all: 1 requests, 0 lost, no connection closed by the server.",
+    ]);
+  });
+
+  it("says in which step one was lost, why, and how late the load itself was", () => {
+    const text = summaryLines(seen(true)).join("\n");
+    expect(text).toMatch(/^In all: 1 requests, 1 lost/);
+    expect(text).toMatch(/^up: canary at 5 % .* 1 +1 /m);
+    expect(text).toMatch(/timeout: no answer within 10000 ms$/m);
+    expect(text).toMatch(/at most 7\.0 ms late$/);
   });
 });
 
