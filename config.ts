@@ -205,8 +205,8 @@ function tlsSettings({ name, site }: StackValues, texts: Texts): TlsSettings {
 
 function siteSettings(values: StackValues, texts: Texts): SiteSettings {
   const { testerName, ...site } = values.site;
-  const { ports, instances, health, releasesKept, smokeTests, assets, buildCache, minFreeMegabytes } =
-    values.application;
+  const { ports, instances, health, releasesKept, smokeTests, assets } = values.application;
+  const { buildCache, buildTimeoutSeconds, minFreeMegabytes } = values.application;
   const { maintenance, rateLimit } = site;
   return {
     ...site,
@@ -224,7 +224,10 @@ function siteSettings(values: StackValues, texts: Texts): SiteSettings {
     instances,
     health,
     releasesKept,
-    builds: { assets: assets.directory, cache: buildCache, minFreeMegabytes },
+    builds: {
+      ...{ assets: assets.directory, cache: buildCache },
+      ...{ minFreeMegabytes, timeoutSeconds: buildTimeoutSeconds },
+    },
     smokeTests: smokeTests.map(({ contains = null, signedWith, ...test }) => ({
       ...{ ...test, contains },
       ...(signedWith === undefined ? {} : { signedWith }),

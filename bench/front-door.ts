@@ -69,7 +69,7 @@ const SETTINGS: SiteSettings = {
   },
   nginxSnippet: null,
   assetsPath: "/_next/static",
-  builds: { assets: ".next/static", cache: [], minFreeMegabytes: 0 },
+  builds: { assets: ".next/static", cache: [], minFreeMegabytes: 0, timeoutSeconds: 1800 },
   smokeTests: [],
 };
 

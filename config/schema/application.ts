@@ -95,6 +95,8 @@ export const application = z.strictObject({
   releasesKept: integer(1, 100, "releases", 3).default(3),
   /** Space that is left on the host's disk before a build, in megabytes, beside twice the size of the last release. */
   minFreeMegabytes: integer(0, 1_048_576, "megabytes", 1024).default(1024),
+  /** Longest install, build or prune of a release, in seconds, each for itself. */
+  buildTimeoutSeconds: integer(1, 86_400, "seconds", 1800).default(1800),
   /** Directories inside the release that a build takes over from the newest one. */
   buildCache: ruled(
     z.array(releaseFile(".next/cache")).max(20),

@@ -173,6 +173,7 @@ const settings = z
       assets: relativePath,
       cache: z.array(relativePath).max(20),
       minFreeMegabytes: z.number().int().min(0),
+      timeoutSeconds: z.number().int().min(1),
     }),
     smokeTests: z.array(smokeTest).max(100),
   })

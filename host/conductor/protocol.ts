@@ -153,6 +153,8 @@ export interface BuildSettings {
   readonly cache: readonly string[];
   /** Space that is left on the disk before a build, in megabytes, beside twice the size of the last release. */
   readonly minFreeMegabytes: number;
+  /** Longest install, build or prune, in seconds, each for itself. */
+  readonly timeoutSeconds: number;
 }
 
 /** One request to a release, and what it has to be answered with. */

@@ -42,7 +42,12 @@ describe("a valid configuration", () => {
       testers: { name: "x-vs-tester", secret: "" },
       drainSeconds: 30,
       assetsPath: "/_next/static",
-      builds: { assets: ".next/static", cache: [".next/cache"], minFreeMegabytes: 1024 },
+      builds: {
+        assets: ".next/static",
+        cache: [".next/cache"],
+        minFreeMegabytes: 1024,
+        timeoutSeconds: 1800,
+      },
     });
     expect(site.smokeTests.map(({ name, status }) => [name, status[0]])).toEqual([
       ["health", 200],

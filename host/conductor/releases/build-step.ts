@@ -28,6 +28,8 @@ export interface Step {
   readonly timeoutSeconds: number;
   /** What an operator can do where it fails. */
   readonly wayOut: (output: string) => string;
+  /** As {@link Step.wayOut}, where it took too long; that one by default. */
+  readonly wayOutOfTime?: string;
   /** Not worth a line of progress. */
   readonly quiet?: boolean;
   /**
@@ -41,9 +43,6 @@ export interface Step {
 
 /** Longest fetch, and longest work on files, in seconds. */
 export const FETCH_TIMEOUT_SECONDS = 300;
-
-/** Longest install or build, in seconds. */
-export const BUILD_TIMEOUT_SECONDS = 1800;
 
 /** What the steps of a release need of the host. */
 export interface Builder {
@@ -99,7 +98,9 @@ export class StepRunner {
         throw error;
       }
       const output = [...error.firstErrors, ...error.lastLines].join("\n");
-      const wayOut = isDiskFull(output) ? diskFull(this.builder.paths) : step.wayOut(output);
+      const wayOut = isDiskFull(output)
+        ? diskFull(this.builder.paths)
+        : ((error.tookTooLong ? step.wayOutOfTime : undefined) ?? step.wayOut(output));
       const message = `${this.version}: ${step.name} ${error.ending}\nWay out: ${wayOut}`;
       throw new StepFailed(scrub(message, this.variables), output);
     }

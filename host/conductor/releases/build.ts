@@ -1,19 +1,13 @@
 import { chown, lstat, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Failed } from "../faults";
-import {
-  BUILD_TIMEOUT_SECONDS,
-  FETCH_TIMEOUT_SECONDS,
-  StepFailed,
-  type Builder,
-  type StepRunner,
-} from "./build-step";
+import { FETCH_TIMEOUT_SECONDS, StepFailed, type Builder, type StepRunner } from "./build-step";
 import { dependencyKey, LOCK_FILES } from "./dependency-key";
 import type { DependencyStore, Sharing } from "./dependency-store";
 import type { ReleaseIntent } from "../protocol";
 import { finishedReleases, isThere, removeRecord } from "./records";
 import { ReleaseSource } from "./source";
-import { wayOutOf } from "./way-out";
+import { wayOutOf, wayOutOfTime } from "./way-out";
 
 /** A release to build. */
 export interface BuildOrder {
@@ -22,6 +16,8 @@ export interface BuildOrder {
   readonly directory: string;
   /** Directories, relative to the release, that are taken over from the newest finished release. */
   readonly cache: readonly string[];
+  /** Longest install, build or prune, in seconds. */
+  readonly timeoutSeconds: number;
 }
 
 /** What came of a {@link BuildOrder}. */
@@ -132,7 +128,7 @@ async function install(
 }
 
 async function runCommandOf(
-  { intent, directory }: BuildOrder,
+  { intent, directory, timeoutSeconds }: BuildOrder,
   which: "install" | "build" | "prune",
   steps: StepRunner,
 ): Promise<void> {
@@ -143,8 +139,9 @@ async function runCommandOf(
       argv,
       cwd: directory,
       writes: directory,
-      timeoutSeconds: BUILD_TIMEOUT_SECONDS,
+      timeoutSeconds,
       wayOut: (output) => wayOutOf(which, output),
+      wayOutOfTime: wayOutOfTime(timeoutSeconds),
       as: "stranger",
     });
   }

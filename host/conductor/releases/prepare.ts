@@ -108,9 +108,10 @@ class ReleasesOnDisk implements Releases {
     const environment = await this.builder.environments.read(intent.environment);
     const variables = forBuild(environment, intent.buildVariables);
     const steps = new StepRunner(this.builder, intent.version, variables, caller);
-    const { assets, cache } = keeping.settings.builds;
+    const { assets, cache, timeoutSeconds } = keeping.settings.builds;
     try {
-      const built = await buildRelease({ intent, directory, cache }, this.builder, this.store, steps);
+      const order = { intent, directory, cache, timeoutSeconds };
+      const built = await buildRelease(order, this.builder, this.store, steps);
       await requireNoSecrets({ version: intent.version, directory, assets }, environment);
       const bytes = await bytesOf(directory);
       // A record outlives a power cut, so that what it stands for has to.

@@ -8,6 +8,14 @@ export function wayOutOf(which: "install" | "build" | "prune", output: string): 
   return isReadOnly(output) ? `${WAYS_OUT[which]}; ${WRITABLE}` : WAYS_OUT[which];
 }
 
+/** The same where it took longer than it may. */
+export function wayOutOfTime(timeoutSeconds: number): string {
+  return (
+    `see by its last lines whether it got on: if so, give it longer than application.buildTimeoutSeconds (${timeoutSeconds}) allows; ` +
+    "if not, it waited for something that never came: there is nobody to answer a question, and no database"
+  );
+}
+
 const WAYS_OUT = {
   install: "the install has to pass in a clean clone of the tag, with no more than a network",
   build:

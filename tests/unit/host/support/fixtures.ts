@@ -55,7 +55,7 @@ export const SETTINGS: SiteSettings = {
   },
   nginxSnippet: null,
   assetsPath: "/_next/static",
-  builds: { assets: ".next/static", cache: [".next/cache"], minFreeMegabytes: 0 },
+  builds: { assets: ".next/static", cache: [".next/cache"], minFreeMegabytes: 0, timeoutSeconds: 1800 },
   smokeTests: [{ name: "home", path: "/", method: "GET", status: [200], contains: null }],
 };
 
