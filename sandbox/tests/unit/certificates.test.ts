@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -5,7 +6,7 @@ import * as path from "node:path";
 import * as tls from "node:tls";
 
 import { makeCertificates, type Certificates } from "../../certificates";
-import { missingCertificates, splitBundle } from "../../image/certificates";
+import { repositoryRoot } from "../../repository";
 
 let directory: string;
 let certificates: Certificates;
@@ -56,8 +57,8 @@ it("is valid for no other name", async () => {
 });
 
 it("uses P-256, keeps its key private and throws the authority's key away", () => {
-  const [leaf] = splitBundle(read(certificates.chain));
-  expect(new X509Certificate(leaf!).publicKey.asymmetricKeyDetails).toMatchObject({
+  // The first one of the chain.
+  expect(new X509Certificate(read(certificates.chain)).publicKey.asymmetricKeyDetails).toMatchObject({
     namedCurve: "prime256v1",
   });
   expect(fs.statSync(certificates.key).mode & 0o777).toBe(0o600);
@@ -73,18 +74,44 @@ describe("what a guest has to trust as the machine does", () => {
   let bundle: Record<string, string>;
 
   beforeAll(() => {
-    const [first, second] = splitBundle(read(certificates.chain));
-    bundle = { leaf: first!, authority: second! };
+    const blocks = read(certificates.chain).match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g)!;
+    bundle = { leaf: blocks[0], authority: blocks[1]! };
   });
+
+  /** Names of the certificates that the script writes for two bundles. */
+  function missing(machine: string | null, guest: string | null): string[] {
+    const scratch = fs.mkdtempSync(path.join(directory, "bundles-"));
+    const [one, other, out] = ["machine.pem", "guest.pem", "out"].map((name) => path.join(scratch, name));
+    if (machine !== null) fs.writeFileSync(one!, machine);
+    if (guest !== null) fs.writeFileSync(other!, guest);
+    fs.mkdirSync(out!);
+    execFileSync(path.join(repositoryRoot(), "sandbox/image/missing-certificates"), [one!, other!, out!]);
+    const written = fs.readdirSync(out!).map((file) => {
+      expect(file).toMatch(/\.crt$/);
+      return new X509Certificate(read(path.join(out!, file))).fingerprint256;
+    });
+    return [leaf, authority].filter((name) =>
+      written.includes(new X509Certificate(bundle[name]!).fingerprint256),
+    );
+  }
+
+  const pem = (names: readonly (string | undefined)[]): string =>
+    names.map((name) => `# ${name!}\n${bundle[name!]!}\n`).join("");
 
   it.each([
     ["nothing, where both trust the same", [leaf, authority], [authority, leaf], []],
     ["what only the machine trusts", [leaf, authority], [leaf], [authority]],
     ["nothing that only the guest trusts", [leaf], [leaf, authority], []],
     ["everything, for a guest that trusts nobody", [leaf, authority], [], [leaf, authority]],
-  ])("%s", (_, machine, guest, missing) => {
-    const pem = (names: readonly string[]): string =>
-      names.map((name) => `# ${name}\n${bundle[name]!}\n`).join("");
-    expect(missingCertificates(pem(machine), pem(guest))).toEqual(missing.map((name) => bundle[name]));
+  ])("%s", (_, machine, guest, want) => {
+    expect(missing(pem(machine), pem(guest))).toEqual(want);
+  });
+
+  it("is the same certificate in lines of another length, and nothing where there is no bundle", () => {
+    const wide = pem([leaf, authority]).replace(/(?<=[\w+/=])\n(?=[\w+/=])/g, "");
+    expect(wide).not.toBe(pem([leaf, authority]));
+    expect(missing(wide, pem([leaf, authority]))).toEqual([]);
+    expect(missing(null, pem([leaf]))).toEqual([]);
+    expect(missing(pem([leaf]), null)).toEqual([leaf]);
   });
 });

@@ -3,6 +3,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import { run, type CommandResult } from "../../../sandbox/command";
+import { waitFor } from "../../../sandbox/processes";
 import { repositoryRoot } from "../../../sandbox/repository";
 
 const setup = path.join(repositoryRoot(), "bin", "lib", "setup");
@@ -223,5 +224,37 @@ describe("in a clone of its own", () => {
       exitCode: 1,
       stderr: expect.stringMatching(/npm is missing[\s\S]*apt-get install nodejs npm/),
     });
+  });
+});
+
+describe("the hosts' image, made beside the rest", () => {
+  /** Runs `between` while an image is made by a program of another kind. Its directory is `$here`. */
+  function meanwhile(mmdebstrap: string, between: string): Promise<CommandResult> {
+    const here = fs.mkdtempSync(path.join(temporary, "image-"));
+    fs.writeFileSync(path.join(here, "mmdebstrap"), `#!/bin/bash\nhere=${here}\n${mmdebstrap}\n`, {
+      mode: 0o755,
+    });
+    const environment = `here=${here}; export PATH=${here}:$PATH XDG_CACHE_HOME=${here}/cache`;
+    return setUp(`${environment}; setup_begin_image; ${between}; setup_end_image; echo ready`);
+  }
+
+  it("is waited for, and its failure is told", async () => {
+    const { exitCode, stdout, stderr } = await meanwhile("echo no archive; exit 2", "true");
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr).toMatch(/no archive[^]*image that hosts boot from was not made; the reason is above/);
+  });
+
+  it.each([
+    ["fails", 'setup_die "no npm"', 1],
+    ["is interrupted", "kill -INT $$; sleep 60", 130],
+    ["is ended", "kill -TERM $$; sleep 0.1", 143],
+  ])("is given up where the rest %s, and nothing of it runs on", async (_, ending, code) => {
+    const stuck = 'echo $$ >"$here/pid.new"; mv "$here/pid.new" "$here/pid"; sleep 300';
+    const begun = 'while [[ ! -e $here/pid ]]; do sleep 0.02; done; cat "$here/pid"';
+    const { exitCode, stdout, stderr } = await meanwhile(stuck, `${begun}; ${ending}`);
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: code });
+    expect(stdout).toMatch(/^\d+\n$/);
+    // Whoever is left without a parent is reaped in a moment.
+    await waitFor("its end", 10, () => (fs.existsSync(`/proc/${stdout.trim()}`) ? undefined : true));
   });
 });
