@@ -5,9 +5,10 @@ import { request, type RequestOptions } from "node:https";
 import type { Duplex, Readable } from "node:stream";
 import { dirname, join } from "node:path";
 import type { Act } from "../../host/conductor/protocol";
+import { startLoad } from "../../sandbox/load/run";
 import { waitFor } from "../../sandbox/processes";
 import { editConfig } from "./support/config-file";
-import { lossesIn, Users, type UsersOptions } from "./support/users";
+import { lossesIn, TIMEOUT_MS, Users, type UsersOptions } from "./support/users";
 import { SLOW_MS, TestWorld } from "./support/world";
 
 /*
@@ -123,6 +124,29 @@ async function waitForStatus(
     holds((await world.status()).colours) ? true : undefined,
   );
 }
+
+describe("more users at once than files that a program may have by default", () => {
+  test("each worker may have as many as its connections need, as far as the host allows it", async () => {
+    const script = "for pid in $(pgrep nginx); do grep '^Max open files' /proc/$pid/limits; done";
+    const { stdout } = await world.host.exec(["sh", "-c", script]);
+    const limits = stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(/\s+/).slice(3, 5).map(Number));
+    expect(limits.length).toBeGreaterThan(1);
+    for (const [soft, hard] of limits) expect(soft).toBe(Math.min(hard!, 65_536));
+  });
+
+  // Each takes two files of a worker's: the user's connection, and the one to the instance.
+  test("1500 who wait together for slow answers get them", async () => {
+    const load = await startLoad({
+      ...{ ...world.loadTarget(), protocol: "http1", path: "/api/orders?ms=3000" },
+      ...{ connections: 1500, rate: 500, timeoutMs: TIMEOUT_MS },
+    });
+    await load.afterRequests(2000);
+    expect(lossesIn((await load.stop()).total)).toEqual([]);
+  });
+});
 
 describe("failover", () => {
   afterAll(async () => {
