@@ -225,8 +225,10 @@ function siteSettings(values: StackValues, texts: Texts): SiteSettings {
     health,
     releasesKept,
     builds: {
-      ...{ assets: assets.directory, cache: buildCache },
-      ...{ minFreeMegabytes, timeoutSeconds: buildTimeoutSeconds },
+      assets: assets.directory,
+      cache: buildCache,
+      minFreeMegabytes,
+      timeoutSeconds: buildTimeoutSeconds,
     },
     smokeTests: smokeTests.map(({ contains = null, signedWith, ...test }) => ({
       ...{ ...test, contains },

@@ -3,7 +3,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import { run, type CommandResult } from "../../../sandbox/command";
-import { waitFor } from "../../../sandbox/processes";
+import { identify, waitFor } from "../../../sandbox/processes";
 import { repositoryRoot } from "../../../sandbox/repository";
 
 const setup = path.join(repositoryRoot(), "bin", "lib", "setup");
@@ -254,7 +254,6 @@ describe("the hosts' image, made beside the rest", () => {
     const { exitCode, stdout, stderr } = await meanwhile(stuck, `${begun}; ${ending}`);
     expect({ exitCode, stderr }).toMatchObject({ exitCode: code });
     expect(stdout).toMatch(/^\d+\n$/);
-    // Whoever is left without a parent is reaped in a moment.
-    await waitFor("its end", 10, () => (fs.existsSync(`/proc/${stdout.trim()}`) ? undefined : true));
+    await waitFor("its end", 10, () => (identify(Number(stdout)) === null ? true : undefined));
   });
 });

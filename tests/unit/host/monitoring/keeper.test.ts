@@ -9,6 +9,7 @@ import {
 } from "../../../../host/conductor/monitoring/publisher-process";
 import type { MonitoringSettings, MonitoringStatus } from "../../../../host/monitoring/protocol";
 import { MonitoringStore } from "../../../../host/monitoring/state";
+import { waitFor } from "../../../../sandbox/processes";
 import { FakeHost } from "../support/fake-host";
 import { removeDirectories, siteOf, temporaryDirectory } from "../support/fixtures";
 
@@ -16,6 +17,8 @@ afterAll(removeDirectories);
 afterEach(() => void jest.useRealTimers());
 
 const silent = (): void => undefined;
+/** Longest wait for a condition, in seconds. */
+const WAIT_SECONDS = 60;
 const settings: MonitoringSettings = {
   ...{ namespace: "Garage", stack: "garage/test", intervalSeconds: 60, region: "eu-central-1" },
   ...{ endpoint: null, authority: null },
@@ -150,14 +153,15 @@ describe("an act that waits until alarms find the values", () => {
       promise.then(() => false),
       new Promise<boolean>((resolve) => setTimeout(() => resolve(true), ms)),
     ]);
-  const begun = async ({ publishers }: ReturnType<typeof sight>, count = 1): Promise<void> => {
-    while (publishers.started.length < count) await new Promise((resolve) => setImmediate(resolve));
-  };
+  const begun = ({ publishers }: ReturnType<typeof sight>, count = 1): Promise<true> =>
+    waitFor(`publisher ${count} to be started`, WAIT_SECONDS, () =>
+      publishers.started.length >= count ? true : undefined,
+    );
   /** The act itself is done then: the same one, asked for before, would be joined. */
-  const waiting = async ({ told }: ReturnType<typeof sight>): Promise<void> => {
-    while (!/waiting until alarms find/.test(told.at(-1) ?? ""))
-      await new Promise((resolve) => setImmediate(resolve));
-  };
+  const waiting = ({ told }: ReturnType<typeof sight>): Promise<true> =>
+    waitFor("the act to wait for alarms", WAIT_SECONDS, () =>
+      /waiting until alarms find/.test(told.at(-1) ?? "") ? true : undefined,
+    );
 
   it("is done so long after the second set, for the first one is not whole; it is told, and kept before", async () => {
     const site = sight();
@@ -167,6 +171,7 @@ describe("an act that waits until alarms find the values", () => {
     site.publish(1);
     await waiting(site);
     expect(await isOpen(taken, 500)).toBe(true);
+    expect(site.told.at(-1)).toMatch(/waiting until alarms find/);
     expect(await site.store.settings()).toEqual(settings);
     const before = performance.now();
     site.publish(2);
